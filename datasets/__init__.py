@@ -1,0 +1,5 @@
+"""Data sets by name. The one place where a new data set is added."""
+
+from datasets.factor_dataset import FactorDataset
+
+__all__ = ["FactorDataset"]

@@ -1,0 +1,62 @@
+"""Images with known factors of variation, addressed by one mixed-radix index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+
+class FactorDataset:
+    """All combinations of K discrete factors, one image each, in row-major order (the last factor runs fastest).
+
+    Args:
+        name: the data set's name on the command line (`dsprites`, `shapes3d`).
+        source: where the images come from: `replica`, or the name of the published file.
+        factor_names, factor_sizes: K names and K sizes; their product is the number of images.
+        images: anything that yields uint8 `[n, height, width, channels]` when indexed with int64 `[n]`.
+        pixel_max: the uint8 value that means 1.0 (1 for dSprites, 255 for 3D Shapes).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        factor_names: Sequence[str],
+        factor_sizes: Sequence[int],
+        images,
+        image_shape: tuple[int, int, int] = (64, 64, 1),
+        pixel_max: int = 255,
+    ):
+        if len(factor_names) != len(factor_sizes):
+            raise ValueError(f"{len(factor_names)} factor names for {len(factor_sizes)} factor sizes")
+        self.name = name
+        self.source = source
+        self.factor_names = tuple(factor_names)
+        self.factor_sizes = tuple(int(size) for size in factor_sizes)
+        self.images = images
+        self.height, self.width, self.channels = image_shape
+        self.pixel_max = pixel_max
+        if len(images) != len(self):
+            raise ValueError(f"{len(images)} images for {len(self)} combinations of the factors {self.factor_sizes}")
+
+    def __len__(self) -> int:
+        return int(np.prod(self.factor_sizes, dtype=np.int64))
+
+    def index_to_factors(self, index: np.ndarray) -> np.ndarray:
+        """int64 `[n]` -> int64 `[n, K]`."""
+        return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1)  # [n, K]
+
+    def factors_to_index(self, factors: np.ndarray) -> np.ndarray:
+        """int64 `[n, K]` -> int64 `[n]`. Raises ValueError where a factor is out of its range."""
+        return np.ravel_multi_index(np.asarray(factors).T, self.factor_sizes)  # [n]
+
+    def uint8(self, index: np.ndarray) -> np.ndarray:
+        """int64 `[n]` -> uint8 `[n, height, width, channels]`, as stored (0..pixel_max)."""
+        return self.images[index]
+
+    def batch(self, index: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+        """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order."""
+        images = torch.from_numpy(self.uint8(index)).to(device)  # [n, height, width, channels]
+        return images.permute(0, 3, 1, 2).float().div_(self.pixel_max)  # [n, channels, height, width]
