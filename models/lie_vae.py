@@ -1,0 +1,171 @@
+"""Commutative Lie Group VAE (Zhu, Xu, Tao, ICML 2021): the latent code is a coordinate of a Lie algebra."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from models.lie_algebra import LieAlgebra
+from models.losses import gaussian_kl, reconstruction_loss
+from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
+from models.vae import VAE
+
+
+class GroupEncoder(nn.Module):
+    """Image -> group features -> posterior of the code; each subgroup's slice of the features gives its own latents."""
+
+    def __init__(self, channels: int, subgroup_sizes: Sequence[int], subspace_sizes: Sequence[int]):
+        super().__init__()
+        self.subgroup_sizes = tuple(subgroup_sizes)
+        self.prior_group = conv_encoder(channels, sum(subgroup_sizes))
+        sizes = list(zip(subgroup_sizes, subspace_sizes, strict=True))
+        self.to_means = nn.ModuleList(mlp(size, 4 * size, latents) for size, latents in sizes)
+        self.to_logvar = nn.ModuleList(mlp(size, 4 * size, latents) for size, latents in sizes)
+
+    def group_feats(self, x: torch.Tensor) -> torch.Tensor:
+        """x `[batch, channels, 64, 64]` -> group features e, `[batch, sum(subgroup_sizes)]`."""
+        return self.prior_group(x)
+
+    def posterior(self, group_feats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """e `[batch, sum(subgroup_sizes)]` -> `mu, logvar`, each `[batch, latents]`."""
+        parts = group_feats.split(self.subgroup_sizes, dim=1)  # each [batch, subgroup_size_k]
+        mu = torch.cat([net(part) for net, part in zip(self.to_means, parts, strict=True)], dim=1)  # [batch, latents]
+        logvar = torch.cat([net(part) for net, part in zip(self.to_logvar, parts, strict=True)], dim=1)
+        return mu, logvar  # [batch, latents] each
+
+
+class GroupDecoder(LieAlgebra):
+    """The Lie algebra together with the network `post_exp` that draws an image from a group element.
+
+    It inherits rather than holds the algebra because the published state dict keeps the basis directly below `decoder`.
+    With `no_exp`, an MLP stands in for the exponential map (the paper's ablation); the basis stays, unused by it.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        subgroup_sizes: Sequence[int],
+        subspace_sizes: Sequence[int],
+        init_scale: float,
+        no_exp: bool,
+    ):
+        super().__init__(subgroup_sizes, subspace_sizes, init_scale)
+        latents, feature_size = sum(subspace_sizes), sum(subgroup_sizes)
+        self.fake_exp = mlp(latents, 4 * latents, feature_size) if no_exp else None
+        self.post_exp = conv_decoder(feature_size, channels)
+
+    def group_feats(self, z: torch.Tensor) -> torch.Tensor:
+        """z `[batch, latents]` -> group features g, `[batch, sum(subgroup_sizes)]`."""
+        return super().group_feats(z) if self.fake_exp is None else self.fake_exp(z)
+
+    def draw(self, group_feats: torch.Tensor) -> torch.Tensor:
+        """Group features `[batch, sum(subgroup_sizes)]` -> logits `[batch, channels, 64, 64]`."""
+        return self.post_exp(group_feats)
+
+
+class LieGroupVAE(VAE):
+    """Loss: `recon + beta kl + hy_hes hessian + hy_rec group_feats_rec + hy_commute commutator` (eq. 12 of the paper).
+
+    Args:
+        subgroup_sizes, subspace_sizes: see `LieAlgebra`; the number of latents is the sum of the subspace sizes.
+        lie_alg_init_scale: standard deviation of the initial basis.
+        hy_hes, hy_rec, hy_commute: weights of the Hessian penalty, of the tie between the encoder's features e and the
+            group element g, and of the commutator penalty.
+        forward_eg_prob: probability that a training step reconstructs from e instead of from g.
+        no_exp: replace the exponential map by an MLP.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        subgroup_sizes: Sequence[int] = (100,),
+        subspace_sizes: Sequence[int] = (10,),
+        lie_alg_init_scale: float = 0.001,
+        hy_hes: float = 40.0,
+        hy_rec: float = 0.1,
+        hy_commute: float = 0.0,
+        forward_eg_prob: float = 0.2,
+        no_exp: bool = False,
+        beta: float = 1.0,
+        recons_loss_type: str = "l2",
+    ):
+        super().__init__(channels, sum(subspace_sizes), beta, recons_loss_type)
+        self.hy_hes, self.hy_rec, self.hy_commute = hy_hes, hy_rec, hy_commute
+        self.forward_eg_prob = forward_eg_prob
+        self.encoder = GroupEncoder(channels, subgroup_sizes, subspace_sizes)
+        self.decoder = GroupDecoder(channels, subgroup_sizes, subspace_sizes, lie_alg_init_scale, no_exp)
+        initialise_xavier(self)
+
+    @classmethod
+    def from_args(cls, args: Namespace, channels: int) -> LieGroupVAE:
+        """Build from the command line's namespace."""
+        return cls(
+            channels,
+            args.subgroup_sizes_ls,
+            args.subspace_sizes_ls,
+            lie_alg_init_scale=args.lie_alg_init_scale,
+            hy_hes=args.hy_hes,
+            hy_rec=args.hy_rec,
+            hy_commute=args.hy_commute,
+            forward_eg_prob=args.forward_eg_prob,
+            no_exp=args.no_exp,
+            beta=args.beta,
+            recons_loss_type=args.recons_loss_type,
+        )
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.encoder.posterior(self.encoder.group_feats(x))
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return self.decoder.draw(self.decoder.group_feats(z))
+
+    @torch.no_grad()
+    def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """By the latent path, and drawn from the encoder's group features directly."""
+        encoder_feats = self.encoder.group_feats(x)  # [batch, features]
+        mu, _ = self.encoder.posterior(encoder_feats)
+        return {
+            "latent": torch.sigmoid(self.decode(mu)),
+            "encoder_feats": torch.sigmoid(self.decoder.draw(encoder_feats)),
+        }
+
+    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """`eps` `[batch, latents]`, and the step's one choice of the decoding path, a bool `[]`."""
+        noise = super().draw_noise(batch, generator)
+        noise["from_encoder_feats"] = torch.rand((), generator=generator) < self.forward_eg_prob  # []
+        return noise
+
+    def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
+        """Terms as in `VAE.loss_terms`, and `group_feats_rec`, `hessian`, `commutator`. The image is decoded once.
+
+        In training, a penalty without weight is not computed; in evaluation (`noise` None) all are.
+        """
+        encoder_feats = self.encoder.group_feats(x)  # [batch, features]
+        mu, logvar = self.encoder.posterior(encoder_feats)  # [batch, latents] each
+        z = self.sample(mu, logvar, noise)  # [batch, latents]
+        decoder_feats = self.decoder.group_feats(z)  # [batch, features]
+        from_encoder_feats = noise is not None and bool(noise["from_encoder_feats"])
+        x_hat_logits = self.decoder.draw(encoder_feats if from_encoder_feats else decoder_feats)  # [batch, nc, 64, 64]
+        kl_per_latent = gaussian_kl(mu, logvar)  # [latents]
+        terms = {
+            "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
+            "kl": kl_per_latent.sum(),  # []
+            "kl_per_latent": kl_per_latent,
+            "group_feats_rec": (encoder_feats - decoder_feats).square().sum(dim=1).mean(),  # []
+        }
+        if self.hy_hes != 0 or noise is None:
+            terms["hessian"] = self.decoder.hessian_penalty()  # []
+        if self.hy_commute != 0 or noise is None:
+            terms["commutator"] = self.decoder.commutator_penalty()  # []
+        return terms
+
+    def loss_weights(self) -> dict[str, float]:
+        return {
+            **super().loss_weights(),
+            "group_feats_rec": self.hy_rec,
+            "hessian": self.hy_hes,
+            "commutator": self.hy_commute,
+        }

@@ -1,0 +1,39 @@
+"""Loss terms that several models share: sums over what one image holds, means over the batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+RECONSTRUCTION_LOSSES = ("l2", "bce")
+
+
+def reconstruction_loss(x_hat_logits: torch.Tensor, x: torch.Tensor, kind: str) -> torch.Tensor:
+    """Reconstruction error summed over pixels, mean over the batch: a scalar, in nats for `bce`.
+
+    `bce` is the binary cross-entropy on logits (a Bernoulli decoder); `l2` the squared error of `sigmoid(logits)`.
+
+    Args:
+        x_hat_logits, x: `[batch, channels, height, width]`; `x` in [0, 1].
+    """
+    if kind == "bce":
+        total = F.binary_cross_entropy_with_logits(x_hat_logits, x, reduction="sum")  # []
+    elif kind == "l2":
+        total = F.mse_loss(torch.sigmoid(x_hat_logits), x, reduction="sum")  # []
+    else:
+        raise ValueError(f"unknown reconstruction loss {kind!r}: one of {RECONSTRUCTION_LOSSES}")
+    return total / len(x)
+
+
+def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) in nats, per latent and mean over the batch.
+
+    Kingma & Welling (2014), appendix B: `-1/2 (1 + logvar - mu^2 - exp(logvar))`.
+
+    Args:
+        mu, logvar: `[batch, latents]`.
+    Returns:
+        `[latents]`; its sum is the KL term of the evidence lower bound.
+    """
+    per_image = -0.5 * (1 + logvar - mu.square() - logvar.exp())  # [batch, latents]
+    return per_image.mean(dim=0)  # [latents]

@@ -1,0 +1,64 @@
+"""Encoder and decoder networks for 64x64 images. Layer numbers are those of the published state dicts."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+IMAGE_SIZE = 64
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear layers of the given widths with ReLU between them: `[batch, widths[0]] -> [batch, widths[-1]]`."""
+    layers: list[nn.Module] = []
+    for width_in, width_out in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(width_in, width_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def conv_encoder(channels: int, features: int) -> nn.Sequential:
+    """`[batch, channels, 64, 64] -> [batch, features]`: four convolutions, then 1024 -> 256 -> features."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 4, stride=2, padding=1),  # [batch, 64, 8, 8]
+        nn.ReLU(),
+        nn.Conv2d(64, 64, 4, stride=2, padding=1),  # [batch, 64, 4, 4]
+        nn.ReLU(),
+        nn.Flatten(),  # [batch, 1024]
+        nn.Linear(1024, 256),
+        nn.ReLU(),
+        nn.Linear(256, features),
+    )
+
+
+def conv_decoder(features: int, channels: int) -> nn.Sequential:
+    """`[batch, features] -> [batch, channels, 64, 64]` logits: the mirror image of `conv_encoder`."""
+    return nn.Sequential(
+        nn.Linear(features, 256),
+        nn.ReLU(),
+        nn.Linear(256, 1024),
+        nn.ReLU(),
+        nn.Unflatten(1, (64, 4, 4)),  # [batch, 64, 4, 4]
+        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),  # [batch, 64, 8, 8]
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),  # [batch, channels, 64, 64]
+    )
+
+
+def initialise_xavier(module: nn.Module) -> None:
+    """Xavier-uniform weights for every linear and convolutional layer below `module`; biases keep torch's default."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.xavier_uniform_(layer.weight)
+
+
+def reparametrise(mu: torch.Tensor, logvar: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """`mu + exp(logvar / 2) * eps`, all `[batch, latents]` (Kingma & Welling 2014, section 2.4)."""
+    return mu + torch.exp(0.5 * logvar) * eps  # [batch, latents]
