@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+from datasets.images import RawImages, as_numpy
+from errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class FactorDataset:
@@ -15,7 +21,9 @@ class FactorDataset:
         name: the data set's name on the command line (`dsprites`, `shapes3d`).
         source: where the images come from: `replica`, or the name of the published file.
         factor_names, factor_sizes: K names and K sizes; their product is the number of images.
-        images: anything that yields uint8 `[n, height, width, channels]` when indexed with int64 `[n]`.
+        images: a store of `datasets.images`, or anything that yields uint8 `[n, height, width, channels]` when indexed
+            with int64 `[n]` (a NumPy array does).
+        image_shape: height, width, channels.
         pixel_max: the uint8 value that means 1.0 (1 for dSprites, 255 for 3D Shapes).
     """
 
@@ -35,7 +43,7 @@ class FactorDataset:
         self.source = source
         self.factor_names = tuple(factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
-        self.images = images
+        self.images = images if hasattr(images, "floats") else RawImages(images, pixel_max)
         self.height, self.width, self.channels = image_shape
         self.pixel_max = pixel_max
         if len(images) != len(self):
@@ -45,7 +53,7 @@ class FactorDataset:
         return int(np.prod(self.factor_sizes, dtype=np.int64))
 
     def index_to_factors(self, index: np.ndarray) -> np.ndarray:
-        """int64 `[n]` -> int64 `[n, K]`."""
+        """int64 `[n]` -> int64 `[n, K]`. Raises ValueError where an index is out of range."""
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1)  # [n, K]
 
     def factors_to_index(self, factors: np.ndarray) -> np.ndarray:
@@ -54,9 +62,35 @@ class FactorDataset:
 
     def uint8(self, index: np.ndarray) -> np.ndarray:
         """int64 `[n]` -> uint8 `[n, height, width, channels]`, as stored (0..pixel_max)."""
-        return self.images[index]
+        return self.images[as_numpy(index)]
 
-    def batch(self, index: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
-        """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order."""
-        images = torch.from_numpy(self.uint8(index)).to(device)  # [n, height, width, channels]
-        return images.permute(0, 3, 1, 2).float().div_(self.pixel_max)  # [n, channels, height, width]
+    def batch(self, index: np.ndarray | torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
+        """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order.
+
+        On `device`; with None, where the images are: the CPU, or where `to_device` took them.
+        """
+        images = self.images.floats(index, device)  # [n, height, width, channels]
+        return images.permute(0, 3, 1, 2)  # [n, channels, height, width]
+
+    def to_device(self, device: torch.device | str) -> FactorDataset:
+        """Copies the uint8 images to the device's memory, where `batch` then cuts them; returns this data set.
+
+        Raises UserError (`--data-on-device`) when they do not fit there.
+        """
+        self.images = self.images.to_device(device)
+        return self
+
+
+def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint random parts of `range(n)`, each in order: training, and the fraction `split` for validation.
+
+    Returns: int64 `[n - v]` and int64 `[v]`, drawn from the seed alone; v is 0 only if split is 0.
+    Raises: UserError (`--split`) unless 0 <= split < 1 leaves something to train on.
+    """
+    if not 0 <= split < 1:
+        raise UserError(f"--split {split}: give a fraction from 0 up to, not including, 1")
+    count = 0 if split == 0 else max(1, round(n * split))
+    if count >= n:
+        raise UserError(f"--split {split} leaves no image of {n} to train on: give a smaller fraction")
+    order = np.random.default_rng(seed).permutation(n)  # [n]
+    return np.sort(order[count:]), np.sort(order[:count])

@@ -1,0 +1,227 @@
+"""What the files of every data set need: cache, locks, atomic writes, one-time conversions, checks of the grid."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from errors import UserError
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A published file: its name, where it is fetched from, its first bytes, and the checksum it must have.
+
+    checksum: `md5:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes).
+    """
+
+    name: str
+    url: str
+    magic: bytes
+    checksum: str
+
+
+def cache_directory(name: str) -> Path:
+    """Where replicas and conversions of the data set `name` live: `$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`."""
+    root = os.environ.get("LIE_VAE_CACHE") or "~/.cache/lie-group-vae"
+    return Path(root).expanduser() / name
+
+
+def make_directory(directory: Path, remedy: str) -> Path:
+    """Makes the directory and its parents. Raises UserError, ending in `remedy`, where that is impossible."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the directory {directory} ({error.strerror}): {remedy}") from None
+    return directory
+
+
+def can_be_written(directory: Path) -> bool:
+    """Whether files can be made in the directory, or, where it does not exist yet, in what it would be made in."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+
+
+def free_bytes(directory: Path) -> int:
+    """Bytes free on the directory's disk."""
+    return shutil.disk_usage(directory).free
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds `<path>.lock`: of several processes that would make `path`, one at a time runs the body, the others wait.
+
+    The lock is the kernel's (flock), so a holder that is killed frees it. The file is removed at the end; a process
+    that waited on the removed file notices, by its inode, and takes the new one.
+    """
+    lock = path.with_name(path.name + ".lock")
+    while True:
+        handle = lock.open("a")
+        try:
+            _take(handle, path)
+            if lock.exists() and os.fstat(handle.fileno()).st_ino == lock.stat().st_ino:
+                break
+        except BaseException:
+            handle.close()
+            raise
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def _take(handle, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another process that is making {path}", file=sys.stderr, flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        raise UserError(
+            f"cannot lock {path}.lock ({error.strerror}): put the data on a disk whose file system has locks"
+        ) from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write: it takes the name `path`, whole and on the disk, when the body ends without an error.
+
+    The temporary name is always the same, so that what a killed process left is overwritten; hold `locked(path)`.
+    Raises UserError when the disk is full.
+    """
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk is full: free some space in {path.parent} for {path.name}, then repeat"
+            ) from None
+        raise
+
+
+def convert_once(
+    source: Path, name: str, suffix: str, key: dict, size: int, write: Callable[[BinaryIO], dict]
+) -> tuple[np.ndarray, dict]:
+    """The memory-mapped array made from `source`, and what was noted about it; `write` makes it at the first use.
+
+    It lies beside `source`, or, where that directory cannot be written or is too full, in the cache directory of the
+    data set `name`. A note beside it (JSON) says from which file it was made: when `key` differs, it is made again.
+
+    Args:
+        suffix: added to the source's name.
+        key: tells one content of the source from another.
+        size: bytes that the array needs.
+        write: writes a `.npy` file to the open file it is given, and returns what to note (JSON).
+
+    Returns: the array, memory-mapped and read-only, and the note. Raises UserError when no directory has room.
+    """
+    key = {"key": key, "size": size}
+    cached = f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]}-{source.name}{suffix}"
+    places = [source.with_name(source.name + suffix), cache_directory(name) / cached]
+    for path in places:
+        if (found := _opened(path, key)) is not None:
+            return found
+    path = _place_with_room(places, size)
+    make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written")
+    with locked(path):
+        if (found := _opened(path, key)) is None:
+            note = _note(path)
+            note.unlink(missing_ok=True)
+            with replacing(path) as handle:
+                noted = write(handle)
+            with replacing(note) as handle:
+                handle.write(json.dumps({**key, "note": noted}).encode())
+            found = _opened(path, key)
+    if found is None:
+        raise UserError(f"{path} could not be read back: check the disk, delete the file and repeat")
+    return found
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
+    """The conversion at `path` and its note, if both are there, whole, and made from the same source."""
+    try:
+        noted = json.loads(_note(path).read_bytes())
+        if {"key": noted["key"], "size": noted["size"]} != key:
+            return None
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (np.asarray(array), noted["note"]) if array.nbytes == key["size"] else None
+
+
+def _place_with_room(places: Sequence[Path], size: int) -> Path:
+    """The first path whose directory can be written and has room for `size` bytes. Raises UserError if none has."""
+    found = []
+    for path in places:
+        directory = path.parent
+        if not can_be_written(directory):
+            found.append(f"{directory} cannot be written")
+            continue
+        while not directory.exists():
+            directory = directory.parent
+        free = free_bytes(directory)
+        if free > size + 2**24:
+            return path
+        found.append(f"{path.parent} has {free / 1e9:.1f} GB")
+    raise UserError(
+        f"{size / 1e9:.1f} GB of disk are needed once for an uncompressed copy, but {' and '.join(found)}: "
+        "free some space, or set LIE_VAE_CACHE to a directory on a larger disk"
+    )
+
+
+def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:
+    """Sizes of the K factors whose values, `[n, K]`, are all combinations in row-major order, else UserError."""
+    ranks = [np.unique(column, return_inverse=True) for column in columns.T]
+    sizes = tuple(len(values) for values, _ in ranks)
+    count = int(np.prod(sizes, dtype=np.int64))
+    if count != len(columns):
+        described = ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
+        raise UserError(
+            f"{path}: expected all combinations of its factors ({described}: {count} rows), found {len(columns)} rows"
+        )
+    inner = count
+    for name, size, (_, rank) in zip(names, sizes, ranks, strict=True):
+        inner //= size  # how many rows a value of this factor lasts
+        expected = np.broadcast_to(np.arange(size)[:, None], (size, inner)).reshape(1, -1)  # [1, size * inner]
+        if not (rank.reshape(-1, size * inner) == expected).all():
+            raise UserError(
+                f"{path}: expected the factors in row-major order, the last one fastest; found {name} out of order"
+            )
+    return sizes
+
+
+def check_size(path: Path, found: Sequence[int], published: Sequence[int], names: Sequence[str], marked: bool) -> None:
+    """Raises UserError unless the file holds the published grid, or is `marked` as a replica or a subset."""
+    if tuple(found) != tuple(published) and not marked:
+        described = [
+            "(" + ", ".join(f"{n} {s}" for n, s in zip(names, sizes, strict=True)) + ")" for sizes in (published, found)
+        ]
+        raise UserError(
+            f"{path}: expected the published factors {described[0]}, found {described[1]}, and the file does not say "
+            "that it is a replica or a subset: fetch it again"
+        )

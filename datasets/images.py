@@ -1,0 +1,137 @@
+"""Stores of uint8 images that cut batches by index: as they are, or with eight 0/1 pixels packed in a byte.
+
+Both read an array that may be memory-mapped, or, after `to_device`, lies in a device's memory. On the CPU the work is
+NumPy's: one pass over a batch is faster than handing it to a pool of threads, and takes no core from the training step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+# The eight pixels of every byte, the highest bit first, as np.packbits orders them.
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)  # [256, 8]
+
+
+class RawImages:
+    """uint8 images `[n, height, width, channels]` in anything that can be indexed with int64 `[n]`."""
+
+    def __init__(self, array, pixel_max: int = 255):
+        self.array = array
+        self.pixel_max = np.float32(pixel_max)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.array[index]  # [n, height, width, channels]
+
+    def floats(self, index, device=None) -> torch.Tensor:
+        """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device."""
+        import torch
+
+        rows = self.array[as_numpy(index)]  # [n, height, width, channels]
+        if _is_cpu(device):
+            return torch.from_numpy(np.divide(rows, self.pixel_max, dtype=np.float32))
+        # A quarter of the bytes travels: the division is done over there.
+        return torch.from_numpy(rows).to(device).float().div_(float(self.pixel_max))
+
+    def to_device(self, device) -> DeviceImages:
+        """The same images in the device's memory."""
+        pixel_max = float(self.pixel_max)
+        return DeviceImages(self, _copied(self.array, device), lambda rows: rows.float().div_(pixel_max))
+
+
+class PackedImages:
+    """0/1 images of one channel, `[n, height, width, 1]`, packed in uint8 `[n, height * width / 8]` by np.packbits."""
+
+    def __init__(self, packed: np.ndarray, height: int = 64, width: int = 64):
+        if packed.dtype != np.uint8 or packed.shape[1:] != (height * width // 8,):
+            raise ValueError(f"{packed.dtype} {packed.shape} cannot hold images of {height} x {width} bits")
+        self.packed = packed
+        self.shape = (-1, height, width, 1)
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return np.unpackbits(self.packed[index], axis=-1).reshape(self.shape)  # [n, height, width, 1]
+
+    def floats(self, index, device=None) -> torch.Tensor:
+        """int64 `[n]` -> float32 `[n, height, width, 1]`, 0 or 1, on the device."""
+        import torch
+
+        rows = self.packed[as_numpy(index)]  # [n, bytes]
+        if _is_cpu(device):
+            return torch.from_numpy(np.take(_BITS, rows, axis=0)).view(self.shape)  # [n, height, width, 1]
+        return self._unpacked(torch.from_numpy(rows).to(device))
+
+    def to_device(self, device) -> DeviceImages:
+        """The same images, still packed, in the device's memory."""
+        return DeviceImages(self, _copied(self.packed, device), self._unpacked)
+
+    def _unpacked(self, rows: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=rows.device)  # [8]
+        return (rows[..., None] >> shifts).bitwise_and_(1).float().view(self.shape)  # [n, height, width, 1]
+
+
+class DeviceImages:
+    """Rows of a store, uint8 `[n, ...]`, in a device's memory, and how a batch of them becomes float32 images."""
+
+    def __init__(self, store: RawImages | PackedImages, rows: torch.Tensor, decode: Callable):
+        self.store = store
+        self.rows = rows
+        self.decode = decode
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.store[index]  # [n, height, width, channels]
+
+    def floats(self, index, device=None) -> torch.Tensor:
+        """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device, by default the images' own."""
+        import torch
+
+        index = torch.as_tensor(index, device=self.rows.device)  # [n]
+        images = self.decode(self.rows.index_select(0, index))  # [n, height, width, channels]
+        return images if device is None else images.to(device)
+
+    def to_device(self, device) -> DeviceImages:
+        """The same images in another device's memory."""
+        return self.store.to_device(device)
+
+
+def as_numpy(index) -> np.ndarray:
+    """Indices as NumPy has them, from a list, an array, or a tensor of any device."""
+    return index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
+
+
+def _is_cpu(device) -> bool:
+    return device is None or str(device) == "cpu"
+
+
+def _copied(array, device) -> torch.Tensor:
+    """The array's rows as a tensor on the device. Raises UserError when the device's memory is too small."""
+    import torch
+
+    array, device = np.asarray(array), torch.device(device)
+    if device.type == "cuda" and (free := torch.cuda.mem_get_info(device)[0]) < array.nbytes:
+        raise UserError(
+            f"--data-on-device: the images take {array.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB of {device} are free: "
+            "leave the flag out"
+        )
+    with warnings.catch_warnings():
+        # The mapping is read-only, and nothing writes to the tensor.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)

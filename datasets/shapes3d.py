@@ -1,0 +1,120 @@
+"""3D Shapes: 480,000 RGB 64x64 images of an object in a room (Burgess and Kim, 2018).
+
+The published `.h5` is compressed in chunks that cut across thousands of images, so that one image costs as much as
+all of them. At the first use it is copied, uncompressed, into a file of 5.9 GB beside it, which is mapped into memory
+from then on. A file whose images are stored uncompressed and in one piece is mapped as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.factor_dataset import FactorDataset
+from datasets.files import DataFile, check_size, convert_once, grid_sizes
+from datasets.images import RawImages
+from errors import UserError
+
+FILE = DataFile(
+    name="3dshapes.h5",
+    url="https://storage.googleapis.com/3d-shapes/3dshapes.h5",
+    magic=b"\x89HDF\r\n\x1a\n",
+    checksum="md5:099a2078d58cec4daad0702c55d06868",
+)
+FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
+_BYTES = 64 * 64 * 3
+_SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
+_LARGEST_SLAB = 2**29 // _BYTES
+_REMEDY = "delete it and fetch or draw it again"
+
+
+def render(directory: Path, progress: bool = True) -> Path:
+    """Draws the replica into the directory, as a file in the published layout."""
+    from datasets.render.shapes3d import render_file
+
+    return render_file(directory, progress=progress)
+
+
+def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -> FactorDataset:
+    """The data set in a file of the published layout. Raises UserError when the file is not what it should be."""
+    import h5py
+
+    if fixed_shape is not None:
+        raise UserError(f"--fixed_shape {fixed_shape} restricts dsprites only: leave it out with --dataset shapes3d")
+    try:
+        with h5py.File(path, "r") as file:
+            images, labels = _checked(path, file)
+            replica = bool(file.attrs.get("replica", False))
+            marked = replica or bool(file.attrs.get("subset", False))
+            offset = images.id.get_offset() if images.chunks is None and images.compression is None else None
+            if offset is not None:
+                array = np.asarray(np.memmap(path, np.uint8, "r", offset, images.shape))
+                sizes = _sizes(path, labels, marked)
+            else:
+                array, note = convert_once(
+                    path,
+                    "shapes3d",
+                    ".raw.npy",
+                    _key(path),
+                    images.size,
+                    lambda handle: _convert(path, images, labels, marked, handle, progress),
+                )
+                sizes = note["factor_sizes"]
+    except (OSError, RuntimeError, KeyError) as error:
+        # h5py reports what is wrong with a file as any of the three.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UserError(
+            f"{path}: expected a whole HDF5 file, found a truncated or damaged one ({error}): {_REMEDY}"
+        ) from None
+    source = "replica" if replica else path.name
+    return FactorDataset("shapes3d", source, list(FACTORS), sizes, RawImages(array), (64, 64, 3), pixel_max=255)
+
+
+def _key(path: Path) -> dict:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _checked(path: Path, file):
+    """The data sets `images` and `labels`. Raises UserError where shapes or types are not the published ones."""
+    for name in ("images", "labels"):
+        if name not in file or not hasattr(file[name], "dtype"):
+            raise UserError(
+                f"{path}: expected arrays images and labels, found {', '.join(file) or 'nothing'}: {_REMEDY}"
+            )
+    images, labels = file["images"], file["labels"]
+    if images.dtype != np.uint8 or images.shape[1:] != (64, 64, 3):
+        raise UserError(
+            f"{path}: expected images uint8 [n, 64, 64, 3], found {images.dtype} {list(images.shape)}: {_REMEDY}"
+        )
+    if labels.dtype.kind != "f" or labels.shape != (len(images), len(FACTORS)):
+        expected, found = f"floats [{len(images)}, {len(FACTORS)}]", f"{labels.dtype} {list(labels.shape)}"
+        raise UserError(f"{path}: expected labels {expected}, found {found}: {_REMEDY}")
+    return images, labels
+
+
+def _sizes(path: Path, labels, marked: bool) -> list[int]:
+    sizes = grid_sizes(path, labels[()], list(FACTORS))
+    check_size(path, sizes, tuple(FACTORS.values()), list(FACTORS), marked)
+    return list(sizes)
+
+
+def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progress: bool) -> dict:
+    """Writes the images uncompressed into a `.npy` file, every chunk unpacked once. Returns the factors' sizes."""
+    sizes = _sizes(path, labels, marked)
+    np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": images.shape})
+    chunk = images.chunks[0] if images.chunks else 1
+    slab = min(chunk * max(1, _SLAB // chunk), _LARGEST_SLAB)  # whole chunks, if they are not huge
+    bar = tqdm(
+        total=len(images), desc="unpacking 3D Shapes once", unit=" images", unit_scale=True, disable=not progress
+    )
+    with bar:
+        for start in range(0, len(images), slab):
+            rows = images[start : start + slab]  # [slab, 64, 64, 3]
+            handle.write(rows)
+            bar.update(len(rows))
+    return {"factor_sizes": sizes}

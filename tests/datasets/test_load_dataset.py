@@ -1,0 +1,158 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets import DATASETS, check_data_path, dsprites, load_dataset
+from datasets.files import locked, replacing
+from errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, monkeypatch, capsys):
+    drawn = []
+
+    def draw(directory, progress):
+        drawn.append(directory)
+        return dsprites_file(directory)[0]
+
+    monkeypatch.setattr(dsprites, "render", draw)
+    dataset = load_dataset("dsprites", progress=False)
+    said = capsys.readouterr()
+    assert dataset.source == "replica"
+    assert said.err == f"no --data-path given: drawing the replica of dsprites into {cache / 'dsprites'}\n"
+    assert said.out == ""
+    load_dataset("dsprites", progress=False)
+    assert capsys.readouterr().err == f"no --data-path given: using the replica of dsprites in {cache / 'dsprites'}\n"
+    assert drawn == [cache / "dsprites"]
+
+
+def test_missing_file_without_download_says_how_to_get_it(tmp_path):
+    with pytest.raises(UserError, match=r"--data-path .*leave the flag out"):
+        load_dataset("shapes3d", tmp_path)
+
+
+def test_unknown_data_set_lists_the_known_ones():
+    with pytest.raises(UserError, match="--dataset celeba is not known: choose from dsprites, shapes3d"):
+        check_data_path("celeba", None)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_usable_data_paths_pass_the_check(name, tmp_path, dsprites_file, shapes3d_file):
+    path, _ = {"dsprites": dsprites_file, "shapes3d": shapes3d_file}[name](tmp_path / "data")
+    check_data_path(name, path)
+    check_data_path(name, str(path.parent))
+    check_data_path(name, tmp_path / "to" / "be" / "made")
+    check_data_path(name, None)
+
+
+def test_a_web_page_under_the_files_name_fails_the_check(tmp_path):
+    path = tmp_path / "3dshapes.h5"
+    path.write_text("<!DOCTYPE html><html>sign in</html>")
+    with pytest.raises(UserError, match=r"expected a .h5 file, found one that starts with b'<!DOCTYP'"):
+        check_data_path("shapes3d", tmp_path)
+
+
+def test_a_misspelt_file_fails_the_check(tmp_path):
+    with pytest.raises(UserError, match="there is no such file"):
+        check_data_path("shapes3d", tmp_path / "shapes.h5")
+
+
+def test_a_directory_under_the_files_name_fails_the_check(tmp_path):
+    (tmp_path / "3dshapes.h5").mkdir()
+    with pytest.raises(UserError, match="is not a file"):
+        check_data_path("shapes3d", tmp_path)
+
+
+def test_a_directory_that_cannot_be_filled_fails_the_check():
+    with pytest.raises(UserError, match=r"--data-path /dev/null/data: there is no .*leave the flag out"):
+        check_data_path("dsprites", "/dev/null/data")
+
+
+def test_a_cache_that_cannot_be_written_fails_the_check(monkeypatch):
+    monkeypatch.setenv("LIE_VAE_CACHE", "/dev/null/cache")
+    with pytest.raises(UserError, match="set LIE_VAE_CACHE"):
+        check_data_path("dsprites", None)
+
+
+def test_the_check_imports_no_torch():
+    code = "import sys, datasets; datasets.check_data_path('shapes3d', None); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def _load_slowly(directory, counter, ready):
+    convert = dsprites._convert
+
+    def slow(*arguments):
+        with counter.get_lock():
+            counter.value += 1
+        time.sleep(0.3)
+        return convert(*arguments)
+
+    dsprites._convert = slow
+    ready.wait()
+    assert load_dataset("dsprites", directory, progress=False).factor_sizes == (3, 2, 4, 2, 3)
+
+
+def test_processes_at_once_convert_once(tmp_path, dsprites_file):
+    path, _ = dsprites_file(tmp_path / "data")
+    context = multiprocessing.get_context("fork")
+    counter, ready = context.Value("i", 0), context.Event()
+    workers = [context.Process(target=_load_slowly, args=(path.parent, counter, ready)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    ready.set()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert counter.value == 1
+    assert sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir()) == [
+        "",
+        ".packed.npy",
+        ".packed.npy.json",
+    ]
+
+
+def test_a_killed_holder_frees_the_lock(tmp_path):
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time, pathlib; from datasets.files import locked\n"
+            "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)",
+            str(tmp_path / "file"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    assert (tmp_path / "file.lock").exists()
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    with locked(tmp_path / "file"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as handle:
+        handle.write(b"new")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_a_message(tmp_path):
+    with pytest.raises(UserError, match="the disk is full: free some space"), replacing(tmp_path / "file"):
+        raise OSError(28, "No space left on device")
+    assert np.array_equal(list(tmp_path.iterdir()), [])
