@@ -30,6 +30,7 @@ def load_dataset(
     *,
     fixed_shape: int | None = None,
     progress: bool = True,
+    download: bool = True,
 ) -> FactorDataset:
     """The data set `name`, from its file, from its publisher, or from the project's own renderer.
 
@@ -38,6 +39,7 @@ def load_dataset(
             drawn into the cache directory at the first use (`$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`).
         fixed_shape: only this shape's images, and no factor `shape` (dSprites).
         progress: whether long work shows a bar on stderr.
+        download: whether a missing file may be fetched.
 
     Raises: UserError, one line that names the flag or the file and the remedy.
     """
@@ -48,7 +50,13 @@ def load_dataset(
     else:
         path = _file(Path(data_path), module.FILE)
         if not path.exists():
-            raise UserError(f"--data-path {data_path}: there is no {path.name}; leave the flag out to draw the replica")
+            if not download:
+                raise UserError(
+                    f"--data-path {data_path}: there is no {path.name}; fetch it with {_fetch_command(name, path)}"
+                )
+            from datasets.download import fetch
+
+            fetch(module.FILE, path.parent, progress=progress)
     return module.load(path, fixed_shape=fixed_shape, progress=progress)
 
 
@@ -77,6 +85,10 @@ def _file(data_path: Path, file) -> Path:
     return data_path if data_path.is_file() or data_path.name == file.name else data_path / file.name
 
 
+def _fetch_command(name: str, path: Path) -> str:
+    return f"`python -m datasets.download {name} {path.parent}`"
+
+
 def _check_file(data_path: Path, name: str, file) -> None:
     from datasets.files import can_be_written
 
@@ -92,7 +104,7 @@ def _check_file(data_path: Path, name: str, file) -> None:
         if start != file.magic:
             raise UserError(
                 f"--data-path {path}: expected a {path.suffix or 'data'} file, found one that starts with {start!r}: "
-                "delete it and fetch it again"
+                f"delete it and fetch it with {_fetch_command(name, path)}"
             )
     elif path.exists():
         raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")

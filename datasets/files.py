@@ -60,6 +60,11 @@ def free_bytes(directory: Path) -> int:
     return shutil.disk_usage(directory).free
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed because the disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds `<path>.lock`: of several processes that would make `path`, one at a time runs the body, the others wait.
@@ -69,7 +74,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(path.name + ".lock")
     while True:
-        handle = lock.open("a")
+        handle = _open_lock(lock)
         try:
             _take(handle, path)
             if lock.exists() and os.fstat(handle.fileno()).st_ino == lock.stat().st_ino:
@@ -83,6 +88,15 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         handle.close()
+
+
+def _open_lock(lock: Path):
+    try:
+        return lock.open("a")
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {lock.parent} ({error.strerror}): name a directory that can be written"
+        ) from None
 
 
 def _take(handle, path: Path) -> None:
@@ -113,7 +127,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise UserError(
                 f"the disk is full: free some space in {path.parent} for {path.name}, then repeat"
             ) from None

@@ -35,8 +35,8 @@ def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, m
 
 
 def test_missing_file_without_download_says_how_to_get_it(tmp_path):
-    with pytest.raises(UserError, match=r"--data-path .*leave the flag out"):
-        load_dataset("shapes3d", tmp_path)
+    with pytest.raises(UserError, match=r"--data-path .*python -m datasets.download shapes3d"):
+        load_dataset("shapes3d", tmp_path, download=False)
 
 
 def test_unknown_data_set_lists_the_known_ones():
