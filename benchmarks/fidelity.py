@@ -1,0 +1,107 @@
+"""How close the drawn replicas are to real frames: `python -m benchmarks.fidelity dsprites FILE`.
+
+FILE is any .npz or .npy file with an array of frames. For every frame the closest of all drawn images is found by
+comparing it with each of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from errors import UserError
+
+
+def read_frames(path: str | Path) -> np.ndarray:
+    """The first array `[n, h, w]` or `[n, h, w, c]` of an .npz file, or that of an .npy file. Raises UserError."""
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            arrays = [content]
+        else:
+            arrays = (content[name] for name in content.files if name != "metadata")
+        for array in arrays:
+            if array.ndim in (3, 4) and len(array):
+                return array
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"cannot read frames from {path} ({error}): give an .npz or .npy file") from None
+    raise UserError(f"{path} has no array of frames: expected one of shape [n, height, width]")
+
+
+def best_dsprites(frames: np.ndarray, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """For every frame the intersection over union with the closest drawn image, and that image's factors.
+
+    Args:
+        frames: bool `[n, 64, 64]`.
+
+    Returns: float64 `[n]`, and int64 `[n, 5]`: indices of shape, scale, orientation, pos_x, pos_y.
+    """
+    from datasets.render.dsprites import FACTORS, draw_sprites
+
+    pixels = frames.reshape(len(frames), -1).astype(np.float32)  # [n, 4096]
+    area = pixels.sum(1)  # [n]
+    best, index = np.full(len(frames), -1.0), np.zeros(len(frames), np.int64)  # [n], [n]
+    count = int(np.prod(list(FACTORS.values())))
+    bar = tqdm(total=count, desc="comparing", unit=" images", unit_scale=True, disable=not progress)
+    start = 0
+    with bar:
+        for sprite in draw_sprites({name: np.arange(size) for name, size in FACTORS.items()}):
+            images = sprite.reshape(-1, pixels.shape[1]).astype(np.float32)  # [X * Y, 4096]
+            common = pixels @ images.T  # [n, X * Y], whole numbers: exact
+            overlap = common / np.maximum(area[:, None] + images.sum(1) - common, 1)  # [n, X * Y]
+            nearest = overlap.argmax(1)  # [n]
+            found = overlap[np.arange(len(frames)), nearest]
+            better = found > best
+            best[better], index[better] = found[better], start + nearest[better]
+            start += len(images)
+            bar.update(len(images))
+    return best, np.stack(np.unravel_index(index, tuple(FACTORS.values())), axis=1)
+
+
+def report_dsprites(path: str, per_frame: bool, progress: bool) -> None:
+    """Prints the overlap of the frames in a file with the closest drawn images."""
+    from datasets.render.dsprites import FACTORS, draw
+
+    frames = read_frames(path)
+    if frames.shape[1:3] != (64, 64) or frames.shape[3:] not in ((), (1,)):
+        raise UserError(f"{path}: expected frames of 64 x 64 pixels, found {list(frames.shape)}")
+    frames = frames.reshape(-1, 64, 64)
+    frames = frames > frames.max() / 2  # [n, 64, 64]
+    overlap, factors = best_dsprites(frames, progress)
+    different = (draw(factors)[..., 0] != frames).sum((1, 2))  # [n]
+    if per_frame:
+        print("frame  IoU     differing pixels  " + " ".join(FACTORS))
+        for i in range(len(frames)):
+            print(f"{i:5d}  {overlap[i]:.4f}  {different[i]:16d}  " + " ".join(str(f) for f in factors[i]))
+    print(f"frames                     {len(frames)}")
+    print(f"IoU mean                   {overlap.mean():.5f}")
+    print(f"IoU min                    {overlap.min():.5f}")
+    print(f"identical to the pixel     {(different == 0).mean():.2%}")
+    print(f"differing pixels in all    {different.sum()}")
+
+
+REPORTS = {"dsprites": report_dsprites}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line. Returns the exit status: 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
+    parser.add_argument("dataset", choices=REPORTS)
+    parser.add_argument("file", help=".npz or .npy file with real frames")
+    parser.add_argument("--per-frame", action="store_true", help="also print one line for each frame")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    try:
+        REPORTS[options.dataset](options.file, options.per_frame, not options.quiet)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

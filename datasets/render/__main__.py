@@ -1,0 +1,62 @@
+"""`python -m datasets.render dsprites|shapes3d DIR`: draws a replica of a published data set into a directory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from errors import UserError
+
+# name on the command line -> the module that draws it: render_file(directory, progress, every) -> path
+RENDERERS = {
+    "dsprites": "datasets.render.dsprites",
+    "shapes3d": "datasets.render.shapes3d",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UserError(f"{message}; see python -m datasets.render --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m datasets.render", description=__doc__, allow_abbrev=False)
+    parser.add_argument("dataset", choices=RENDERERS, help="the data set to draw")
+    parser.add_argument("directory", metavar="DIR", help="where the file goes, under the published file's name")
+    parser.add_argument(
+        "--every",
+        action="append",
+        default=[],
+        metavar="FACTOR=K",
+        help="draw only every K-th value of a factor, for a small file; may be given for several factors",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _every(options: list[str]) -> dict[str, int]:
+    every = {}
+    for option in options:
+        name, _, k = option.partition("=")
+        if not name or not k.isdecimal():
+            raise UserError(f"--every {option}: give a factor and a number, as in --every pos_x=4")
+        every[name] = int(k)
+    return every
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line. Returns the exit status: 0, or 2 with one line on stderr."""
+    try:
+        options = _parser().parse_args(arguments)
+        renderer = import_module(RENDERERS[options.dataset])
+        path = renderer.render_file(options.directory, progress=not options.quiet, every=_every(options.every))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
