@@ -1,0 +1,1 @@
+"""Run directories, TensorBoard, the text log, checkpoints and pictures."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
+from errors import UserError
 from models.lie_algebra import LieAlgebra
 from models.losses import gaussian_kl, reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
@@ -98,6 +100,23 @@ class LieGroupVAE(VAE):
         self.encoder = GroupEncoder(channels, subgroup_sizes, subspace_sizes)
         self.decoder = GroupDecoder(channels, subgroup_sizes, subspace_sizes, lie_alg_init_scale, no_exp)
         initialise_xavier(self)
+
+    @classmethod
+    def check_args(cls, args: Namespace) -> None:
+        sizes, latents = args.subgroup_sizes_ls, args.subspace_sizes_ls
+        for size in sizes:
+            if math.isqrt(size) ** 2 != size:
+                nearest = round(math.sqrt(size)) ** 2
+                raise UserError(f"--subgroup_sizes_ls: {size} is not a perfect square; the nearest one is {nearest}")
+        if len(sizes) != len(latents):
+            raise UserError(
+                f"--subspace_sizes_ls has {len(latents)} entries and --subgroup_sizes_ls has {len(sizes)}: "
+                "give one number of latents for each subgroup"
+            )
+        if sum(latents) != args.latents:
+            raise UserError(
+                f"--latents is {args.latents} but --subspace_sizes_ls sums to {sum(latents)}: make them equal"
+            )
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int) -> LieGroupVAE:

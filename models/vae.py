@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+
 import torch
 from torch import nn
 
@@ -28,6 +30,15 @@ class VAE(nn.Module):
         self.latents = latents
         self.beta = beta
         self.recons_loss_type = recons_loss_type
+
+    @classmethod
+    def check_args(cls, args: Namespace) -> None:
+        """Refuse flags that contradict one another, before any work. Raises UserError naming the flag."""
+
+    @classmethod
+    def from_args(cls, args: Namespace, channels: int) -> VAE:
+        """Build from the command line's namespace; the only place where a model reads it."""
+        return cls(channels, args.latents, args.beta, args.recons_loss_type)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x `[batch, channels, 64, 64]` in [0, 1] -> `mu, logvar`, each `[batch, latents]`."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import LieGroupVAE
+from models.lie_vae import LieGroupVAE
 from tests.reference import assert_summary, eps, fill_parameters, images
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "data/reference/lie_group_vae.json").read_text())

@@ -1,0 +1,25 @@
+"""Scores as a file and as a table on the screen: each value beside the protocol that gave it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import atomic
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
+
+
+def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
+    """scores.json: the values, the protocol (plain data), and the versions of the packages that computed them."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    content = {"scores": scores, "protocol": protocol, "versions": versions}
+    atomic.write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def score_table(scores: dict[str, float], protocol: dict) -> str:
+    """The scores in two columns, under a line that says on what they were measured."""
+    width = max((len(name) for name in scores), default=0)
+    title = "scores on {dataset} ({data_source}, {images:,} images), {preset} protocol, seed {seed}".format(**protocol)
+    return "\n".join([title, *(f"  {name:<{width}}  {value:8.4f}" for name, value in scores.items())])

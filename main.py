@@ -1,0 +1,239 @@
+"""Train and evaluate the Commutative Lie Group VAE: every flag, and the way from them to `trainer.run`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+
+from errors import UserError
+from models import MODELS
+
+DATASETS = ("dsprites", "shapes3d")
+METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
+TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+def boolean(text: str) -> bool:
+    """true/yes/1 and false/no/0, in any case."""
+    if text.lower() in TRUE | FALSE:
+        return text.lower() in TRUE
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true/yes/1 nor false/no/0")
+
+
+def integers(text: str) -> list[int]:
+    """A list such as '[100]' or '[16, 25, 36]'."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        values = None
+    if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of positive integers such as '[100]'")
+    return values
+
+
+def optional(kind):
+    """`kind`, or the word None for the absence of a value."""
+
+    def parse(text: str):
+        return None if text.lower() == "none" else kind(text)
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def at_least(minimum: float, kind=int):
+    """A number of the given kind, not below `minimum`."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {_article(kind)} of at least {minimum}")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def probability(text: str) -> float:
+    """A number in [0, 1]."""
+    value = at_least(0, float)(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a probability: give a number in [0, 1]")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1)."""
+    value = at_least(0, float)(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves nothing to train on: give a number in [0, 1)")
+    return value
+
+
+def _article(kind) -> str:
+    return "an integer" if kind is int else "a number"
+
+
+class Formatter(argparse.HelpFormatter):
+    """One line a flag: its first spelling, its help and its default."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=38, width=150)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = [name for name in action.option_strings if name in ("-h", "-lr")] + action.option_strings[:1]
+        metavar = "" if action.nargs == 0 else self._format_args(action, (action.metavar or action.dest).upper())
+        if action.choices:
+            metavar = "{" + ",".join(map(str, action.choices)) + "}" if len(action.choices) < 5 else "NAME"
+        return f"{', '.join(dict.fromkeys(names))} {metavar}".rstrip()
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.dest == "help" or action.default is argparse.SUPPRESS:
+            return action.help
+        return f"{action.help} [%(default)s]"
+
+
+class Parser(argparse.ArgumentParser):
+    """One line on stderr and exit status 2 for bad input."""
+
+    def error(self, message: str):
+        message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)  # one spelling is enough
+        sys.stderr.write(f"error: {message} (main.py --help lists every flag)\n")
+        sys.exit(2)
+
+
+def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
+    """Add a flag in the spelling given and with - and _ exchanged; a boolean may stand without a value."""
+    spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
+    if kind is boolean:
+        more |= {"nargs": "?", "const": True, "metavar": "BOOL"}
+    elif "choices" not in more:
+        more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))
+    dest = name[2:].replace("-", "_")
+    group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every flag, in groups."""
+    parser = Parser(
+        prog="main.py", description=__doc__, usage="%(prog)s [flags]", formatter_class=Formatter, allow_abbrev=False
+    )
+    _add_data_flags(parser.add_argument_group("data"))
+    _add_model_flags(parser.add_argument_group("model"))
+    _add_lie_flags(parser.add_argument_group("Lie group VAE"))
+    _add_baseline_flags(parser.add_argument_group("other models"))
+    _add_training_flags(parser.add_argument_group("training"))
+    _add_evaluation_flags(parser.add_argument_group("logging and evaluation"))
+    _add_machine_flags(parser.add_argument_group("machine"))
+    return parser
+
+
+def _add_data_flags(group) -> None:
+    add(group, "--dataset", str, "shapes3d", "data set to train on", choices=DATASETS)
+    add(group, "--data-path", optional(str), None, "folder of the published file; none: a replica is drawn and used")
+    add(
+        group,
+        "--fixed_shape",
+        optional(at_least(0)),
+        None,
+        "dSprites with this one shape only (0 square, 1 ellipse, 2 heart)",
+    )
+    add(group, "--split", fraction, 0.1, "share of the images held out for validation")
+    add(group, "--shuffle", boolean, True, "a new random order every epoch")
+
+
+def _add_model_flags(group) -> None:
+    add(group, "--model", str, "lie_group", f"one of {', '.join(MODELS)}", choices=tuple(MODELS))
+    add(group, "--latents", at_least(1), 10, "length of the latent code")
+    add(group, "--beta", at_least(0, float), 1.0, "weight of the KL term")
+    add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
+    add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
+    add(group, "--recons_loss_type", str, "l2", "reconstruction loss", choices=("l2", "bce"))
+    add(group, "--base-model", str, "beta_celeb", "model of the run that --base-model-path names")
+    add(
+        group,
+        "--base-model-path",
+        optional(str),
+        None,
+        "run or model.pt whose encoder and decoder weights to start from",
+    )
+
+
+def _add_lie_flags(group) -> None:
+    add(group, "--subgroup_sizes_ls", integers, [100], "entries of each subgroup's matrices, m*m")
+    add(group, "--subspace_sizes_ls", integers, [10], "latents of each subgroup")
+    add(group, "--lie_alg_init_scale", at_least(0, float), 0.001, "standard deviation of the initial basis")
+    add(group, "--hy_hes", at_least(0, float), 40.0, "weight of the Hessian penalty on the basis")
+    add(group, "--hy_rec", at_least(0, float), 0.1, "weight of the tie between encoder features and group element")
+    add(group, "--hy_commute", at_least(0, float), 0.0, "weight of the commutator penalty on the basis")
+    add(group, "--forward_eg_prob", probability, 0.2, "probability that a step decodes the encoder's features")
+    add(group, "--no_exp", boolean, False, "an MLP in place of the exponential map")
+
+
+def _add_baseline_flags(group) -> None:
+    add(group, "--factor_vae_gamma", at_least(0, float), 6.4, "weight of the total correlation in FactorVAE")
+    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP-VAE: weight of the diagonal")
+    add(group, "--lambda_od", at_least(0, float), 10.0, "DIP-VAE: weight off the diagonal")
+
+
+def _add_training_flags(group) -> None:
+    add(group, "--epochs", at_least(0), 50, "passes over the training data")
+    add(group, "--max-steps", optional(at_least(0)), None, "stop after so many steps, whatever the epoch")
+    add(group, "--batch-size", at_least(1), 128, "images a step")
+    add(group, "--learning-rate", at_least(0, float), 1e-4, "Adam's learning rate", "-lr")
+    add(
+        group,
+        "--seed",
+        optional(at_least(0)),
+        None,
+        "seed of everything random; none: one is drawn, printed and recorded",
+    )
+    add(group, "--load-model", boolean, False, "continue from the newest checkpoint under --log-path")
+    add(group, "--global-step", optional(at_least(0)), None, "number the steps from here instead of the checkpoint's")
+
+
+def _add_evaluation_flags(group) -> None:
+    add(group, "--log-path", str, "logs", "folder in which version_<n> is made; with --evaluate, the run itself")
+    add(group, "--visualise", boolean, True, "draw reconstructions and traversals")
+    add(group, "--metrics", boolean, False, "disentanglement scores after every epoch")
+    add(group, "--end-metrics", boolean, True, "disentanglement scores after training")
+    add(
+        group,
+        "--metric-preset",
+        str,
+        "full",
+        "sizes of the scores' protocols; full is the literature's",
+        choices=("full", "fast"),
+    )
+    add(group, "--evaluate", boolean, False, "score the run --log-path names, without training")
+    add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
+    add(group, "--eval_data_path", optional(str), None, "folder of its published file; none: --data-path")
+
+
+def _add_machine_flags(group) -> None:
+    add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
+    add(group, "--num-threads", optional(at_least(1)), None, "CPU threads; none: one a core")
+    add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn what the user can mend into one line and exit status 2."""
+    args = build_parser().parse_args(argv)
+    import trainer  # torch is imported only now, so that --help answers at once
+
+    try:
+        trainer.run(args)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

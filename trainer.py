@@ -1,0 +1,243 @@
+"""Assemble a run: device, seed, data, model, optimisers, logger, checkpoint; then train or evaluate."""
+
+from __future__ import annotations
+
+import os
+import resource
+import secrets
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import datasets
+import metrics
+from errors import UserError
+from logger import checkpoints
+from logger.run_directory import RunDirectory
+from logger.run_logger import RunLogger
+from logger.scores import score_table
+from models import build_model, model_class
+from training_loop import Position, permutation, stream_seed, train
+
+# What --evaluate takes from its own command line; everything else comes from the run.
+EVALUATION_FLAGS = {
+    *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
+    *("log_path", "evaluate", "device", "num_threads", "quiet"),
+}
+
+
+def run(args: Namespace) -> None:
+    """Do what the command line asks. Raises UserError for what the user can mend, before any work where it can."""
+    if args.num_threads:
+        torch.set_num_threads(args.num_threads)
+    device = pick_device(args.device)
+    if args.evaluate:
+        evaluate_run(args, device)
+    else:
+        train_run(args, device)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is cuda, else mps, else cpu. Raises UserError for a device that this machine lacks."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, present in available.items() if present)
+    if not available[name]:
+        raise UserError(f"--device {name} is not available on this machine; use --device auto")
+    if name == "cuda":
+        # The same seed gives the same bits: no autotuned or atomic kernels.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device(name)
+
+
+def train_run(args: Namespace, device: torch.device) -> None:
+    """Train as the flags say, in a new run directory (or on from a checkpoint), and score the result."""
+    check_args(args)
+    run_dir, checkpoint = _resumed_run(args) if args.load_model else (None, None)
+    if args.seed is None:
+        args.seed = secrets.randbelow(2**31)
+    dataset = datasets.load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    torch.manual_seed(args.seed)
+    model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
+    if args.base_model_path:
+        load_base_model(model, Path(args.base_model_path))
+    optimisers = model.make_optimisers(args.learning_rate)
+    position = _restore(model, optimisers, checkpoint, args.global_step)
+    train_index, validation_index = datasets.split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
+
+    run_dir = run_dir or RunDirectory.claim(args.log_path)
+    recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}
+    run_dir.write_args(recorded)
+    print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")
+    log = RunLogger(run_dir)
+    log.arguments(recorded, model)
+    session = _Session(args, model, dataset, optimisers, run_dir, log, device)
+    train(
+        model,
+        dataset,
+        train_index,
+        validation_index,
+        optimisers,
+        session,
+        position,
+        seed=args.seed,
+        epochs=args.epochs,
+        max_steps=args.max_steps,
+        batch_size=args.batch_size,
+        shuffle=args.shuffle,
+        device=device,
+        show_bar=not args.quiet,
+    )
+    checkpoints.save(run_dir, model, optimisers, position.as_dict())
+    if args.end_metrics:
+        session.score(position)
+    log.close()
+    _print_paths(run_dir, args.visualise)
+
+
+def evaluate_run(args: Namespace, device: torch.device) -> None:
+    """Score the run that --log-path names; its arguments and weights come from the run."""
+    run_dir = RunDirectory.existing(args.log_path)
+    recorded = run_dir.read_args()
+    own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
+    trained_on = recorded.get("dataset", args.dataset)
+    args = Namespace(**{**vars(args), **recorded, **own})
+    args.seed = recorded.get("seed", 0) if args.seed is None else args.seed
+    args.dataset = args.eval_dataset or trained_on
+    args.data_path = args.eval_data_path or args.data_path
+    check_data(args)
+    dataset = datasets.load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
+    checkpoints.load_weights(model, run_dir.model_file)
+    step = checkpoints.load_training(run_dir)["progress"]["step"]
+    print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")
+    log = RunLogger(run_dir)
+    session = _Session(args, model, dataset, {}, run_dir, log, device)
+    session.score(Position(step=step))
+    if args.visualise:
+        session.draw(step)
+    log.close()
+    _print_paths(run_dir, args.visualise)
+
+
+def check_args(args: Namespace) -> None:
+    """Refuse contradictions among the flags. Raises UserError naming the flag and the remedy."""
+    model_class(args.model).check_args(args)
+    check_data(args)
+    existing = next(path for path in [Path(args.log_path), *Path(args.log_path).absolute().parents] if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"--log-path {args.log_path} cannot be written; give another folder")
+
+
+def check_data(args: Namespace) -> None:
+    """Refuse a data set or a path that cannot be used. Raises UserError."""
+    for flag, name in (("--dataset", args.dataset), ("--eval_dataset", args.eval_dataset)):
+        if name is not None and name not in datasets.DATASETS:
+            raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(datasets.DATASETS)}")
+    if args.fixed_shape is not None and args.dataset != "dsprites":
+        raise UserError("--fixed_shape works with --dataset dsprites only; leave it out")
+    datasets.check_data_path(args.dataset, args.data_path)
+
+
+def load_base_model(model: torch.nn.Module, path: Path) -> None:
+    """Start from the encoder and decoder weights of another run that fit by name and shape; say which.
+
+    Raises UserError where the path is no run or model.pt, or nothing in it fits.
+    """
+    file = RunDirectory(path).model_file if path.is_dir() else path
+    own = model.state_dict()
+    theirs = {k: v for k, v in checkpoints.load(file).items() if k.startswith(("encoder.", "decoder."))}
+    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise UserError(f"--base-model-path {path}: no encoder or decoder weight fits --model; name another run")
+    model.load_state_dict(fitting, strict=False)
+    print(f"from {file}: {len(fitting)} weights taken ({', '.join(fitting)})")
+    if left := [k for k in theirs if k not in fitting]:
+        print(f"from {file}: {len(left)} weights left ({', '.join(left)})")
+    if fresh := [k for k in own if k not in fitting]:
+        print(f"from {file}: {len(fresh)} weights of this model stay as drawn ({', '.join(fresh)})")
+
+
+class _Session:
+    """What a run does when the training loop reports: log, draw, score, save."""
+
+    def __init__(self, args, model, dataset, optimisers, run_dir: RunDirectory, log: RunLogger, device: torch.device):
+        self.args, self.model, self.dataset, self.optimisers = args, model, dataset, optimisers
+        self.run_dir, self.log, self.device = run_dir, log, device
+        picks = permutation(np.arange(len(dataset)), args.seed, "pictures")[:10]
+        self.picture_index = picks
+
+    def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
+        self.log.training(terms, images_per_second, position.step)
+
+    def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
+        self.log.validation(validation, position.step)
+        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict())
+        if self.args.visualise:
+            self.draw(position.step)
+        if self.args.metrics:
+            self.score(position)
+
+    def draw(self, step: int) -> None:
+        self.log.pictures(self.model, self.dataset.batch(self.picture_index, self.device), step)
+
+    def score(self, position: Position) -> None:
+        """Disentanglement scores on the whole data set, on the screen and in the run."""
+        seed, preset = self.args.seed, self.args.metric_preset
+        show = not self.args.quiet
+        values = metrics.evaluate(self._mean_code, self.dataset, seed=seed, preset=preset, progress=show)
+        protocol = {
+            "preset": preset,
+            "seed": seed,
+            "dataset": self.dataset.name,
+            "data_source": self.dataset.source,
+            "images": len(self.dataset),
+        }
+        self.log.scores(values, protocol, position.step)
+        print(score_table(values, protocol))
+
+    @torch.no_grad()
+    def _mean_code(self, x: torch.Tensor) -> torch.Tensor:
+        """x `[n, channels, 64, 64]` -> the mean code on the CPU, `[n, latents]`."""
+        mu, _ = self.model.encode(x.to(self.device))  # [n, latents]
+        return mu.cpu()
+
+
+def _resumed_run(args: Namespace) -> tuple[RunDirectory, dict]:
+    """The newest run under --log-path (or the run itself) and its checkpoint."""
+    path = Path(args.log_path)
+    if (path / "args.json").is_file():
+        run_dir = RunDirectory.existing(path)
+    else:
+        versions = sorted(path.glob("version_*"), key=lambda p: int(p.name[8:]) if p.name[8:].isdigit() else -1)
+        if not versions:
+            raise UserError(f"--load-model: {path} holds no version_<n> to continue; leave the flag out to start one")
+        run_dir = RunDirectory.existing(versions[-1])
+    if args.seed is None:
+        args.seed = run_dir.read_args().get("seed")
+    return run_dir, checkpoints.load_training(run_dir)
+
+
+def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None) -> Position:
+    position = Position()
+    if checkpoint is not None:
+        model.load_state_dict(checkpoint["model"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(checkpoint["optimisers"][name])
+        position = Position(**checkpoint["progress"])
+    if global_step is not None:
+        position.step = global_step
+    return position
+
+
+def _print_paths(run_dir: RunDirectory, visualise: bool) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+    print(f"log directory      {run_dir.path}")
+    if visualise:
+        print(f"traversal picture  {run_dir.path / 'traversals.png'}")
+    print(f"peak memory        {peak:.2f} GB (memory-mapped data included)")
