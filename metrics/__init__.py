@@ -1,0 +1,8 @@
+"""Disentanglement metrics: representations `[n, d]` and factors `[n, k]` in, a flat dict of floats out."""
+
+from metrics.evaluation import evaluate, protocol
+from metrics.inputs import InputError
+from metrics.presets import PRESETS, Preset
+from metrics.registry import METRICS
+
+__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "evaluate", "protocol"]

@@ -1,0 +1,60 @@
+"""Discretised codes and the mutual information between discrete columns: the ground that MIG and its kin stand on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics.inputs import labels
+
+BINS = 20
+
+
+def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Codes `[n, d]` -> int64 `[n, d]` in 0..bins-1: equal-width bins over each latent's own range.
+
+    The last bin is closed on the right. A constant latent falls into one bin, and so carries no information.
+    """
+    columns = []
+    for latent in representations.T:
+        edges = np.histogram_bin_edges(latent, bins)  # [bins + 1]
+        columns.append(np.digitize(latent, edges[1:-1]))  # [n]
+    return np.stack(columns, axis=1)
+
+
+def entropy(counts: np.ndarray) -> float:
+    """Shannon entropy in nats of the distribution that the (unnormalised) counts describe."""
+    counts = counts[counts > 0].astype(np.float64)
+    total = counts.sum()
+    return float(np.log(total) - (counts * np.log(counts)).sum() / total)
+
+
+def entropies(columns: np.ndarray) -> np.ndarray:
+    """Discrete columns `[n, k]` -> their entropies in nats, float64 `[k]`."""
+    return np.array([entropy(np.bincount(column)) for column in labels(columns).T])
+
+
+def joint_counts(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Labels `[n]` and `[n]` -> how often each pair of values occurs, int64 `[values of first, values of second]`."""
+    width = int(second.max()) + 1
+    height = int(first.max()) + 1
+    return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
+
+
+def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Discrete columns `[n, d]` and `[n, k]` -> plug-in mutual information in nats, float64 `[d, k]`, never negative.
+
+    `I(a; b) = H(a) + H(b) - H(a, b)` from the joint counts. The plug-in estimate is biased upwards by about
+    `(values of a - 1)(values of b - 1) / 2n`; that bias is part of every published MIG, so it is not corrected here.
+    """
+    first, second = labels(first), labels(second)
+    matrix = np.empty((first.shape[1], second.shape[1]))  # [d, k]
+    for i, left in enumerate(first.T):
+        for j, right in enumerate(second.T):
+            counts = joint_counts(left, right)
+            matrix[i, j] = entropy(counts.sum(1)) + entropy(counts.sum(0)) - entropy(counts)
+    return np.maximum(matrix, 0.0)
+
+
+def mutual_information_with_factors(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Codes `[n, d]` (discretised into 20 bins here) and factors `[n, k]` -> mutual information in nats `[d, k]`."""
+    return mutual_information(discretise(representations), factors)

@@ -1,0 +1,57 @@
+"""How many samples each protocol draws. `full` is the reference protocol; `fast` is for every epoch and for demos."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from metrics.inputs import InputError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sample counts of every protocol; `dataclasses.replace(PRESETS["full"], train_points=5000)` makes another."""
+
+    name: str
+    train_points: int = 1_000  # one-set scores, and the training set of DCI, explicitness
+    test_points: int = 1_000
+    factor_train_votes: int = 10_000
+    factor_eval_votes: int = 5_000
+    factor_batch: int = 64
+    factor_variance_points: int = 10_000
+    beta_points: int = 1_000  # as many to train as to evaluate
+    beta_batch: int = 5
+    dci_trees: int = 100
+    step_points: int = 1_000  # pairs (image, image after one symmetry step), as many to train as to test
+    image_points: int = 1_000  # images decoded for reconstruction and image errors
+    intervention_points: int = 10_000  # IRS
+
+
+PRESETS = {
+    "full": Preset("full"),
+    "fast": Preset(
+        "fast",
+        train_points=500,
+        test_points=500,
+        factor_train_votes=800,
+        factor_eval_votes=800,
+        factor_batch=32,
+        factor_variance_points=2_000,
+        beta_points=500,
+        dci_trees=10,
+        step_points=300,
+        image_points=200,
+        intervention_points=2_000,
+    ),
+}
+
+
+def find_preset(preset: str | Preset) -> Preset:
+    """A preset by name, or the one given. Raises InputError for an unknown name and for counts below 2."""
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise InputError(f"preset {preset!r}: choose one of {', '.join(PRESETS)}")
+        preset = PRESETS[preset]
+    for field, count in asdict(preset).items():
+        if field != "name" and count < (1 if field in ("beta_batch", "dci_trees") else 2):
+            raise InputError(f"preset {preset.name!r}: {field} is {count}; it must be larger")
+    return preset

@@ -1,0 +1,121 @@
+"""`evaluate` as a library: what goes in, what comes out, what is refused, and that nothing global moves."""
+
+import random
+
+import metric_cases as cases
+import numpy as np
+import pytest
+import torch
+
+from errors import UserError
+from metrics import METRICS, evaluate, protocol
+
+SIZES = (3, 4, 5)
+QUICK = ["factor_vae", "beta_vae", "mig", "sap", "modularity", "explicitness", "unsupervised"]
+
+
+def ideal(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    factors = rng.integers(0, SIZES, size=(n, len(SIZES)))
+    noise = 0.01 * rng.standard_normal((n, 2))
+    return np.concatenate([cases.scaled(factors, SIZES), noise], axis=1), factors
+
+
+def grid_dataset():
+    factors = cases.all_factors(SIZES)
+    return cases.CodesAsImages(SIZES, cases.scaled(factors, SIZES))
+
+
+def test_result_is_a_flat_dict_of_floats_with_the_logged_names():
+    scores = evaluate(*ideal(), QUICK, preset="fast")
+    assert list(scores) == [output for name in QUICK for output in METRICS[name].outputs]
+    assert all(type(value) is float for value in scores.values())
+
+
+def test_torch_and_numpy_inputs_score_alike():
+    z, factors = ideal()
+    assert evaluate(torch.from_numpy(z), torch.from_numpy(factors), QUICK, preset="fast") == evaluate(
+        z, factors, QUICK, preset="fast"
+    )
+
+
+def test_encoder_with_data_set_scores_an_ideal_code_as_ideal():
+    scores = evaluate(lambda codes: codes, grid_dataset(), ["factor_vae", "beta_vae", "sap"], preset="fast")
+    assert scores["fac_eval"] == 1.0
+    assert scores["val_hig_acc"] > 0.98  # a factor of 3 values agrees by chance in one batch of 5 pairs in 243
+    assert scores["SAP_score"] > 0.95
+
+
+def test_each_image_is_encoded_at_most_once():
+    dataset = grid_dataset()
+    evaluate(lambda codes: codes, dataset, QUICK, preset="fast", batch_size=7)
+    assert dataset.encoded.max() == 1
+
+
+def test_same_seed_gives_the_same_numbers_whatever_else_is_asked_and_another_seed_does_not():
+    z, factors = ideal()
+    z = z + 0.5 * np.random.default_rng(1).standard_normal(z.shape)
+    alone = evaluate(z, factors, ["beta_vae"], preset="fast", seed=4)
+    together = evaluate(z, factors, QUICK, preset="fast", seed=4)
+    assert alone["hig_acc"] == together["hig_acc"]
+    assert alone["val_hig_acc"] == together["val_hig_acc"]
+    assert alone != evaluate(z, factors, ["beta_vae"], preset="fast", seed=5)
+
+
+def test_global_random_states_are_neither_read_nor_changed():
+    z, factors = ideal()
+    first = evaluate(z, factors, QUICK, preset="fast")
+    np.random.seed(5), torch.manual_seed(5), random.seed(5)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state(), random.getstate()
+    assert evaluate(z, factors, QUICK, preset="fast") == first
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert random.getstate() == before[2]
+
+
+def with_nan():
+    z, factors = ideal()
+    z[3, 1] = np.nan
+    return z, factors
+
+
+@pytest.mark.parametrize(
+    ("z", "factors", "says"),
+    [
+        (*with_nan(), "1 of 400 rows hold NaN"),
+        (ideal()[0][:, 0], ideal()[1], "expected a table"),
+        (ideal()[0], ideal()[1][:, 0], "expected a table"),
+        (ideal()[0][:-1], ideal()[1], "399 rows but factors have 400"),
+        (ideal()[0].astype(str), ideal()[1], "dtype"),
+        (ideal()[0], ideal()[1].astype(str), "dtype"),
+        (ideal()[0], np.where(ideal()[1] == 0, np.nan, 1.0), "NaN"),
+        (np.zeros((2000, 2)), np.random.default_rng(0).random((2000, 2)), "distinct float values"),
+        (lambda codes: codes, ideal()[1], "FactorDataset"),
+    ],
+)
+def test_wrong_inputs_are_refused_with_one_line(z, factors, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        evaluate(z, factors, ["mig"])
+    assert isinstance(caught.value, UserError)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_are_refused_and_the_known_ones_listed():
+    with pytest.raises(UserError, match="unknown metric 'migg'.*mig"):
+        evaluate(*ideal(), ["migg"])
+    with pytest.raises(UserError, match="preset 'slow'"):
+        evaluate(*ideal(), ["mig"], preset="slow")
+
+
+def test_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
+    with pytest.raises(UserError, match="encoder's codes"):
+        evaluate(lambda codes: codes * float("nan"), grid_dataset(), ["mig"])
+    with pytest.raises(UserError, match="expected codes"):
+        evaluate(lambda codes: codes.sum(), grid_dataset(), ["mig"])
+
+
+def test_protocol_states_seed_preset_and_counts():
+    record = protocol(["mig"], seed=3, preset="full")
+    assert record["seed"] == 3
+    assert record["preset"] == "full"
+    assert record["samples"]["factor_train_votes"] == 10_000
