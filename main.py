@@ -178,8 +178,14 @@ def _add_lie_flags(group) -> None:
 
 def _add_baseline_flags(group) -> None:
     add(group, "--factor_vae_gamma", at_least(0, float), 6.4, "weight of the total correlation in FactorVAE")
-    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP-VAE: weight of the diagonal")
-    add(group, "--lambda_od", at_least(0, float), 10.0, "DIP-VAE: weight off the diagonal")
+    add(group, "--tc_beta", at_least(0, float), 6.0, "weight of the total correlation in beta_tcvae")
+    add(group, "--annealed_gamma", at_least(0, float), 1000.0, "weight of |KL - C(step)| in annealed_vae")
+    add(group, "--hy_tc", at_least(0, float), 0.0, "any model: weight of an added total correlation")
+    add(group, "--tc_estimator", str, "weighted", "how it is estimated", choices=("weighted", "stratified"))
+    add(group, "--hy_dip", at_least(0, float), 0.0, "any model: weight of an added DIP penalty")
+    add(group, "--dip_type", str, "ii", "which: covariance of the means, or of all codes", choices=("i", "ii"))
+    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight of the diagonal")
+    add(group, "--lambda_od", at_least(0, float), 10.0, "DIP: weight off the diagonal")
 
 
 def _add_training_flags(group) -> None:

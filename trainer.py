@@ -69,6 +69,7 @@ def train_run(args: Namespace, device: torch.device) -> None:
     optimisers = model.make_optimisers(args.learning_rate)
     position = _restore(model, optimisers, checkpoint, args.global_step)
     train_index, validation_index = datasets.split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
+    model.training_images = len(train_index)
 
     run_dir = run_dir or RunDirectory.claim(args.log_path)
     recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}

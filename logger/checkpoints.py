@@ -32,7 +32,7 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
     with atomic.replacing(run.checkpoints / TRAINING_FILE) as temporary:
         torch.save(state, temporary)
     with atomic.replacing(run.model_file) as temporary:
-        torch.save(state["model"], temporary)
+        torch.save(model.published_state_dict(), temporary)
 
 
 def load(path: Path) -> dict:
@@ -55,7 +55,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     """Put the state dict of a model.pt into `model`. Raises UserError where names or shapes differ."""
     state = load(path)
     try:
-        model.load_state_dict(state)
+        model.load_published_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit the model that the arguments describe: {reason}") from error

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 # As text, so that the command line can list the names without importing torch.
 MODELS: dict[str, str] = {
     "lie_group": "models.lie_vae:LieGroupVAE",
+    "bottleneck_vae": "models.lie_vae:BottleneckVAE",
+    "vae": "models.beta:PlainVAE",
+    "beta_shapes": "models.beta:BetaShapes",
+    "beta_celeb": "models.beta:BetaCeleb",
+    "annealed_vae": "models.beta:AnnealedVAE",
+    "beta_tcvae": "models.tc_vae:BetaTCVAE",
+    "dip_vae_i": "models.dip_vae:DIPVAE1",
+    "dip_vae_ii": "models.dip_vae:DIPVAE2",
+    "dip_conv_vae_i": "models.dip_vae:DIPConvVAE1",
+    "dip_conv_vae_ii": "models.dip_vae:DIPConvVAE2",
+    "factor_vae": "models.factor_vae:FactorVAE",
+    "factor_conv_vae": "models.factor_vae:FactorConvVAE",
 }
 
 

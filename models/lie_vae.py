@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from errors import UserError
 from models.lie_algebra import LieAlgebra
-from models.losses import gaussian_kl, reconstruction_loss
+from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
 from models.vae import VAE
 
@@ -78,7 +79,21 @@ class LieGroupVAE(VAE):
             group element g, and of the commutator penalty.
         forward_eg_prob: probability that a training step reconstructs from e instead of from g.
         no_exp: replace the exponential map by an MLP.
+        shared: what every model takes, see `VAE`.
     """
+
+    equation = "recon + beta kl + hy_hes hessian + hy_rec group_feats_rec + hy_commute commutator"
+    flags = VAE.flags | {
+        "--subgroup_sizes_ls": "entries of each subgroup's matrices, m*m",
+        "--subspace_sizes_ls": "latents of each subgroup; they sum to --latents",
+        "--lie_alg_init_scale": "standard deviation of the initial basis",
+        "--hy_hes": "weight of hessian, the mean of |A_i A_j|^2",
+        "--hy_rec": "weight of group_feats_rec, the tie between encoder features and group element",
+        "--hy_commute": "weight of commutator, the mean of |A_i A_j - A_j A_i|^2",
+        "--forward_eg_prob": "probability that a step decodes the encoder's features",
+        "--no_exp": "an MLP in place of the exponential map",
+    }
+    trunk = {"encoder": "encoder.prior_group", "decoder": "decoder.post_exp"}
 
     def __init__(
         self,
@@ -91,10 +106,9 @@ class LieGroupVAE(VAE):
         hy_commute: float = 0.0,
         forward_eg_prob: float = 0.2,
         no_exp: bool = False,
-        beta: float = 1.0,
-        recons_loss_type: str = "l2",
+        **shared: Any,
     ):
-        super().__init__(channels, sum(subspace_sizes), beta, recons_loss_type)
+        super().__init__(channels, sum(subspace_sizes), **shared)
         self.hy_hes, self.hy_rec, self.hy_commute = hy_hes, hy_rec, hy_commute
         self.forward_eg_prob = forward_eg_prob
         self.encoder = GroupEncoder(channels, subgroup_sizes, subspace_sizes)
@@ -103,6 +117,7 @@ class LieGroupVAE(VAE):
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:
+        super().check_args(args)
         sizes, latents = args.subgroup_sizes_ls, args.subspace_sizes_ls
         for size in sizes:
             if math.isqrt(size) ** 2 != size:
@@ -131,8 +146,7 @@ class LieGroupVAE(VAE):
             hy_commute=args.hy_commute,
             forward_eg_prob=args.forward_eg_prob,
             no_exp=args.no_exp,
-            beta=args.beta,
-            recons_loss_type=args.recons_loss_type,
+            **cls.shared_args(args),
         )
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,11 +182,9 @@ class LieGroupVAE(VAE):
         decoder_feats = self.decoder.group_feats(z)  # [batch, features]
         from_encoder_feats = noise is not None and bool(noise["from_encoder_feats"])
         x_hat_logits = self.decoder.draw(encoder_feats if from_encoder_feats else decoder_feats)  # [batch, nc, 64, 64]
-        kl_per_latent = gaussian_kl(mu, logvar)  # [latents]
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
-            "kl": kl_per_latent.sum(),  # []
-            "kl_per_latent": kl_per_latent,
+            **self.code_terms(mu, logvar, z, step),
             "group_feats_rec": (encoder_feats - decoder_feats).square().sum(dim=1).mean(),  # []
         }
         if self.hy_hes != 0 or noise is None:
@@ -188,3 +200,21 @@ class LieGroupVAE(VAE):
             "hessian": self.hy_hes,
             "commutator": self.hy_commute,
         }
+
+
+class BottleneckVAE(LieGroupVAE):
+    """The paper's ablation between a plain VAE and the model: the feature bottleneck without the exponential map.
+
+    `LieGroupVAE` with `no_exp`, and without the penalties on the basis, which nothing uses here (the state dict keeps
+    it, so that it interchanges with that of `--model lie_group --no_exp`).
+    """
+
+    equation = "recon + beta kl + hy_rec group_feats_rec"
+    flags = {
+        flag: meaning
+        for flag, meaning in LieGroupVAE.flags.items()
+        if flag not in ("--hy_hes", "--hy_commute", "--no_exp", "--lie_alg_init_scale")
+    }
+
+    def __init__(self, *sizes: Any, **settings: Any):
+        super().__init__(*sizes, **{**settings, "no_exp": True, "hy_hes": 0.0, "hy_commute": 0.0})

@@ -37,3 +37,30 @@ def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """
     per_image = -0.5 * (1 + logvar - mu.square() - logvar.exp())  # [batch, latents]
     return per_image.mean(dim=0)  # [latents]
+
+
+def capacity_at(step: int, capacity: float, leadin: int) -> float:
+    """KL capacity C(step) in nats: from 0 linearly to `capacity` over `leadin` steps (Burgess et al. 2018, eq. 8)."""
+    return capacity * min(step / leadin, 1.0)
+
+
+def dip_terms(mu: torch.Tensor, logvar: torch.Tensor, dip_type: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far the covariance of the code over the batch is from the identity (Kumar et al. 2018, eqs. 6 and 7).
+
+    Type `i` takes the covariance of the means, type `ii` that of the whole aggregate posterior:
+    `Cov[mu] + E[diag(exp(logvar))]`. Covariances divide by the batch size, as the published implementation does.
+
+    Args:
+        mu, logvar: `[batch, latents]`.
+    Returns:
+        Two scalars: the sum of the squared entries off the diagonal, and of the squared `diagonal - 1`.
+    """
+    centred = mu - mu.mean(dim=0)  # [batch, latents]
+    covariance = centred.T @ centred / len(mu)  # [latents, latents]
+    diagonal = covariance.diagonal()  # [latents]
+    off_diagonal = covariance.square().sum() - diagonal.square().sum()  # []
+    if dip_type == "ii":
+        diagonal = diagonal + logvar.exp().mean(dim=0)  # [latents]
+    elif dip_type != "i":
+        raise ValueError(f"unknown DIP type {dip_type!r}: 'i' or 'ii'")
+    return off_diagonal, (diagonal - 1).square().sum()

@@ -52,6 +52,25 @@ def conv_decoder(features: int, channels: int) -> nn.Sequential:
     )
 
 
+def mlp_encoder(channels: int, features: int) -> nn.Sequential:
+    """`[batch, channels, 64, 64] -> [batch, features]`: pixels -> 1200 -> 1200 -> features, with ReLU."""
+    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, 1200, 1200, features))
+
+
+def mlp_decoder(features: int, channels: int) -> nn.Sequential:
+    """`[batch, features] -> [batch, channels, 64, 64]` logits: features -> 1200 -> 1200 -> 1200 -> pixels, tanh."""
+    return nn.Sequential(
+        nn.Linear(features, 1200),
+        nn.Tanh(),
+        nn.Linear(1200, 1200),
+        nn.Tanh(),
+        nn.Linear(1200, 1200),
+        nn.Tanh(),
+        nn.Linear(1200, channels * IMAGE_SIZE**2),
+        nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)),  # [batch, channels, 64, 64]
+    )
+
+
 def initialise_xavier(module: nn.Module) -> None:
     """Xavier-uniform weights for every linear and convolutional layer below `module`; biases keep torch's default."""
     for layer in module.modules():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 
 import numpy as np
@@ -15,6 +16,7 @@ def fill_parameters(module: torch.nn.Module, basis_std: float = 0.05, prefix: st
             parameter.copy_(torch.from_numpy(parameter_value(prefix + name, tuple(parameter.shape), basis_std)))
 
 
+@functools.cache  # models share names and shapes
 def parameter_value(name: str, shape: tuple[int, ...], basis_std: float = 0.05) -> np.ndarray:
     if name.endswith("bias"):
         std = 0.01

@@ -1,0 +1,47 @@
+"""DIP-VAE (Kumar, Sattigeri, Balakrishnan, ICLR 2018): the code's covariance is pulled towards the identity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.beta import BetaCeleb, BetaShapes
+from models.vae import VAE
+
+
+class DIP:
+    """What makes a beta-VAE a DIP-VAE: the penalty that `--hy_dip` gives any model, always on, of a fixed type."""
+
+    dip_type: str
+    equation = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
+    flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag != "--hy_dip"} | {
+        "--lambda_od": "weight of dip_off_diagonal, the squared covariances of the code",
+        "--lambda_d": "weight of dip_diagonal, the squared distances of its variances from 1",
+    }
+    refuses = {"hy_dip": (0.0, "the penalty is part of it, weighed by --lambda_od and --lambda_d")}
+
+    def __init__(self, channels: int, latents: int, **shared: Any):
+        super().__init__(channels, latents, **{**shared, "hy_dip": 1.0, "dip_type": type(self).dip_type})
+
+
+class DIPVAE1(DIP, BetaShapes):
+    """DIP-VAE-I, fully connected: the covariance of the means."""
+
+    dip_type = "i"
+
+
+class DIPVAE2(DIP, BetaShapes):
+    """DIP-VAE-II, fully connected: the covariance of the aggregate posterior."""
+
+    dip_type = "ii"
+
+
+class DIPConvVAE1(DIP, BetaCeleb):
+    """DIP-VAE-I, convolutional."""
+
+    dip_type = "i"
+
+
+class DIPConvVAE2(DIP, BetaCeleb):
+    """DIP-VAE-II, convolutional."""
+
+    dip_type = "ii"

@@ -1,0 +1,115 @@
+"""FactorVAE (Kim & Mnih, ICML 2018): a discriminator learns the density ratio that the total correlation needs."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.beta import BetaCeleb, BetaShapes
+from models.vae import VAE
+
+HIDDEN = 1000
+LAYERS = 6
+SLOPE = 0.2  # of the leaky ReLU
+
+
+class Discriminator(nn.Module):
+    """Tells codes of q(z) (class 0) from codes of prod_j q(z_j) (class 1): `[batch, latents] -> [batch, 2]` logits."""
+
+    def __init__(self, latents: int):
+        super().__init__()
+        widths = [latents, *[HIDDEN] * (LAYERS - 1), 2]
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(width_in, width_out), nn.LeakyReLU(SLOPE)]
+        self.net = nn.Sequential(*layers[:-1])
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.net(z)  # [batch, 2]
+
+
+def permute_latents(z: torch.Tensor, permutations: torch.Tensor) -> torch.Tensor:
+    """Each latent shuffled over the batch: entry (i, j) becomes `z[permutations[i, j], j]`. All `[batch, latents]`.
+
+    What comes out is a sample of prod_j q(z_j) (Kim & Mnih, algorithm 1).
+    """
+    return z.gather(0, permutations)  # [batch, latents]
+
+
+class Adversarial:
+    """What makes a beta-VAE a FactorVAE: the discriminator, its objective and its optimiser.
+
+    The objective `vae` adds `factor_vae_gamma density_ratio_tc`, the mean of `D_0(z) - D_1(z)` over the batch: the
+    logits' estimate of the total correlation. The objective `discriminator`, taken next, is the cross-entropy
+    `1/2 real + 1/2 permuted` on codes of the updated encoder, which it leaves alone.
+    """
+
+    equation = "recon + beta kl + factor_vae_gamma density_ratio_tc"
+    flags = VAE.flags | {"--factor_vae_gamma": "weight of density_ratio_tc"}
+    unpublished = ("discriminator.",)
+
+    def __init__(self, channels: int, latents: int, factor_vae_gamma: float = 6.4, **shared: Any):
+        super().__init__(channels, latents, **shared)
+        self.factor_vae_gamma = factor_vae_gamma
+        self.discriminator = Discriminator(latents)
+
+    @classmethod
+    def from_args(cls, args: Namespace, channels: int) -> VAE:
+        """Build from the command line's namespace."""
+        return cls(channels, args.latents, args.factor_vae_gamma, **cls.shared_args(args))
+
+    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """`eps`, and `permutation_keys` `[batch, latents]`: each latent is put in the order of its keys.
+
+        Keys rather than the permutations themselves, because a part of the batch then has its own permutations.
+        """
+        noise = super().draw_noise(batch, generator)
+        noise["permutation_keys"] = torch.rand(batch, self.latents, generator=generator)  # [batch, latents]
+        return noise
+
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        terms = super().code_terms(mu, logvar, z, step)
+        # Its weights are constants here: no gradient of theirs is computed only to be thrown away.
+        constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        logits = torch.func.functional_call(self.discriminator, constants, (z,))  # [batch, 2]
+        terms["density_ratio_tc"] = (logits[:, 0] - logits[:, 1]).mean()  # []
+        return terms
+
+    def loss_weights(self) -> dict[str, float]:
+        return {**super().loss_weights(), "density_ratio_tc": self.factor_vae_gamma}
+
+    def forward(
+        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
+    ) -> dict[str, torch.Tensor]:
+        if objective == "discriminator":
+            return self.with_total(self.discriminator_terms(x, noise), {"real": 0.5, "permuted": 0.5})
+        return super().forward(x, noise, step, objective)
+
+    def discriminator_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Cross-entropies in nats of the codes of x as they are (`real`), and of the permuted ones (`permuted`)."""
+        with torch.no_grad():
+            z = self.sample(*self.encode(x), noise)  # [batch, latents]
+            permutations = noise["permutation_keys"].argsort(dim=0, stable=True)  # [batch, latents]
+            codes = torch.cat([z, permute_latents(z, permutations)])  # [2 * batch, latents]
+        real, permuted = self.discriminator(codes).chunk(2)  # [batch, 2] each
+        of_real = torch.zeros(len(z), dtype=torch.long, device=z.device)  # [batch]
+        return {"real": F.cross_entropy(real, of_real), "permuted": F.cross_entropy(permuted, of_real + 1)}
+
+    def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
+        networks = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return {
+            "vae": torch.optim.Adam(networks, lr=learning_rate),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9)),
+        }
+
+
+class FactorVAE(Adversarial, BetaShapes):
+    """FactorVAE on the fully connected networks."""
+
+
+class FactorConvVAE(Adversarial, BetaCeleb):
+    """FactorVAE on the convolutional trunk."""

@@ -1,0 +1,71 @@
+"""Minibatch estimates of the aggregate posterior q(z), and of the total correlation (Chen et al. 2018).
+
+`q(z) = 1/N sum_n q(z|x_n)` runs over all N training images; a step sees a batch of B of them. With z_i drawn from
+q(z|x_i), both estimators weigh the densities q(z_i|x_j) of the batch:
+
+- `weighted` (minibatch weighted sampling, eq. 5 there): `1/(N B) sum_j q(z_i|x_j)`. N only shifts its logarithm, by
+  log N at each use, so it moves the reported total correlation and no gradient.
+- `stratified` (minibatch stratified sampling, appendix C.2):
+  `1/N q(z_i|x_i) + (N-1)/(N (B-1)) sum_{j != i} q(z_i|x_j)`, unbiased for q(z_i), and exact when the batch holds all
+  images. The paper's form singles out one of the other images for a weight of its own; this is the mean of that form
+  over which one it is: the same expectation, less variance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+ESTIMATORS = ("weighted", "stratified")
+
+
+def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """log N(z; mu, exp(logvar)) in nats, elementwise over shapes that broadcast."""
+    return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu).square() * torch.exp(-logvar))
+
+
+def log_weights(batch: int, images: int | None, estimator: str, like: torch.Tensor) -> torch.Tensor:
+    """Logarithms of the weights of q(z_i|x_j), `[batch, batch]`; see the module's text.
+
+    Args:
+        images: N; None for a batch that is the whole set.
+        like: a tensor of the dtype and on the device wanted.
+    """
+    images = max(images or batch, batch)
+    if estimator == "weighted":
+        weights = torch.full((batch, batch), 1 / (images * batch), dtype=like.dtype, device=like.device)
+    elif estimator == "stratified":
+        other = (images - 1) / (images * max(batch - 1, 1))
+        weights = torch.full((batch, batch), other, dtype=like.dtype, device=like.device)
+        weights.fill_diagonal_(1 / images)
+    else:
+        raise ValueError(f"unknown estimator {estimator!r}: one of {ESTIMATORS}")
+    return weights.log()  # [batch, batch]
+
+
+def aggregate_log_densities(
+    z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, images: int | None, estimator: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Estimates of `log q(z)` and of `sum_j log q(z_j)`, in nats.
+
+    Args:
+        z, mu, logvar: `[batch, latents]`, row i of z drawn from N(mu_i, exp(logvar_i)).
+        images: N, size of the training set (None: the batch is all of it).
+        estimator: `weighted` or `stratified`.
+    Returns:
+        `log_qz, log_qz_product`, each `[batch]`.
+    """
+    weights = log_weights(len(z), images, estimator, z)  # [batch, batch]
+    log_q = log_normal(z[:, None], mu[None], logvar[None])  # [batch, batch, latents], entry (i, j): q(z_i|x_j)
+    log_qz = torch.logsumexp(log_q.sum(dim=2) + weights, dim=1)  # [batch]
+    log_qz_per_latent = torch.logsumexp(log_q + weights[:, :, None], dim=1)  # [batch, latents]
+    return log_qz, log_qz_per_latent.sum(dim=1)
+
+
+def total_correlation(
+    z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, images: int | None, estimator: str
+) -> torch.Tensor:
+    """Estimate of `KL(q(z) || prod_j q(z_j))` in nats, a scalar. Arguments as in `aggregate_log_densities`."""
+    log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, images, estimator)  # [batch] each
+    return (log_qz - log_qz_product).mean()
