@@ -1,4 +1,4 @@
-"""How close the drawn replicas are to real frames: `python -m benchmarks.fidelity dsprites FILE`.
+"""How close the drawn replicas are to real frames: `python -m benchmarks.fidelity dsprites|shapes3d FILE`.
 
 FILE is any .npz or .npy file with an array of frames. For every frame the closest of all drawn images is found by
 comparing it with each of them.
@@ -62,10 +62,12 @@ def best_dsprites(frames: np.ndarray, progress: bool = True) -> tuple[np.ndarray
     return best, np.stack(np.unravel_index(index, tuple(FACTORS.values())), axis=1)
 
 
-def report_dsprites(path: str, per_frame: bool, progress: bool) -> None:
+def report_dsprites(path: str, per_frame: bool, progress: bool, picture: str | None) -> None:
     """Prints the overlap of the frames in a file with the closest drawn images."""
     from datasets.render.dsprites import FACTORS, draw
 
+    if picture is not None:
+        raise UserError("--picture: only for shapes3d, leave it out")
     frames = read_frames(path)
     if frames.shape[1:3] != (64, 64) or frames.shape[3:] not in ((), (1,)):
         raise UserError(f"{path}: expected frames of 64 x 64 pixels, found {list(frames.shape)}")
@@ -84,7 +86,30 @@ def report_dsprites(path: str, per_frame: bool, progress: bool) -> None:
     print(f"differing pixels in all    {different.sum()}")
 
 
-REPORTS = {"dsprites": report_dsprites}
+def report_shapes3d(path: str, per_frame: bool, progress: bool, picture: str | None) -> None:
+    """Prints the mean absolute error of the images in a file to the closest drawn ones, in grey values of 255."""
+    from benchmarks.fidelity_shapes3d import best_shapes3d, describe, side_by_side
+    from datasets.render.shapes3d import draw
+
+    frames = read_frames(path)
+    if frames.shape[1:] != (64, 64, 3) or frames.dtype != np.uint8:
+        raise UserError(f"{path}: expected uint8 images [n, 64, 64, 3], found {frames.dtype} {list(frames.shape)}")
+    errors, factors = best_shapes3d(frames, progress)
+    if per_frame:
+        for i in range(len(frames)):
+            print(f"{i:5d}  error {errors[i]:5.2f}  {describe(factors[i])}")
+    print(f"images                     {len(frames)}")
+    print(f"mean absolute error        {errors.mean():.2f} of 255")
+    print(f"  of the worst image       {errors.max():.2f}")
+    if picture is not None:
+        try:
+            side_by_side(frames, draw(factors), picture)
+        except OSError as error:
+            raise UserError(f"--picture {picture} cannot be written ({error.strerror or error})") from None
+        print(f"real, drawn, difference    {picture}")
+
+
+REPORTS = {"dsprites": report_dsprites, "shapes3d": report_shapes3d}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,9 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", help=".npz or .npy file with real frames")
     parser.add_argument("--per-frame", action="store_true", help="also print one line for each frame")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--picture", metavar="PNG", help="shapes3d: save real and drawn images side by side")
     options = parser.parse_args(arguments)
     try:
-        REPORTS[options.dataset](options.file, options.per_frame, not options.quiet)
+        REPORTS[options.dataset](options.file, options.per_frame, not options.quiet, options.picture)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,236 @@
+"""A small ray caster for one object in a room: where each ray ends, on what, and how brightly that is lit.
+
+World: the object stands at the origin, x runs to the right, y away from the camera of orientation 0, z up. The room,
+the lamp and the object are fixed; the orientation turns the camera about the z axis. Lengths are in units of about the
+radius of the sphere of scale 1. All arrays run over the rays of one picture, `[rays]` or `[rays, 3]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SKY, FLOOR, WALL, OBJECT = range(4)
+CUBE, CYLINDER, SPHERE, CAPSULE = range(4)
+_FAR = 1e9
+_NEAR = 1e-6
+_LIFT = 1e-4  # shadow rays start above the floor by this much
+_FLAT = 1e-9  # normals that rise less than this (radians) are level
+
+
+@dataclass(frozen=True)
+class Surface:
+    """How a material answers light: brightness = ambient + lamp * cosine * spot + head * cosine.
+
+    The second light shines from the camera along its axis, and casts no shadow.
+    """
+
+    ambient: float
+    lamp: float
+    head: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Every number of the scene. The defaults were fitted to images of the published data set by least squares."""
+
+    focal: float  # pixels
+    centre: tuple[float, float]  # of the picture, in pixels right of and below the middle of the image
+    pitch: float  # radians that the camera looks down
+    distance: float  # from the camera to the z axis
+    height: float  # of the camera
+    back_wall: float  # y of the wall behind the object
+    side_wall: float  # |x| of the walls at the sides
+    wall_height: float
+    lamp: tuple[float, float, float]  # position; it casts the shadow
+    aim: tuple[float, float]  # the point of the floor that the lamp points at
+    spot: float  # exponent of the lamp's falloff with the angle from its axis
+    cube: tuple[float, float]  # half the side, height, at scale 1, as all sizes of objects
+    cylinder: tuple[float, float]  # radius, height
+    sphere: float  # radius
+    capsule: tuple[float, float]  # radius, length of the straight part
+    floor: Surface
+    wall: Surface
+    solid: Surface
+    gloss: float  # white added where the lamp shines on the object
+    facets: tuple[int, int]  # polygons around and from pole to pole of round bodies; gloss is shaded between corners
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where rays end: material `[rays]`, point and outward normal `[rays, 3]`."""
+
+    material: np.ndarray
+    point: np.ndarray
+    normal: np.ndarray
+
+
+def camera_rays(scene: Scene, orientation: float, size: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """The camera's position `[3]` and its rays' directions `[size * samples * size * samples, 3]`, row by row."""
+    grid = (np.arange(size * samples) + 0.5) / samples - size / 2  # [size * samples]
+    right, down = np.meshgrid(grid - scene.centre[0], grid - scene.centre[1])  # [size * samples, size * samples]
+    right, up = right.ravel() / scene.focal, -down.ravel() / scene.focal  # [rays]
+    cos, sin = np.cos(scene.pitch), np.sin(scene.pitch)
+    ahead, up = cos + up * sin, up * cos - sin  # [rays]
+    cos, sin = np.cos(orientation), np.sin(orientation)
+    origin = np.array([scene.distance * sin, -scene.distance * cos, scene.height])  # [3]
+    return origin, np.stack([right * cos - ahead * sin, right * sin + ahead * cos, up], axis=-1)
+
+
+def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int = 64, samples: int = 3) -> Hits:
+    """Follows every ray of one picture to the first thing that it meets."""
+    origin, rays = camera_rays(scene, orientation, size, samples)
+    reach = np.where(rays[:, 2] < 0, -origin[2] / _nonzero(rays[:, 2]), _FAR)  # [rays]
+    material = np.where(reach < _FAR, FLOOR, SKY)  # [rays]
+    normal = np.tile([0.0, 0.0, 1.0], (len(rays), 1))  # [rays, 3]
+    for axis, place in ((1, scene.back_wall), (0, scene.side_wall), (0, -scene.side_wall)):
+        across, limit = 1 - axis, scene.side_wall if axis else scene.back_wall
+        t = (place - origin[axis]) / _nonzero(rays[:, axis])  # [rays]
+        side = origin[across] + t * rays[:, across]  # [rays]
+        top = origin[2] + t * rays[:, 2]  # [rays]
+        met = (t > 0) & (t < reach) & (top <= scene.wall_height) & (side <= limit)  # [rays]
+        if axis:
+            met &= side >= -limit
+        reach, material = np.where(met, t, reach), np.where(met, WALL, material)
+        normal[met] = -np.sign(place) * np.eye(3)[axis]
+    t, facing = hit_object(scene, shape, scale, np.broadcast_to(origin, rays.shape), rays)
+    met = t < reach  # [rays]
+    reach, material = np.where(met, t, reach), np.where(met, OBJECT, material)
+    normal[met] = facing[met]
+    point = origin + np.where(material == SKY, 1.0, reach)[:, None] * rays  # [rays, 3]
+    return Hits(material, point, normal)
+
+
+def hit_object(
+    scene: Scene, shape: int, scale: float, origin: np.ndarray, rays: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far `[rays]` along rays `[rays, 3]` from origins `[rays, 3]` the object is (1e9: missed), and its normals."""
+    if shape == CUBE:
+        half, height = np.array(scene.cube) * scale
+        return _box(origin, rays, np.array([-half, -half, 0.0]), np.array([half, half, height]))
+    if shape == CYLINDER:
+        radius, height = np.array(scene.cylinder) * scale
+        return _nearest(_tube(origin, rays, radius, 0.0, height), _disc(origin, rays, radius, height))
+    if shape == SPHERE:
+        radius = scene.sphere * scale
+        return _ball(origin, rays, radius, radius)
+    radius, length = np.array(scene.capsule) * scale
+    ends = (_ball(origin, rays, radius, radius), _ball(origin, rays, radius, radius + length))
+    return _nearest(_tube(origin, rays, radius, radius, radius + length), *ends)
+
+
+def brightness(scene: Scene, hits: Hits, orientation: float, shape: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """What the colour of a material is multiplied by, and the white that is added to it: two arrays `[rays]`."""
+    lamp = np.array(scene.lamp)  # [3]
+    to_lamp = lamp - hits.point  # [rays, 3]
+    to_lamp /= np.linalg.norm(to_lamp, axis=1, keepdims=True)
+    axis = lamp - np.array([*scene.aim, 0.0])  # [3]
+    spot = np.maximum(to_lamp @ (axis / np.linalg.norm(axis)), 0) ** scene.spot  # [rays]
+    lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * spot  # [rays]
+    ground = np.flatnonzero(hits.material == FLOOR)
+    start = hits.point[ground] + [0.0, 0.0, _LIFT]  # [floor rays, 3]
+    lit[ground] *= hit_object(scene, shape, scale, start, to_lamp[ground])[0] >= _FAR
+    head = np.maximum(hits.normal @ _backwards(scene, orientation), 0)  # [rays]
+    surfaces = [Surface(0.0, 0.0, 0.0), scene.floor, scene.wall, scene.solid]
+    table = np.array([[surface.ambient, surface.lamp, surface.head] for surface in surfaces])  # [materials, 3]
+    ambient, by_lamp, by_head = table[hits.material].T  # three times [rays]
+    white = np.zeros(len(lit))  # [rays]
+    solid = hits.material == OBJECT
+    white[solid] = scene.gloss * gloss(scene, shape, hits.normal[solid], to_lamp[solid])
+    return ambient + by_lamp * lit + by_head * head, white
+
+
+def _backwards(scene: Scene, orientation: float) -> np.ndarray:
+    """The direction that the camera looks away from: `[3]`."""
+    flat = np.cos(scene.pitch)
+    return np.array([np.sin(orientation) * flat, -np.cos(orientation) * flat, np.sin(scene.pitch)])
+
+
+def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
+    """How much of the gloss of the object is seen, 0 to 1, for normals and directions to the lamp `[rays, 3]`.
+
+    A corner of a polygon is glossy when the lamp is in front of it; in between, gloss is interpolated. So the published
+    pictures were shaded: the edge of the gloss on their round bodies follows the polygons.
+    """
+    if shape == CUBE:
+        return ((normal * to_lamp).sum(1) > 0).astype(float)
+    around, poles = 2 * np.pi / scene.facets[0], np.pi / scene.facets[1]
+    azimuth = np.arctan2(normal[:, 1], normal[:, 0]) / around  # [rays]
+    rise = np.arcsin(np.clip(normal[:, 2], -1, 1))  # [rays]
+    if shape == CYLINDER:
+        rows = [(rise, 1.0)]
+    else:
+        # The straight part of a capsule has no corners between its ends.
+        low = np.where(np.abs(rise) < _FLAT, 0.0, np.floor(rise / poles) * poles)  # [rays]
+        high = np.where(np.abs(rise) < _FLAT, 0.0, low + poles)  # [rays]
+        share = (rise - low) / poles  # [rays]
+        rows = [(low, 1 - share), (high, share)]
+    left = np.floor(azimuth)  # [rays]
+    seen = np.zeros(len(normal))  # [rays]
+    for column, across in ((left, left + 1 - azimuth), (left + 1, azimuth - left)):
+        x, y = np.cos(column * around), np.sin(column * around)  # [rays], [rays]
+        for angle, along in rows:
+            corner = np.stack([x * np.cos(angle), y * np.cos(angle), np.sin(angle)], axis=-1)  # [rays, 3]
+            seen += across * along * ((corner * to_lamp).sum(1) > 0)
+    return seen
+
+
+def _nonzero(values: np.ndarray) -> np.ndarray:
+    """The same values, none of them so small that dividing by it overflows."""
+    return np.where(np.abs(values) < 1e-9, 1e-9, values)
+
+
+def _nearest(*hits: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    distances = np.stack([distance for distance, _ in hits])  # [parts, rays]
+    first = distances.argmin(0)  # [rays]
+    rays = np.arange(len(first))
+    return distances[first, rays], np.stack([normal for _, normal in hits])[first, rays]
+
+
+def _roots(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """The smaller root t of a t^2 + 2 b t + c, or 1e9 where there is none or it lies behind: `[rays]`."""
+    under = b * b - a * c  # [rays]
+    t = (-b - np.sqrt(np.maximum(under, 0))) / a  # [rays]
+    return np.where((under >= 0) & (t > _NEAR), t, _FAR)
+
+
+def _tube(origin, rays, radius, bottom, top):
+    """The side of an upright cylinder about the z axis."""
+    flat, start = rays[:, :2], origin[:, :2]  # [rays, 2]
+    t = _roots(_nonzero((flat**2).sum(1)), (start * flat).sum(1), (start**2).sum(1) - radius**2)
+    z = origin[:, 2] + t * rays[:, 2]  # [rays]
+    t = np.where((z >= bottom) & (z <= top), t, _FAR)
+    normal = np.zeros_like(rays)  # [rays, 3]
+    met = t < _FAR
+    normal[met, :2] = (start[met] + t[met, None] * flat[met]) / radius
+    return t, normal
+
+
+def _disc(origin, rays, radius, height):
+    """The flat top of a cylinder."""
+    t = (height - origin[:, 2]) / _nonzero(rays[:, 2])  # [rays]
+    place = origin[:, :2] + t[:, None] * rays[:, :2]  # [rays, 2]
+    t = np.where((t > _NEAR) & ((place**2).sum(1) <= radius**2), t, _FAR)
+    return t, np.tile([0.0, 0.0, 1.0], (len(rays), 1))
+
+
+def _ball(origin, rays, radius, height):
+    """A sphere whose centre is on the z axis."""
+    start = origin - [0.0, 0.0, height]  # [rays, 3]
+    t = _roots((rays**2).sum(1), (start * rays).sum(1), (start**2).sum(1) - radius**2)
+    normal = np.tile([0.0, 0.0, 1.0], (len(rays), 1))  # [rays, 3]
+    met = t < _FAR
+    normal[met] = (start[met] + t[met, None] * rays[met]) / radius
+    return t, normal
+
+
+def _box(origin, rays, low, high):
+    """A box along the axes, by its three slabs."""
+    one, other = (low - origin) / _nonzero(rays), (high - origin) / _nonzero(rays)  # [rays, 3]
+    enter, leave = np.minimum(one, other), np.maximum(one, other)  # [rays, 3]
+    axis = enter.argmax(1)  # [rays]
+    t = enter.max(1)  # [rays]
+    met = (t <= leave.min(1)) & (leave.min(1) > _NEAR)  # [rays]
+    normal = -np.sign(rays) * np.eye(3)[axis]  # [rays, 3]
+    return np.where(met, np.maximum(t, _NEAR), _FAR), normal

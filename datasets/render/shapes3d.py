@@ -1,0 +1,175 @@
+"""A replica of 3D Shapes: all 480,000 images, drawn from their factors in the published layout.
+
+Geometry is traced once for each of the 480 combinations of scale, shape and orientation. Fully saturated hues a tenth
+of a turn apart have only six values in their channels, so the traced picture is kept as one layer for each material and
+value: an image is a sum of layers that its hues choose. Anti-aliasing and clipping at white happen inside the layers.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.files import make_directory
+from datasets.render.every import kept_indices
+from datasets.render.room import SCENE, SKY_COLOUR
+from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
+from errors import UserError
+
+FILE_NAME = "3dshapes.h5"
+FACTOR_VALUES = {
+    "floor_hue": np.linspace(0, 0.9, 10),
+    "wall_hue": np.linspace(0, 0.9, 10),
+    "object_hue": np.linspace(0, 0.9, 10),
+    "scale": np.linspace(0.75, 1.25, 8),
+    "shape": np.arange(4.0),
+    "orientation": np.linspace(-30, 30, 15),  # degrees
+}
+SIZE = 64
+SAMPLES = 3  # rays along each side of a pixel
+CHUNK = 60  # images compressed together, at most
+REPLICA = (
+    "Drawn from the factors by this project's ray caster, fitted to look like the published 3D Shapes: "
+    "same factors, order and layout, but not the published pixels."
+)
+_MATERIALS = (FLOOR, WALL, OBJECT)
+_LEVELS = np.arange(6) / 5  # the values that the channels of the ten hues take
+COLOURS = np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in FACTOR_VALUES["floor_hue"]])  # [hues, channels]
+COLOUR_LEVELS = np.round(COLOURS * 5).astype(np.int64)  # [hues, channels], the index of each channel's level
+_FIXED = 256  # layers are kept in fixed point, this many steps to a grey value
+_COMPRESSION = 1
+
+
+def draw(factors: np.ndarray) -> np.ndarray:
+    """int `[n, 6]` (classes of floor hue, wall hue, object hue, scale, shape, orientation) -> uint8 `[n, 64, 64, 3]`.
+
+    Raises ValueError where a factor is out of its range.
+    """
+    factors = np.asarray(factors, np.int64).reshape(-1, len(FACTOR_VALUES))  # [n, 6]
+    sizes = np.array([len(values) for values in FACTOR_VALUES.values()])
+    if ((factors < 0) | (factors >= sizes)).any():
+        raise ValueError(f"factors must lie in 0..{(sizes - 1).tolist()}")
+    images = np.empty((len(factors), SIZE, SIZE, 3), np.uint8)
+    geometry = np.ravel_multi_index(factors[:, 3:].T, sizes[3:])  # [n]
+    levels = COLOUR_LEVELS[factors[:, :3]]  # [n, materials, channels]
+    for one in np.unique(geometry):
+        rows = np.flatnonzero(geometry == one)
+        sky, layers = layers_of(*np.unravel_index(one, sizes[3:]))
+        total = sky.astype(np.uint32)  # [channels, size, size]
+        for material in range(len(_MATERIALS)):
+            total = total + layers[material][levels[rows, material]]  # [rows, channels, size, size]
+        images[rows] = to_grey(total.astype(np.uint16)).transpose(0, 2, 3, 1)
+    return images
+
+
+@lru_cache(maxsize=480)
+def layers_of(scale: int, shape: int, orientation: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sky's share uint16 `[channels, size, size]`, the materials' uint16 `[materials, levels, size, size]`."""
+    size_factor = FACTOR_VALUES["scale"][scale]
+    angle = np.deg2rad(FACTOR_VALUES["orientation"][orientation])
+    hits = trace(SCENE, angle, int(shape), size_factor, SIZE, SAMPLES)
+    light, white = brightness(SCENE, hits, angle, int(shape), size_factor)  # [rays], [rays]
+    layers = np.zeros((len(_MATERIALS), len(_LEVELS), SIZE, SIZE), np.uint16)
+    for index, material in enumerate(_MATERIALS):
+        share = (hits.material == material).astype(float)  # [rays]
+        for level, value in enumerate(_LEVELS):
+            layers[index, level] = _pixels(share * np.minimum(light * value + white, 1) * 255)
+    sky = _pixels((hits.material == SKY).astype(float))[None] * SKY_COLOUR[:, None, None]  # [channels, size, size]
+    return sky.astype(np.uint16), layers
+
+
+def _pixels(rays: np.ndarray) -> np.ndarray:
+    """Mean over the rays of every pixel, in fixed point: `[rays]` -> `[size, size]`."""
+    return (rays.reshape(SIZE, SAMPLES, SIZE, SAMPLES).mean((1, 3)) * _FIXED).round()
+
+
+def to_grey(total: np.ndarray) -> np.ndarray:
+    """Rounds from fixed point: uint16 to uint8. At most 255 * 256 plus a few of rounding comes in: no overflow."""
+    return ((total + _FIXED // 2) // _FIXED).astype(np.uint8)
+
+
+def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
+    """Writes `3dshapes.h5` into the directory: images uint8 `[n, 64, 64, 3]` and labels float64 `[n, 6]`.
+
+    The attribute `replica` of the file says what it is. The whole set holds about 0.7 GB while it is drawn.
+
+    Args:
+        every: `{factor: k}`: of this factor only the values 0, k, 2k, ... are drawn.
+
+    Returns: the file's path. Raises UserError when the directory cannot be written, the disk is full, or `every`
+    names no factor; no half file is left under the name.
+    """
+    kept = list(kept_indices({name: len(values) for name, values in FACTOR_VALUES.items()}, every).values())
+    directory = make_directory(Path(directory), "name a directory that can be written")
+    path = directory / FILE_NAME
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        _write(temporary, kept, progress)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        # h5py reports a failed write as either of the two, and the reason only as a part of a longer message.
+        reason = next((text for text in ("No space left", "Permission denied") if text in str(error)), str(error))
+        raise UserError(
+            f"cannot write {path} ({reason}): name a directory with 1.5 GB free that can be written"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
+    import h5py
+
+    count = int(np.prod([len(classes) for classes in kept]))
+    values = [column[classes] for column, classes in zip(FACTOR_VALUES.values(), kept, strict=True)]
+    labels = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(count, len(kept))  # [n, 6]
+    layers = _all_layers(kept[3:], progress)
+    chunk = max(size for size in range(1, CHUNK + 1) if len(layers[0]) % size == 0)
+    with h5py.File(path, "w") as file:
+        file.attrs["replica"] = REPLICA
+        file.create_dataset("labels", data=labels)
+        shape = (count, SIZE, SIZE, 3)
+        images = file.create_dataset("images", shape, np.uint8, chunks=(chunk, *shape[1:]), compression=_COMPRESSION)
+        bar = tqdm(total=count, desc="drawing 3D Shapes", unit=" images", unit_scale=True, disable=not progress)
+        with bar:
+            for index, data in enumerate(_packed_chunks(layers, kept[:3], chunk)):
+                images.id.write_direct_chunk((index * chunk, 0, 0, 0), data)
+                bar.update(chunk)
+
+
+def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`layers_of` for all kept geometry, g of it: `[g, channels, size, size]`, `[g, materials, levels, size, size]`."""
+    combinations = np.stack(np.meshgrid(*kept, indexing="ij"), axis=-1).reshape(-1, len(kept))  # [g, 3]
+    bar = tqdm(combinations.tolist(), desc="tracing 3D Shapes", unit=" scenes", disable=not progress)
+    traced = [layers_of(*combination) for combination in bar]
+    return np.stack([sky for sky, _ in traced]), np.stack([layers for _, layers in traced])
+
+
+def _packed_chunks(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray], chunk: int) -> Iterator[bytes]:
+    """All images of the kept hues in the file's order, `chunk` at a time, compressed on every core."""
+    sky, materials = layers
+
+    def paint(material: int, hue: int) -> np.ndarray:
+        """A material's share of the images, in one hue: uint16 `[g, size, size, channels]`."""
+        return np.stack([materials[:, material, level] for level in COLOUR_LEVELS[hue]], axis=-1)
+
+    def pack(room: np.ndarray, solid: np.ndarray) -> list[bytes]:
+        images = to_grey(room + solid)  # [g, size, size, channels]
+        return [zlib.compress(images[i : i + chunk].data, _COMPRESSION) for i in range(0, len(images), chunk)]
+
+    solids = [paint(2, hue) for hue in kept[2]]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for floor_hue in kept[0]:
+            ground = sky.transpose(0, 2, 3, 1) + paint(0, floor_hue)  # [g, size, size, channels]
+            for wall_hue in kept[1]:
+                room = ground + paint(1, wall_hue)  # [g, size, size, channels]
+                for packed in pool.map(pack, [room] * len(solids), solids):
+                    yield from packed
