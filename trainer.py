@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import secrets
@@ -15,7 +16,7 @@ import torch
 import datasets
 import metrics
 from errors import UserError
-from logger import checkpoints
+from logger import checkpoints, inputs
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
@@ -95,6 +96,8 @@ def train_run(args: Namespace, device: torch.device) -> None:
         show_bar=not args.quiet,
     )
     checkpoints.save(run_dir, model, optimisers, position.as_dict())
+    if args.visualise:
+        log.animate_training(position.step)
     if args.end_metrics:
         session.score(position)
     log.close()
@@ -170,14 +173,20 @@ class _Session:
     def __init__(self, args, model, dataset, optimisers, run_dir: RunDirectory, log: RunLogger, device: torch.device):
         self.args, self.model, self.dataset, self.optimisers = args, model, dataset, optimisers
         self.run_dir, self.log, self.device = run_dir, log, device
-        picks = permutation(np.arange(len(dataset)), args.seed, "pictures")[:10]
-        self.picture_index = picks
+
+    @functools.cached_property
+    def picture_inputs(self) -> inputs.PictureInputs:
+        """The images that all pictures of this run are drawn from."""
+        index = permutation(np.arange(len(self.dataset)), self.args.seed, "pictures")
+        return inputs.gather(self.dataset, index, self.device)
 
     def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
-        self.log.training(terms, images_per_second, position.step)
+        self.log.training(terms, images_per_second, position.step, position.images)
+        if self.args.visualise:
+            self.log.frame(self.model, self.picture_inputs, position.step)
 
     def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
-        self.log.validation(validation, position.step)
+        self.log.validation(validation, position.step, position.images)
         checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict())
         if self.args.visualise:
             self.draw(position.step)
@@ -185,7 +194,7 @@ class _Session:
             self.score(position)
 
     def draw(self, step: int) -> None:
-        self.log.pictures(self.model, self.dataset.batch(self.picture_index, self.device), step)
+        self.log.pictures(self.model, self.picture_inputs, step)
 
     def score(self, position: Position) -> None:
         """Disentanglement scores on the whole data set, on the screen and in the run."""

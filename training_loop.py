@@ -29,6 +29,7 @@ class Position:
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches done of the epoch under way
     step: int = 0  # number of the next step: steps done in all, unless --global-step moved it
+    images: int = 0  # images trained on in all
 
     as_dict = asdict
 
@@ -118,6 +119,7 @@ def train(
                 noise = _noise(model, len(x), seed, position.step, device)
                 terms = train_step(model, optimisers, x, noise, position.step)
                 position.step += 1
+                position.images += len(x)
                 position.batch += 1
                 done += 1
                 clock.images += len(x)

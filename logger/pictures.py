@@ -1,63 +1,73 @@
-"""Pictures of what a model learned: functions from a model to uint8 arrays, and a PNG writer. Nothing here logs."""
+"""Images as the model draws them: from a model to uint8 arrays. Nothing here labels, logs or writes."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 
-import atomic
-
 TRAVERSAL_RANGE = (-4.0, 4.0)
 TRAVERSAL_STEPS = 20
-MARGIN = 2
+COMPOSITION_STEPS = 9
+
+
+def steps(count: int, device: torch.device | None = None) -> torch.Tensor:
+    """Evenly spaced values of a latent over the traversal range: `[count]`."""
+    return torch.linspace(*TRAVERSAL_RANGE, count, device=device)
 
 
 @torch.no_grad()
-def traversals(model, x: torch.Tensor) -> np.ndarray:
-    """Walk every latent from -4 to 4 in 20 steps around the mean code of one image.
+def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarray:
+    """Set every latent in turn to values from -4 to 4, the others as in one code.
 
     Args:
-        x: one image `[1, channels, height, width]` in [0, 1].
+        z: one code `[1, latents]`: the mean code of an image, or zero, the mean of the prior.
+        count: number of values.
     Returns:
-        uint8 `[latents, steps, height, width, channels]`.
+        uint8 `[latents, count, height, width, channels]`.
     """
-    mu, _ = model.encode(x)  # [1, latents]
-    latents = mu.shape[1]
-    values = torch.linspace(*TRAVERSAL_RANGE, TRAVERSAL_STEPS, device=mu.device)  # [steps]
-    z = mu.repeat(latents * TRAVERSAL_STEPS, 1).view(latents, TRAVERSAL_STEPS, latents)  # [latents, steps, latents]
+    images = to_uint8(torch.sigmoid(model.decode(traversal_codes(z, count))))  # [latents * count, h, w, c]
+    return images.reshape(z.shape[1], count, *images.shape[1:])
+
+
+def traversal_codes(z: torch.Tensor, count: int) -> torch.Tensor:
+    """The codes that `traversals` decodes: z `[1, latents]` -> `[latents * count, latents]`."""
+    latents = z.shape[1]
+    codes = z.expand(latents * count, latents).clone().view(latents, count, latents)  # [latents, count, latents]
     for latent in range(latents):
-        z[latent, :, latent] = values
-    images = torch.sigmoid(model.decode(z.flatten(0, 1)))  # [latents * steps, channels, height, width]
-    return to_uint8(images).reshape(latents, TRAVERSAL_STEPS, *to_uint8(x).shape[1:])
+        codes[latent, :, latent] = steps(count, z.device)
+    return codes.flatten(0, 1)
 
 
 @torch.no_grad()
-def reconstructions(model, x: torch.Tensor) -> np.ndarray:
-    """The images, then a row for each way the model reconstructs them: uint8 `[rows, n, height, width, channels]`."""
-    return np.stack([to_uint8(images) for images in [x, *model.reconstructions(x).values()]])
+def reconstructions(model, x: torch.Tensor) -> dict[str, np.ndarray]:
+    """The images `[n, channels, height, width]`, then each way the model reconstructs them, by name.
+
+    Returns uint8 `[n, height, width, channels]` each.
+    """
+    rows = {"input": x, **model.reconstructions(x)}
+    return {name: to_uint8(images) for name, images in rows.items()}
+
+
+@torch.no_grad()
+def compositions(model, z: torch.Tensor, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two latents' actions on one code, composed on a grid, and what the order of the two changes.
+
+    Args:
+        z: one code `[1, latents]`.
+        i, j: the latents; i runs down the rows, j along the columns.
+    Returns:
+        uint8 `[9, 9, height, width, channels]` each: j acting after i; the absolute difference to i acting after j.
+    """
+    values = steps(COMPOSITION_STEPS, z.device)  # [9]
+    s, t = (grid.flatten() for grid in torch.meshgrid(values, values, indexing="ij"))  # [81] each
+    codes = z.expand(len(s), -1)  # [81, latents]
+    first = torch.sigmoid(model.act(codes, [(i, s), (j, t)]))  # [81, channels, height, width]
+    second = torch.sigmoid(model.act(codes, [(j, t), (i, s)]))
+    shape = (COMPOSITION_STEPS, COMPOSITION_STEPS)
+    images, difference = to_uint8(first), to_uint8((first - second).abs())
+    return images.reshape(*shape, *images.shape[1:]), difference.reshape(*shape, *images.shape[1:])
 
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """`[n, channels, height, width]` in [0, 1] -> uint8 `[n, height, width, channels]`."""
     return (images.float() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def grid(images: np.ndarray) -> np.ndarray:
-    """uint8 `[rows, columns, height, width, channels]` -> one picture `[Y, X, 3]`, grey lines between."""
-    rows, columns, height, width, _ = images.shape
-    picture = np.full((rows * (height + MARGIN) + MARGIN, columns * (width + MARGIN) + MARGIN, 3), 128, np.uint8)
-    for row in range(rows):
-        for column in range(columns):
-            y, x = MARGIN + row * (height + MARGIN), MARGIN + column * (width + MARGIN)
-            picture[y : y + height, x : x + width] = images[row, column]  # one channel spreads over three
-    return picture
-
-
-def save_png(picture: np.ndarray, path: Path) -> None:
-    """uint8 `[Y, X, 3]` -> a PNG file, replaced atomically."""
-    from PIL import Image
-
-    with atomic.replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")

@@ -1,13 +1,19 @@
-"""Where a run's numbers and pictures go: TensorBoard, log_metrics.txt, PNG files."""
+"""Where a run's numbers and pictures go: TensorBoard, log_metrics.txt, PNG and GIF files."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import torch
 
-from logger import pictures
+import atomic
+from logger import hparams
+from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from logger.scores import write_scores
+
+CURVES = ("loss", "recon", "kl")  # terms that are also drawn over the images seen
 
 
 class RunLogger:
@@ -21,24 +27,26 @@ class RunLogger:
 
         self.run = run
         self.writer = SummaryWriter(str(run.path))
+        self._frames = None
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
-        """The arguments, and the parameter counts of the model's parts, as tables."""
+        """The arguments, and the parameter counts of the model's parts, as tables; and for the comparison view."""
         rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
         self.writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
         counts["total"] = sum(p.numel() for p in model.parameters())
         rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
         self.writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
+        hparams.write(self.writer, args)
 
-    def training(self, terms: dict[str, torch.Tensor], images_per_second: float, step: int) -> None:
-        """Loss terms of one training step."""
-        self._scalars("train", terms, step)
+    def training(self, terms: dict[str, torch.Tensor], images_per_second: float, step: int, images: int) -> None:
+        """Loss terms of one training step, after so many images."""
+        self._scalars("train", terms, step, images)
         self.writer.add_scalar("speed/images_per_second", images_per_second, step)
 
-    def validation(self, terms: dict[str, torch.Tensor], step: int) -> None:
+    def validation(self, terms: dict[str, torch.Tensor], step: int, images: int) -> None:
         """Loss terms averaged over the validation batches."""
-        self._scalars("validation", terms, step)
+        self._scalars("validation", terms, step, images)
         self.run.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         self.writer.flush()
 
@@ -50,24 +58,79 @@ class RunLogger:
         write_scores(self.run.scores_file, scores, {**protocol, "step": step})
         self.writer.flush()
 
-    def pictures(self, model, x: torch.Tensor, step: int) -> None:
-        """Reconstructions of x and traversals around its first image, to TensorBoard and as PNG."""
-        self._picture("reconstructions", pictures.grid(pictures.reconstructions(model, x)), step)
-        self._picture("traversals", pictures.grid(pictures.traversals(model, x[:1])), step)
+    def frame(self, model, inputs, step: int) -> None:
+        """Keep a frame for the animation of training, if one is due. inputs: `logger.inputs.PictureInputs`."""
+        if self._frame_recorder().due(step):
+            self._frame_recorder().record(model, inputs.examples[:1], step)
+
+    def pictures(self, model, inputs, step: int) -> None:
+        """Everything there is to see of the model, to TensorBoard and as PNG and GIF. inputs: `PictureInputs`."""
+        from logger import animations, grids, panels  # Pillow and Matplotlib, only where pictures are wanted
+
+        start = time.perf_counter()
+        drawn = panels.draw(model, inputs)
+        for name, picture in drawn.pictures.items():
+            self._picture(name, picture, step)
+        for tag, value in drawn.scalars.items():
+            self.writer.add_scalar(tag, value, step)
+        for tag, text in drawn.texts.items():
+            self.writer.add_text(tag, text, step)
+        animation = grids.gif_bytes(drawn.frames, animations.SWEEP)
+        self._image("traversal_animation", animation, drawn.frames[0].shape, step)
+        self.writer.add_scalar("speed/seconds_for_pictures", time.perf_counter() - start, step)
+        self.writer.flush()
+
+    def animate_training(self, step: int) -> None:
+        """Join the frames that were kept into an animation, if there are any."""
+        from logger import animations, grids
+
+        frames = self._frame_recorder().read()
+        if frames:
+            animation = grids.gif_bytes(frames, animations.TRAINING, animations.PAUSE)
+            self._image("training_animation", animation, frames[0].shape, step)
+
+    def score_matrices(self, matrices: dict[str, tuple[np.ndarray, list[str]]], step: int) -> None:
+        """Factor-by-latent matrices behind the scores: catalogue name -> float `[factors, latents]`, factor names."""
+        from logger import charts
+
+        for name, (values, factors) in matrices.items():
+            latents = [f"z{j}" for j in range(values.shape[1])]
+            title = PICTURES[name].title
+            self._picture(name, charts.heat_map_picture(values, factors, latents, title, "latent", "factor"), step)
         self.writer.flush()
 
     def close(self) -> None:
         """Flush and close the event file."""
         self.writer.close()
 
-    def _scalars(self, group: str, terms: dict[str, torch.Tensor], step: int) -> None:
+    def _scalars(self, group: str, terms: dict[str, torch.Tensor], step: int, images: int) -> None:
         for name, term in terms.items():
             if term.dim() == 0:
                 self.writer.add_scalar(f"{group}/{name}", term.item(), step)
+                if name in CURVES:
+                    self.writer.add_scalar(f"{group}_by_images_seen/{name}", term.item(), images)
             else:
                 for i, value in enumerate(term.tolist()):
                     self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, step)
 
     def _picture(self, name: str, picture: np.ndarray, step: int) -> None:
-        self.writer.add_image(f"pictures/{name}", picture, step, dataformats="HWC")
-        pictures.save_png(picture, self.run.path / f"{name}.png")
+        from logger import grids
+
+        self._image(name, grids.png_bytes(picture), picture.shape, step)
+
+    def _image(self, name: str, encoded: bytes, shape: tuple[int, ...], step: int) -> None:
+        """A PNG or GIF of the catalogue to its file, and to TensorBoard, which shows both as they are."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        with atomic.replacing(self.run.path / PICTURES[name].file) as temporary:
+            temporary.write_bytes(encoded)
+        image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
+        summary = Summary(value=[Summary.Value(tag=PICTURES[name].tag, image=image)])
+        self.writer.file_writer.add_summary(summary, step)
+
+    def _frame_recorder(self):
+        if self._frames is None:
+            from logger.animations import FrameRecorder
+
+            self._frames = FrameRecorder(self.run.path)
+        return self._frames

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from errors import UserError
+from models.diagnostics import Findings, algebra_findings, merged
 from models.lie_algebra import LieAlgebra
 from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
@@ -164,6 +165,30 @@ class LieGroupVAE(VAE):
             "latent": torch.sigmoid(self.decode(mu)),
             "encoder_feats": torch.sigmoid(self.decoder.draw(encoder_feats)),
         }
+
+    def act(self, z: torch.Tensor, moves: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
+        """A move multiplies the code's group element from the left by `exp(t A_j)`; without a group it adds to z."""
+        if self.decoder.fake_exp is not None:
+            return super().act(z, moves)
+        elements = self.decoder.exp(z)  # a list of [n, m_k, m_k]
+        for latent, distance in moves:
+            alone = torch.zeros_like(z)  # [n, latents]
+            alone[:, latent] = distance
+            elements = [step @ element for step, element in zip(self.decoder.exp(alone), elements, strict=True)]
+        return self.decoder.draw(torch.cat([element.flatten(1) for element in elements], dim=1))
+
+    def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
+        """`exp(sum_j z_j A_j)`, `[n, m_k, m_k]` for each subgroup; none where an MLP stands in for the group."""
+        return [] if self.decoder.fake_exp is not None else self.decoder.exp(z)
+
+    @torch.no_grad()
+    def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
+        """The equivariance error, and where there is a group, what its algebra became."""
+        general = super().diagnostics(z, pairs)
+        if self.decoder.fake_exp is not None:
+            return general
+        bases = [basis.detach() for basis in self.decoder.basis()]  # each [latents_k, m_k, m_k]
+        return merged(algebra_findings(bases, self.group_elements(z), z), general)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """`eps` `[batch, latents]`, and the step's one choice of the decoding path, a bool `[]`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from errors import UserError
+from models.diagnostics import Findings, equivariance
 from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
 from models.networks import reparametrise
 from models.total_correlation import total_correlation
@@ -113,6 +115,31 @@ class VAE(nn.Module):
         """Each way this model reconstructs x, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
         mu, _ = self.encode(x)
         return {"latent": torch.sigmoid(self.decode(mu))}
+
+    def act(self, z: torch.Tensor, moves: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
+        """Images of the codes after each latent's action in turn. z `[n, latents]` -> logits `[n, channels, 64, 64]`.
+
+        Args:
+            moves: (latent, how far `[n]`), the first one acting first. Here a move adds to the code.
+        """
+        z = z.clone()
+        for latent, distance in moves:
+            z[:, latent] += distance
+        return self.decode(z)
+
+    def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
+        """The matrices that a code stands for, `[n, m_k, m_k]` for each subgroup; a model without a group has none."""
+        return []
+
+    @torch.no_grad()
+    def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
+        """What there is to log and draw of this model's inner state.
+
+        Args:
+            z: mean codes of images, `[n, latents]`.
+            pairs: factor name -> mean codes of images before and after this factor moved, `[n, latents]` each.
+        """
+        return equivariance(self, pairs)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """All random numbers of one training step, for the whole batch, on the CPU.

@@ -1,0 +1,112 @@
+"""Charts in one style, safe for the colour-blind: from numbers to uint8 pictures. Needs no window system.
+
+Magnitudes are cividis, signed values purple to orange, categories Okabe and Ito's eight colours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "image.cmap": "cividis",
+}
+LARGEST_ANNOTATED = 144  # cells of a heat map that still get their number written in
+
+
+@contextlib.contextmanager
+def figure(width: float, height: float, **margins: float) -> Iterator:
+    """A Matplotlib figure of so many inches in the style; `to_array` makes it a picture. No pyplot, no global state.
+
+    Margins (left, right, top, bottom, wspace, hspace) are in inches: an automatic layout would draw everything twice.
+    """
+    import matplotlib
+    from cycler import cycler
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    inches = {"left": 0.8, "right": 0.2, "top": 0.4, "bottom": 0.6, **margins}
+    with matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}):
+        result = Figure(figsize=(width, height))
+        result.subplots_adjust(
+            left=inches["left"] / width,
+            right=1 - inches["right"] / width,
+            top=1 - inches["top"] / height,
+            bottom=inches["bottom"] / height,
+        )
+        FigureCanvasAgg(result)
+        yield result
+
+
+def to_array(figure) -> np.ndarray:
+    """The drawn figure, uint8 `[Y, X, 3]`."""
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]
+
+
+def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
+    """A matrix `[rows, columns]` with its numbers in the cells where there are few enough, and a colour bar.
+
+    Small and large numbers are shown in units of a power of ten, which the title then names.
+    """
+    values = np.asarray(values, dtype=float)
+    largest = np.abs(values).max(initial=0)
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    if not -1 <= exponent <= 1:
+        values, title = values / 10.0**exponent, f"{title}  in 1e{exponent}"
+    image = axes.imshow(values, aspect="auto", **limits)
+    axes.grid(False)
+    axes.set_title(title)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    if values.size <= LARGEST_ANNOTATED:
+        middle = sum(image.get_clim()) / 2
+        for (row, column), value in np.ndenumerate(values):
+            ink = "black" if value > middle else "white"
+            axes.text(column, row, f"{value:.2g}", ha="center", va="center", color=ink, fontsize=9)
+    axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+
+
+def heat_map_picture(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, x_label: str, y_label: str, **limits
+) -> np.ndarray:
+    """`heat_map` as a picture of its own, uint8 `[Y, X, 3]`."""
+    left = 0.7 + 0.085 * max(map(len, rows))
+    width, height = max(7.0, left + 1.0 + 0.6 * len(columns)), max(2.8, 1.2 + 0.42 * len(rows))
+    with figure(width, height, left=left) as canvas:
+        axes = canvas.subplots()
+        heat_map(axes, values, rows, columns, title, **limits)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        return to_array(canvas)
+
+
+def stacked_bars(axes, parts: dict[str, np.ndarray], names: Sequence[str]) -> None:
+    """One bar a name, made of the parts `[names]`."""
+    bottom = np.zeros(len(names))
+    for part, values in parts.items():
+        axes.bar(range(len(names)), values, bottom=bottom, label=part)
+        bottom = bottom + values
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, 1.18 * bottom.max(initial=0) or 1)
+    axes.legend(ncols=len(parts), loc="upper center")
+
+
+def signed_colours(values: np.ndarray, limit: float) -> np.ndarray:
+    """Values in [-limit, limit] -> uint8 colours with a last axis of 3: purple below zero, white, orange above."""
+    import matplotlib
+
+    scaled = 0.5 + 0.5 * np.clip(values / max(limit, 1e-12), -1, 1)
+    return (matplotlib.colormaps["PuOr_r"](scaled)[..., :3] * 255).astype(np.uint8)

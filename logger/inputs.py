@@ -1,0 +1,51 @@
+"""The images that every set of pictures of a run is drawn from, chosen once so that pictures compare over time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+EXAMPLES = 10  # images whose reconstructions are drawn; the first is the data point of the traversals
+PAIRS = 16  # images whose factors are moved
+SAMPLE = 256  # images whose codes are measured
+
+
+class PictureInputs(NamedTuple):
+    """Images `[n, channels, height, width]` in [0, 1].
+
+    examples: EXAMPLES images.
+    sample: SAMPLE images.
+    pairs: factor name -> PAIRS images, and the same images with this factor an eighth of its range further on.
+    paths: factor name -> the first example with every value of this factor.
+    """
+
+    examples: torch.Tensor
+    sample: torch.Tensor
+    pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    paths: dict[str, torch.Tensor]
+
+
+def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInputs:
+    """Cut the images out of a data set.
+
+    Args:
+        dataset: has `factor_names`, `factor_sizes`, `index_to_factors`, `factors_to_index` and `batch(index, device)`.
+        index: int64 `[n]`, random and distinct; the first SAMPLE of them are used.
+    """
+    factors = dataset.index_to_factors(index[:SAMPLE])  # [sample, K]
+    pairs, paths = {}, {}
+    for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):
+        if size < 2:
+            continue
+        before, step = factors[:PAIRS].copy(), max(1, size // 8)  # [pairs, K]
+        before[:, k] %= size - step  # room to move without passing the end
+        after = before.copy()
+        after[:, k] += step
+        pairs[name] = tuple(dataset.batch(dataset.factors_to_index(f), device) for f in (before, after))
+        path = np.repeat(factors[:1], size, axis=0)  # [size, K]
+        path[:, k] = np.arange(size)
+        paths[name] = dataset.batch(dataset.factors_to_index(path), device)
+    sample = dataset.batch(index[:SAMPLE], device)  # [sample, channels, height, width]
+    return PictureInputs(sample[:EXAMPLES], sample, pairs, paths)

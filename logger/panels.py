@@ -1,0 +1,200 @@
+"""All pictures of one validation, drawn from a model and the run's picture inputs. Returns arrays; logs nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from logger import charts, grids, pictures
+from logger.inputs import PictureInputs
+
+SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+STRONGEST = 4  # latents whose curve is drawn for a factor
+SMALLEST_PLANE = 0.5  # width of the plane a path is drawn in, so that noise stays small
+
+
+class Panels(NamedTuple):
+    """What `draw` gives; the names of pictures and frames are those of the catalogue.
+
+    pictures: name -> uint8 `[Y, X, 3]`.
+    scalars: tag -> number.
+    texts: tag -> Markdown.
+    frames: the frames of the traversal animation, uint8 `[Y, X, 3]` each.
+    """
+
+    pictures: dict[str, np.ndarray]
+    scalars: dict[str, float]
+    texts: dict[str, str]
+    frames: list[np.ndarray]
+
+
+@torch.no_grad()
+def draw(model, inputs: PictureInputs) -> Panels:
+    """Everything there is to see of `model`, a VAE of this project, in evaluation mode (which is put back)."""
+    training = model.training
+    model.eval()
+    mu, logvar = model.encode(inputs.sample)  # [sample, latents] each
+    kl = (-0.5 * (1 + logvar - mu.square() - logvar.exp())).mean(dim=0).cpu().numpy()  # [latents], nats
+    order = np.argsort(-kl, kind="stable")  # [latents]
+    names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
+    walks = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
+    around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
+    pairs = {name: tuple(model.encode(x)[0] for x in pair) for name, pair in inputs.pairs.items()}
+    paths = {name: model.encode(x)[0].cpu().numpy() for name, x in inputs.paths.items()}
+    findings = model.diagnostics(mu, pairs)
+    drawn = {
+        "reconstructions": reconstruction_picture(pictures.reconstructions(model, inputs.examples)),
+        "traversals": traversal_picture(walks[order], names, "around an image"),
+        "traversals_mean": traversal_picture(around_mean[order], names, "around the mean, z = 0"),
+        **diagnostic_pictures(findings, order),
+        "factor_paths": factor_path_picture(paths),
+    }
+    if len(order) > 1:
+        i, j = order[:2].tolist()
+        drawn["composition"] = composition_picture(*pictures.compositions(model, mu[:1], i, j), f"z{i}", f"z{j}")
+    elements = _elements_along(model, mu.shape[1], mu.device)  # float [latents, values, M, M] or None
+    texts = {}
+    if elements is not None:
+        drawn["group_elements"] = element_picture(elements[order], names)
+        texts["group/features"] = element_text(elements[order], order)
+    model.train(training)
+    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names))
+
+
+def traversal_picture(walks: np.ndarray, names: list[str], where: str) -> np.ndarray:
+    """uint8 `[latents, steps, h, w, c]` -> the labelled grid."""
+    values = [f"{value:.1f}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])]
+    return grids.labelled(walks, names, values, title=f"Traversals {where}", x_label="value of the latent", every=2)
+
+
+def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """name -> uint8 `[n, h, w, c]`; the labelled grid."""
+    return grids.labelled(np.stack(list(rows.values())), [name.replace("_", "\n") for name in rows])
+
+
+def composition_picture(images: np.ndarray, difference: np.ndarray, first: str, second: str) -> np.ndarray:
+    """uint8 `[9, 9, h, w, c]` each -> the two grids side by side."""
+    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, len(images))]
+    left = grids.labelled(images, values, values, title=f"{first} down, then {second} across", x_label=second)
+    right = grids.labelled(difference, values, values, title="difference to the other order", x_label=second)
+    return grids.beside(left, right)
+
+
+def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
+    """`exp(t A_j) - I`, float `[latents, values, M, M]` -> heat maps in a labelled grid, one colour scale for all."""
+    moved = elements - np.eye(elements.shape[-1])
+    limit = float(np.quantile(np.abs(moved), 0.995)) or 1.0
+    enlarge = max(1, 64 // elements.shape[-1])
+    cells = charts.signed_colours(moved, limit).repeat(enlarge, axis=2).repeat(enlarge, axis=3)
+    values = [f"t = {value:g}" for value in SHOWN_VALUES]
+    title = f"exp(t A) - I, colours from {-limit:.2g} to {limit:.2g}"
+    return grids.labelled(cells, names, values, title=title, x_label="")
+
+
+def element_text(elements: np.ndarray, order: np.ndarray) -> str:
+    """The same elements (not less I) as a Markdown table, a row for each latent and value."""
+    lines = ["| latent | t | group features |", "|---|---|---|"]
+    for latent, row in zip(order, elements, strict=True):
+        for value, element in zip(SHOWN_VALUES, row, strict=True):
+            lines.append(f"| z{latent} | {value:g} | {' '.join(f'{entry:.3g}' for entry in element.ravel())} |")
+    return "\n".join(lines)
+
+
+def diagnostic_pictures(findings, order: np.ndarray) -> dict[str, np.ndarray]:
+    """The pictures of a model's findings (see `models.diagnostics.Findings`), latents in the given order."""
+    latents = [f"z{j}" for j in order]
+    drawn = {}
+    if "equivariance_error" in findings.matrices:
+        matrix = findings.matrices["equivariance_error"]
+        drawn["equivariance"] = charts.heat_map_picture(
+            matrix.values[:, order], matrix.row_names, latents, matrix.title, "latent", "factor moved", vmin=0, vmax=2
+        )
+    if findings.per_latent:
+        drawn["algebra"] = _algebra_picture(findings, order, latents)
+        drawn["eigenvalues"] = eigenvalue_picture(findings, order, latents)
+    return drawn
+
+
+def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
+    with charts.figure(16, 4.8, right=0.5) as canvas:
+        left, *others = canvas.subplots(1, 3)
+        charts.stacked_bars(left, {name: values[order] for name, values in findings.per_latent.items()}, latents)
+        left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel="norm, by what it does")
+        for axes, name in zip(others, ("product_norms", "commutator_norms"), strict=True):
+            matrix = findings.matrices[name]
+            charts.heat_map(axes, matrix.values[np.ix_(order, order)], latents, latents, matrix.title, vmin=0)
+            axes.set(xlabel="latent j", ylabel="latent i")
+        return charts.to_array(canvas)
+
+
+def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
+    """Small planes, one a latent, on one scale; uint8 `[Y, X, 3]`."""
+    columns = min(5, len(order))
+    rows = -(-len(order) // columns)
+    limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0
+    norms = sum(findings.per_latent.values())  # [latents]
+    with charts.figure(2.5 * columns + 1, 2.8 * rows + 0.7, left=0.9, bottom=0.9) as canvas:
+        planes = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, j, name in zip(planes, order, latents, strict=False):
+            axes.axhline(0, color="0.7", lw=0.8)
+            axes.axvline(0, color="0.7", lw=0.8)
+            axes.plot(findings.spectra[j].real, findings.spectra[j].imag, "o", ms=5, alpha=0.8)
+            shares = [f"{100 * values[j] / max(norms[j], 1e-12):.0f}%" for values in findings.per_latent.values()]
+            axes.set_title(f"{name}: {' / '.join(shares)}", fontsize=11)
+            axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        for axes in planes[len(order) :]:
+            axes.set_axis_off()
+        canvas.supxlabel(f"real part.  Titles: {' / '.join(findings.per_latent)}, shares of the squared norm")
+        canvas.supylabel("imaginary part")
+        return charts.to_array(canvas)
+
+
+def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
+    """Mean codes along each factor, name -> `[size, latents]`: curves above, the path in a plane below."""
+    with charts.figure(3.2 * len(paths) + 0.6, 6.4) as canvas:
+        canvas.subplots_adjust(wspace=0.33, hspace=0.33)
+        grid = canvas.subplots(2, len(paths), squeeze=False)
+        for (name, codes), above, below in zip(paths.items(), *grid, strict=True):
+            strongest = np.argsort(-np.ptp(codes, axis=0), kind="stable")[:STRONGEST]
+            for j in strongest:
+                above.plot(codes[:, j], label=f"z{j}")
+            above.set(title=name.replace("_", " "), xlabel="value of the factor")
+            above.locator_params(axis="x", integer=True)
+            above.legend(fontsize=9, ncols=2, handlelength=1)
+            i, j = strongest[0], strongest[min(1, len(strongest) - 1)]
+            below.plot(codes[:, i], codes[:, j], color="0.75", lw=1)
+            below.scatter(codes[:, i], codes[:, j], c=np.arange(len(codes)), s=22)
+            reach = max(np.ptp(codes[:, i]), np.ptp(codes[:, j]), SMALLEST_PLANE) * 0.6
+            for set_limits, latent in ((below.set_xlim, i), (below.set_ylim, j)):
+                middle = (codes[:, latent].min() + codes[:, latent].max()) / 2
+                set_limits(middle - reach, middle + reach)
+            below.set(xlabel=f"z{i}", ylabel=f"z{j}")
+            below.locator_params(nbins=5)
+        grid[0, 0].set_ylabel("mean code")
+        return charts.to_array(canvas)
+
+
+def sweep_frames(walks: np.ndarray, names: list[str]) -> list[np.ndarray]:
+    """Frames there and back again: in each, every latent at one value. uint8 `[latents, steps, h, w, c]` -> frames."""
+    latents = [name.split("\n")[0] for name in names]
+    there = [
+        grids.labelled(walks[None, :, step], [""], latents, title=f"latents at {value:+.1f}")
+        for step, value in enumerate(np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1]))
+    ]
+    return there + there[-2:0:-1]
+
+
+def _elements_along(model, latents: int, device: torch.device) -> np.ndarray | None:
+    """`exp(t A_j)` for every latent and each of SHOWN_VALUES, float `[latents, values, M, M]`; None without a group.
+
+    Several subgroups make one block-diagonal matrix.
+    """
+    values = torch.tensor(SHOWN_VALUES, device=device)  # [values]
+    z = torch.eye(latents, device=device)[:, None, :] * values[None, :, None]  # [latents, values, latents]
+    parts = [part.cpu() for part in model.group_elements(z.flatten(0, 1))]  # each [latents * values, m_k, m_k]
+    if not parts:
+        return None
+    whole = torch.stack([torch.block_diag(*blocks) for blocks in zip(*parts, strict=True)])
+    return whole.view(latents, len(values), *whole.shape[1:]).numpy()

@@ -1,0 +1,209 @@
+"""What a basis and a model did to the group: pure functions from matrices, codes and models to numbers.
+
+Several subgroups are one block-diagonal group: matrices of different subgroups multiply to zero and commute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+TINY = 1e-12  # below it a squared norm counts as zero
+
+
+class Matrix(NamedTuple):
+    """A matrix to be drawn: `values` float `[rows, columns]`; names None stand for the latents, in their order."""
+
+    title: str
+    values: np.ndarray
+    row_names: tuple[str, ...] | None
+    column_names: tuple[str, ...] | None
+
+
+class Findings(NamedTuple):
+    """What a model reports of itself, ready to be logged and drawn by someone who does not know the model.
+
+    scalars: tag -> number.
+    matrices: name -> Matrix.
+    per_latent: parts of a whole that is to be drawn as one bar a latent: name -> float `[latents]`.
+    spectra: eigenvalues of each latent's matrix, complex `[m]`; empty where a latent has no matrix.
+    """
+
+    scalars: dict[str, float]
+    matrices: dict[str, Matrix]
+    per_latent: dict[str, np.ndarray]
+    spectra: list[np.ndarray]
+
+
+def basis_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`||A_i||_F`. A `[latents_k, m_k, m_k]` for each subgroup -> `[latents]`."""
+    return torch.cat([basis.flatten(1).norm(dim=1) for basis in bases])  # [latents]
+
+
+def product_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`||A_i A_j||_F`, the diagonal included: `[latents, latents]`, what the Hessian penalty drives to zero off it."""
+    return torch.block_diag(*[_products(basis).norm(dim=(2, 3)) for basis in bases])
+
+
+def commutator_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`||A_i A_j - A_j A_i||_F`: `[latents, latents]`; zero everywhere if and only if the group is commutative."""
+    products = [_products(basis) for basis in bases]  # each [latents_k, latents_k, m_k, m_k]
+    return torch.block_diag(*[(p - p.transpose(0, 1)).norm(dim=(2, 3)) for p in products])
+
+
+def mean_off_diagonal(matrix: torch.Tensor) -> float:
+    """The mean of a square matrix's entries off its diagonal; 0 for a 1x1 matrix."""
+    n = len(matrix)
+    return (matrix.sum() - matrix.diagonal().sum()).item() / max(n * (n - 1), 1)
+
+
+def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`exp(sum_j z_j A_j)` and `prod_j exp(z_j A_j)`, j ascending from the left, each `[n, m, m]`.
+
+    Args:
+        basis: `[latents, m, m]`.
+        z: codes `[n, latents]`.
+    """
+    whole = torch.matrix_exp(torch.einsum("nl,lij->nij", z, basis))  # [n, m, m]
+    factors = torch.matrix_exp(z[:, :, None, None] * basis)  # [n, latents, m, m]
+    product = factors[:, 0]  # [n, m, m]
+    for j in range(1, len(basis)):
+        product = product @ factors[:, j]
+    return whole, product
+
+
+def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple[float, float]:
+    """`||exp(sum_j z_j A_j) - prod_j exp(z_j A_j)||_F` over codes: is the group a product of one-parameter subgroups?
+
+    Args:
+        bases: `[latents_k, m_k, m_k]` for each subgroup.
+        z: codes `[n, latents]`.
+    Returns:
+        The root mean square over the codes, and its ratio to that of `||exp(sum_j z_j A_j) - I||_F`, how far the codes
+        move from the identity at all (0 where they do not move).
+    """
+    error, moved = torch.zeros(len(z)), torch.zeros(len(z))  # [n] each
+    for basis, part in zip(bases, z.split([len(basis) for basis in bases], dim=1), strict=True):
+        whole, product = exponentials(basis, part)  # [n, m, m] each
+        identity = torch.eye(basis.shape[1], device=basis.device)  # [m, m]
+        error += (whole - product).square().sum(dim=(1, 2)).cpu()
+        moved += (whole - identity).square().sum(dim=(1, 2)).cpu()
+    absolute, size = error.mean().sqrt().item(), moved.mean().sqrt().item()
+    return absolute, absolute / size if size > TINY else 0.0
+
+
+def eigenvalues(bases: Sequence[torch.Tensor]) -> list[np.ndarray]:
+    """The eigenvalues of each A_j: a list of complex `[m_k]`, one a latent."""
+    return [np.linalg.eigvals(matrix) for basis in bases for matrix in basis.detach().double().cpu().numpy()]
+
+
+def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
+    """How much of each `||A_j||_F^2` rotates, scales and shears: three arrays `[latents]` in [0, 1] that sum to 1.
+
+    In Schur form A = Q (D + N) Q*, D the eigenvalues and N strictly triangular, `||A||^2 = ||D||^2 + ||N||^2`. The
+    imaginary parts of D turn (`exp(tA)` has the frequencies Im), the real parts grow or shrink, and N, which vanishes
+    for a normal matrix, shears (Henrici's departure from normality). A zero matrix reads 0, 0, 0.
+    """
+    spectra = eigenvalues(bases)
+    total = basis_norms(bases).double().cpu().numpy() ** 2  # [latents]
+    rotate = np.array([np.square(values.imag).sum() for values in spectra])  # [latents]
+    scale = np.array([np.square(values.real).sum() for values in spectra])  # [latents]
+    shear = np.clip(total - rotate - scale, 0, None)  # [latents]
+    whole = np.where(rotate + scale + shear > TINY, rotate + scale + shear, np.inf)  # [latents]
+    return {"rotate": rotate / whole, "scale": scale / whole, "shear": shear / whole}
+
+
+def condition_numbers(elements: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Largest over smallest singular value of block-diagonal group elements: `[n, m_k, m_k]` each -> `[n]`.
+
+    Infinite where an element is singular to working precision.
+    """
+    singular = torch.cat([torch.linalg.svdvals(element) for element in elements], dim=1)  # [n, sum(m_k)]
+    return singular.amax(dim=1) / singular.amin(dim=1)
+
+
+@torch.no_grad()
+def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
+    """Does moving a factor of the image act as one group element, `exp(t A_j)`, whatever the image?
+
+    For every latent j, t is the mean change of that code over the images; the code of the image before the move is
+    carried by the group action, decoded, and compared with the decoded code of the image after it.
+
+    Args:
+        model: has `decode(z)` and `act(z, moves)`, both to logits.
+        before, after: mean codes of images and of the same images with one factor moved, `[n, latents]` each.
+    Returns:
+        float `[latents]`: squared error in pixels over that of leaving the image as it was. 0: the latent does what
+        the factor does. 1: no better than doing nothing. Above 1: it does something else. 1 where nothing moves.
+    """
+    start, target = torch.sigmoid(model.decode(before)), torch.sigmoid(model.decode(after))  # [n, c, h, w] each
+    nothing = (start - target).square().sum().item()
+    steps = (after - before).mean(dim=0)  # [latents]
+    errors = []
+    for latent, step in enumerate(steps):
+        moved = torch.sigmoid(model.act(before, [(latent, step.expand(len(before)))]))  # [n, c, h, w]
+        errors.append((moved - target).square().sum().item())
+    return np.array(errors) / nothing if nothing > TINY else np.ones(len(errors))
+
+
+def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
+    """The errors of `equivariance_errors` for every factor; as scalars, the best latent's for each, and their mean.
+
+    Args:
+        pairs: factor name -> mean codes before and after its move, `[n, latents]` each.
+    """
+    errors = {name: equivariance_errors(model, *codes) for name, codes in pairs.items()}  # each [latents]
+    scalars = {f"equivariance_error/{name}": float(values.min()) for name, values in errors.items()}
+    if not errors:
+        return Findings({}, {}, {}, [])
+    scalars["equivariance_error/mean"] = math.fsum(scalars.values()) / len(scalars)
+    title = "Equivariance error of each latent's action (0 perfect, 1 as doing nothing)"
+    matrix = Matrix(title, np.stack(list(errors.values())), tuple(errors), None)
+    return Findings(scalars, {"equivariance_error": matrix}, {}, [])
+
+
+def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Tensor], z: torch.Tensor) -> Findings:
+    """Everything above that concerns the basis alone.
+
+    Args:
+        bases: `[latents_k, m_k, m_k]` for each subgroup.
+        elements: group elements of the codes, `[n, m_k, m_k]` for each subgroup.
+        z: codes from the data, `[n, latents]`.
+    """
+    norms, products, commutators = basis_norms(bases), product_norms(bases), commutator_norms(bases)
+    absolute, relative = decomposition_error(bases, z)
+    condition = condition_numbers(elements).cpu().numpy()  # [n]
+    scalars = {f"basis_norm/{j:02d}": norm for j, norm in enumerate(norms.tolist())}
+    scalars |= {
+        "algebra/product_norm": mean_off_diagonal(products),
+        "algebra/commutator_norm": mean_off_diagonal(commutators),
+        "algebra/decomposition_error": absolute,
+        "algebra/decomposition_error_relative": relative,
+        "algebra/condition_number_median": float(np.median(condition)),
+        "algebra/condition_number_max": float(condition.max()),
+    }
+    matrices = {
+        "product_norms": Matrix("Product norms  ||A_i A_j||", products.cpu().numpy(), None, None),
+        "commutator_norms": Matrix("Commutator norms  ||[A_i, A_j]||", commutators.cpu().numpy(), None, None),
+    }
+    shares = {name: share * norms.cpu().numpy() for name, share in readings(bases).items()}
+    return Findings(scalars, matrices, shares, eigenvalues(bases))
+
+
+def merged(*parts: Findings) -> Findings:
+    """One report out of several."""
+    return Findings(
+        {k: v for part in parts for k, v in part.scalars.items()},
+        {k: v for part in parts for k, v in part.matrices.items()},
+        {k: v for part in parts for k, v in part.per_latent.items()},
+        [values for part in parts for values in part.spectra],
+    )
+
+
+def _products(basis: torch.Tensor) -> torch.Tensor:
+    """`A_i A_j`: `[latents, m, m]` -> `[latents, latents, m, m]`."""
+    return basis[:, None] @ basis[None, :]
