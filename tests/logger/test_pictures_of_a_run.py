@@ -1,0 +1,189 @@
+"""What a run's logger writes: tags in groups, labelled pictures, animations, and nothing where nothing is wanted."""
+
+import subprocess
+import sys
+from argparse import Namespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets.factor_dataset import FactorDataset
+from logger import grids, inputs, panels, pictures
+from logger.animations import FrameRecorder
+from logger.catalogue import PICTURES
+from logger.run_directory import RunDirectory
+from logger.run_logger import RunLogger
+from models.lie_vae import LieGroupVAE
+from models.vae import VAE
+
+
+def squares() -> FactorDataset:
+    """Squares of 3 sizes at 8 columns and 8 rows, one 'colour'."""
+    size, column, row = np.unravel_index(np.arange(192), (3, 8, 8))
+    y, x = np.mgrid[:64, :64]
+    half = (5 + 2 * size)[:, None, None]
+    inside = (abs(y - (18 + 4 * row)[:, None, None]) < half) & (abs(x - (18 + 4 * column)[:, None, None]) < half)
+    images = inside.astype(np.uint8)[..., None]
+    return FactorDataset("squares", "drawn", ["size", "x", "y", "colour"], [3, 8, 8, 1], images, pixel_max=1)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return squares()
+
+
+@pytest.fixture(scope="module")
+def picture_inputs(dataset):
+    return inputs.gather(dataset, np.random.default_rng(0).permutation(len(dataset)), "cpu")
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return LieGroupVAE(1, [16, 9], [3, 1], lie_alg_init_scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, model, picture_inputs) -> RunDirectory:
+    """A run with two validations, scores, and the frames of its training."""
+    run = RunDirectory.claim(tmp_path_factory.mktemp("logs"))
+    log = RunLogger(run)
+    log.arguments(vars(Namespace(seed=1, hy_hes=40.0, log_path="logs", capacity=None, shuffle=True)), model)
+    for step in (20, 40, 42):
+        terms = {"loss": torch.tensor(900.0 / step), "kl": torch.tensor(1.0), "kl_per_latent": torch.ones(4) / 4}
+        log.training(terms, 1000.0, step, 32 * step)
+        log.validation(terms, step, 32 * step)
+        log.frame(model, picture_inputs, step)
+    log.pictures(model, picture_inputs, 42)
+    log.animate_training(42)
+    log.score_matrices({"mutual_information": (np.eye(3, 4), ["size", "x", "y"])}, 42)
+    log.close()
+    return run
+
+
+@pytest.fixture(scope="module")
+def events(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(run.path), size_guidance={"scalars": 0, "images": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_every_tag_is_in_a_group_and_none_counts_batches(events):
+    tags = events.Tags()
+    for tag in [*tags["scalars"], *tags["images"], *tags["tensors"]]:
+        assert "/" in tag
+        assert not any(part in ("20", "40", "42") for part in tag.split("/"))
+    assert {f"validation_kl_per_latent/0{j}" for j in range(4)} <= set(tags["scalars"])
+
+
+def test_losses_are_drawn_over_steps_and_over_images_seen(events):
+    assert [event.step for event in events.Scalars("train/loss")] == [20, 40, 42]
+    assert [event.step for event in events.Scalars("train_by_images_seen/loss")] == [640, 1280, 1344]
+    assert [event.step for event in events.Scalars("validation_by_images_seen/loss")] == [640, 1280, 1344]
+
+
+def test_all_pictures_of_the_catalogue_are_logged_and_saved_but_those_of_scores_not_taken(run, events):
+    expected = {picture.tag for name, picture in PICTURES.items() if name != "importance"}
+    assert set(events.Tags()["images"]) == expected
+    saved = {path.name for path in run.path.iterdir() if path.suffix in (".png", ".gif")}
+    assert saved == {picture.file for name, picture in PICTURES.items() if name != "importance"}
+
+
+def test_diagnostics_are_logged_as_numbers(events):
+    tags = set(events.Tags()["scalars"])
+    assert {"algebra/decomposition_error", "algebra/commutator_norm", "basis_norm/00", "equivariance_error/x"} <= tags
+    assert "equivariance_error/colour" not in tags  # a factor with one value does not move
+
+
+def test_group_features_are_logged_as_text(events):
+    text = events.Tensors("group/features/text_summary")[0].tensor_proto.string_val[0].decode()
+    rows = text.splitlines()[2:]
+    assert len(rows) == 4 * len(panels.SHOWN_VALUES)
+    assert all(len(row.split("|")[3].split()) == (4 + 3) ** 2 for row in rows)
+
+
+def test_comparison_view_finds_arguments_and_metrics(events):
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"hy_hes" in content and b"log_path" not in content
+    assert b"dmetric/fac_eval" in events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+
+
+def test_traversal_animation_sweeps_there_and_back(run):
+    with Image.open(run.path / "traversals.gif") as animation:
+        assert animation.n_frames == 2 * pictures.TRAVERSAL_STEPS - 2
+
+
+def test_frames_of_training_are_taken_at_growing_intervals(run):
+    assert FrameRecorder(run.path).steps() == [20, 40]  # 42 is less than a quarter on
+    with Image.open(run.path / "training.gif") as animation:
+        assert animation.n_frames == 2
+
+
+def test_frames_of_a_continued_run_go_on(run):
+    assert not FrameRecorder(run.path).due(45)
+    assert FrameRecorder(run.path).due(50)
+
+
+def test_traversals_set_one_latent_and_leave_the_others():
+    codes = pictures.traversal_codes(torch.tensor([[0.3, -0.2]]), 5)
+    torch.testing.assert_close(codes[:5], torch.tensor([[v, -0.2] for v in (-4.0, -2.0, 0.0, 2.0, 4.0)]))
+    torch.testing.assert_close(codes[5:, 0], torch.full((5,), 0.3))
+
+
+def test_moved_pairs_differ_in_one_factor_by_an_eighth_of_its_range(dataset, picture_inputs):
+    assert set(picture_inputs.pairs) == {"size", "x", "y"}
+    before, after = picture_inputs.pairs["x"]
+    torch.testing.assert_close(after[..., 4:], before[..., :-4])  # one column of eight is four pixels
+
+
+def test_paths_run_through_all_values_of_a_factor(picture_inputs):
+    assert {name: len(images) for name, images in picture_inputs.paths.items()} == {"size": 3, "x": 8, "y": 8}
+    assert torch.equal(picture_inputs.paths["size"].sum(dim=(1, 2, 3)), torch.tensor([81.0, 169.0, 289.0]))
+
+
+def test_composition_shows_no_difference_where_two_latents_commute(model):
+    z = torch.zeros(1, 4)
+    _, difference = pictures.compositions(model, z, 0, 3)  # two subgroups
+    assert difference.max() <= 1
+    _, difference = pictures.compositions(model, z, 0, 1)
+    assert difference.max() > 1
+
+
+def test_drawing_leaves_the_model_in_training_mode(model, picture_inputs):
+    model.train()
+    panels.draw(model, picture_inputs)
+    assert model.training
+    model.eval()
+
+
+def test_a_model_without_a_group_is_drawn_without_one(picture_inputs):
+    class Plain(VAE):
+        def encode(self, x):
+            return x.mean(dim=(2, 3)).repeat(1, 3), torch.zeros(len(x), 3)
+
+        def decode(self, z):
+            return z.sum(dim=1).view(-1, 1, 1, 1).expand(-1, 1, 64, 64)
+
+    drawn = panels.draw(Plain(1, 3), picture_inputs)
+    assert not {"algebra", "eigenvalues", "group_elements"} & set(drawn.pictures)
+    assert {"traversals", "composition", "factor_paths", "equivariance"} <= set(drawn.pictures)
+    assert drawn.texts == {}
+
+
+def test_labels_stand_beside_the_grid_and_leave_the_images_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 1), dtype=np.uint8)
+    picture = grids.labelled(images, ["z0\nKL 1.00", "z1\nKL 0.00"], ["a", "b", "c"], title="t", x_label="x")
+    cells = grids.grid(images)
+    rows, columns = picture.shape[0] - cells.shape[0] + 1, picture.shape[1] - cells.shape[1] + 1
+    places = [(y, x) for y in range(rows) for x in range(columns) if (picture[y, x] == cells[0, 0]).all()]
+    assert any(np.array_equal(picture[y : y + len(cells), x : x + cells.shape[1]], cells) for y, x in places)
+
+
+def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
+    code = "import sys, logger.run_logger, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
