@@ -14,8 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from datasets.conversion import convert_once
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile, check_size, convert_once, grid_sizes
+from datasets.files import DataFile, check_size, grid_sizes
 from datasets.images import PackedImages
 from errors import UserError
 

@@ -1,15 +1,13 @@
-"""What the files of every data set need: cache, locks, atomic writes, one-time conversions, checks of the grid."""
+"""What the files of every data set need: a description, the cache, locks, atomic writes, checks of the grid."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,80 +130,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 f"the disk is full: free some space in {path.parent} for {path.name}, then repeat"
             ) from None
         raise
-
-
-def convert_once(
-    source: Path, name: str, suffix: str, key: dict, size: int, write: Callable[[BinaryIO], dict]
-) -> tuple[np.ndarray, dict]:
-    """The memory-mapped array made from `source`, and what was noted about it; `write` makes it at the first use.
-
-    It lies beside `source`, or, where that directory cannot be written or is too full, in the cache directory of the
-    data set `name`. A note beside it (JSON) says from which file it was made: when `key` differs, it is made again.
-
-    Args:
-        suffix: added to the source's name.
-        key: tells one content of the source from another.
-        size: bytes that the array needs.
-        write: writes a `.npy` file to the open file it is given, and returns what to note (JSON).
-
-    Returns: the array, memory-mapped and read-only, and the note. Raises UserError when no directory has room.
-    """
-    key = {"key": key, "size": size}
-    cached = f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]}-{source.name}{suffix}"
-    places = [source.with_name(source.name + suffix), cache_directory(name) / cached]
-    for path in places:
-        if (found := _opened(path, key)) is not None:
-            return found
-    path = _place_with_room(places, size)
-    make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written")
-    with locked(path):
-        if (found := _opened(path, key)) is None:
-            note = _note(path)
-            note.unlink(missing_ok=True)
-            with replacing(path) as handle:
-                noted = write(handle)
-            with replacing(note) as handle:
-                handle.write(json.dumps({**key, "note": noted}).encode())
-            found = _opened(path, key)
-    if found is None:
-        raise UserError(f"{path} could not be read back: check the disk, delete the file and repeat")
-    return found
-
-
-def _note(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
-    """The conversion at `path` and its note, if both are there, whole, and made from the same source."""
-    try:
-        noted = json.loads(_note(path).read_bytes())
-        if {"key": noted["key"], "size": noted["size"]} != key:
-            return None
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return (np.asarray(array), noted["note"]) if array.nbytes == key["size"] else None
-
-
-def _place_with_room(places: Sequence[Path], size: int) -> Path:
-    """The first path whose directory can be written and has room for `size` bytes. Raises UserError if none has."""
-    found = []
-    for path in places:
-        directory = path.parent
-        if not can_be_written(directory):
-            found.append(f"{directory} cannot be written")
-            continue
-        while not directory.exists():
-            directory = directory.parent
-        free = free_bytes(directory)
-        if free > size + 2**24:
-            return path
-        found.append(f"{path.parent} has {free / 1e9:.1f} GB")
-    raise UserError(
-        f"{size / 1e9:.1f} GB of disk are needed once for an uncompressed copy, but {' and '.join(found)}: "
-        "free some space, or set LIE_VAE_CACHE to a directory on a larger disk"
-    )
 
 
 def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:

@@ -13,8 +13,9 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from datasets.conversion import convert_once, mapped
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile, check_size, convert_once, grid_sizes
+from datasets.files import DataFile, check_size, grid_sizes
 from datasets.images import RawImages
 from errors import UserError
 
@@ -51,8 +52,8 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
             marked = replica or bool(file.attrs.get("subset", False))
             offset = images.id.get_offset() if images.chunks is None and images.compression is None else None
             if offset is not None:
-                array = np.asarray(np.memmap(path, np.uint8, "r", offset, images.shape))
                 sizes = _sizes(path, labels, marked)
+                array = mapped(path, images.shape, offset)
             else:
                 array, note = convert_once(
                     path,
@@ -107,14 +108,20 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
     """Writes the images uncompressed into a `.npy` file, every chunk unpacked once. Returns the factors' sizes."""
     sizes = _sizes(path, labels, marked)
     np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": images.shape})
-    chunk = images.chunks[0] if images.chunks else 1
-    slab = min(chunk * max(1, _SLAB // chunk), _LARGEST_SLAB)  # whole chunks, if they are not huge
+    chunk = images.chunks or images.shape
+    slab = min(chunk[0] * max(1, _SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, if they are not huge
+    rows = np.empty((min(slab, len(images)), *images.shape[1:]), np.uint8)  # [slab, 64, 64, 3]
     bar = tqdm(
         total=len(images), desc="unpacking 3D Shapes once", unit=" images", unit_scale=True, disable=not progress
     )
     with bar:
         for start in range(0, len(images), slab):
-            rows = images[start : start + slab]  # [slab, 64, 64, 3]
+            rows = rows[: len(images) - start]
+            # By the height and channels of a chunk: all of a row at once takes HDF5 four times longer to put in place.
+            for top in range(0, images.shape[1], chunk[1]):
+                for channel in range(0, images.shape[3], chunk[3]):
+                    part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
+                    rows[:, *part] = images[start : start + len(rows), *part]
             handle.write(rows)
             bar.update(len(rows))
     return {"factor_sizes": sizes}

@@ -1,5 +1,7 @@
 """Small files in exactly the published layouts, made from random images."""
 
+import mmap
+
 import h5py
 import numpy as np
 import pytest
@@ -57,3 +59,15 @@ def dsprites_file():
 @pytest.fixture
 def shapes3d_file():
     return write_shapes3d
+
+
+@pytest.fixture
+def is_mapped():
+    """Whether an array's memory is a mapped file."""
+
+    def look(array):
+        while not isinstance(array, mmap.mmap) and array is not None:
+            array = array.obj if isinstance(array, memoryview) else array.base
+        return array is not None
+
+    return look

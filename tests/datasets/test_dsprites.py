@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import dsprites, files, load_dataset
+from datasets import conversion, dsprites, load_dataset
 from errors import UserError
 
 
@@ -55,10 +55,10 @@ def test_second_load_packs_nothing(directory, dsprites_file, monkeypatch):
     load_dataset("dsprites", directory, progress=False)
 
 
-def test_images_are_mapped_not_held(directory, dsprites_file):
+def test_images_are_mapped_not_held(directory, dsprites_file, is_mapped):
     path, _ = dsprites_file(directory)
     packed = load_dataset("dsprites", directory, progress=False).images.packed
-    assert isinstance(packed.base, np.memmap)
+    assert is_mapped(packed)
     assert packed_file(path).stat().st_size < 144 * 512 + 200
 
 
@@ -82,8 +82,8 @@ def test_packed_file_goes_to_the_cache_when_the_directory_cannot_be_written(
     directory, cache, dsprites_file, monkeypatch
 ):
     path, images = dsprites_file(directory)
-    real = files.can_be_written
-    monkeypatch.setattr(files, "can_be_written", lambda place: place != directory and real(place))
+    real = conversion.can_be_written
+    monkeypatch.setattr(conversion, "can_be_written", lambda place: place != directory and real(place))
     dataset = load_dataset("dsprites", directory, progress=False)
     assert (dataset.uint8(np.arange(144))[..., 0] == images).all()
     assert sorted(directory.iterdir()) == [path]
@@ -96,9 +96,17 @@ def test_packed_file_goes_to_the_cache_when_the_directory_cannot_be_written(
 
 def test_no_room_anywhere_says_how_much_is_needed(directory, dsprites_file, monkeypatch):
     dsprites_file(directory)
-    monkeypatch.setattr(files, "free_bytes", lambda _: 2**20)
+    monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**20)
     with pytest.raises(UserError, match=r"GB of disk are needed once.*LIE_VAE_CACHE"):
         load_dataset("dsprites", directory, progress=False)
+
+
+def test_room_counts_what_another_process_has_written(directory, dsprites_file, monkeypatch):
+    path, _ = dsprites_file(directory)
+    monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**24)
+    packed_file(path).with_name(packed_file(path).name + ".partial").write_bytes(bytes(144 * 512 + 1))
+    load_dataset("dsprites", directory, progress=False)
+    assert packed_file(path).exists()
 
 
 @pytest.mark.parametrize("shape", [0, 1, 2])

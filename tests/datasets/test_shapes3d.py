@@ -20,14 +20,14 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_images_and_factors_are_those_of_the_file(layout, directory, shapes3d_file):
+def test_images_and_factors_are_those_of_the_file(layout, directory, shapes3d_file, is_mapped):
     _, images = shapes3d_file(directory, layout=LAYOUTS[layout])
     dataset = load_dataset("shapes3d", directory, progress=False)
     assert dataset.factor_names == ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
     assert dataset.factor_sizes == (2, 3, 1, 2, 2, 3)
     assert (dataset.channels, dataset.pixel_max, len(dataset)) == (3, 255, 72)
     assert (dataset.uint8(np.arange(72)) == images).all()
-    assert isinstance(dataset.images.array.base, np.memmap)
+    assert is_mapped(dataset.images.array)
 
 
 def test_slabs_that_do_not_divide_the_file_are_copied_whole(directory, shapes3d_file, monkeypatch):

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from datasets import conversion
+from datasets.conversion import mapped, read_ahead
+
+
+def test_mapped_array_is_the_files_bytes_and_read_only(tmp_path, is_mapped):
+    path = tmp_path / "file"
+    path.write_bytes(b"head" + bytes(range(24)))
+    array = mapped(path, (2, 3, 4), 4)
+    assert array.tolist() == np.arange(24).reshape(2, 3, 4).tolist()
+    assert is_mapped(array)
+    with pytest.raises(ValueError):
+        array[0] = 0
+
+
+def test_a_file_too_short_for_its_shape_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(10))
+    with pytest.raises(ValueError):
+        mapped(path, (2, 3), 5)
+
+
+def test_reading_ahead_reads_to_the_end(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 * 2**20 + 5))
+    reader = read_ahead(path)
+    reader.join(10)
+    assert not reader.is_alive()
+    assert reader.daemon
+
+
+def test_a_file_larger_than_the_free_memory_is_not_read_ahead(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1000))
+    monkeypatch.setattr(conversion.Path, "read_text", lambda _: "MemTotal: 9 kB\nMemAvailable:  1 kB\nBuffers: 5 kB\n")
+    assert read_ahead(path) is None
