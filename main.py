@@ -8,10 +8,10 @@ import re
 import sys
 from collections.abc import Sequence
 
+from datasets import DATASETS
 from errors import UserError
 from models import MODELS
 
-DATASETS = ("dsprites", "shapes3d")
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
@@ -135,7 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_data_flags(group) -> None:
-    add(group, "--dataset", str, "shapes3d", "data set to train on", choices=DATASETS)
+    add(group, "--dataset", str, "shapes3d", "data set to train on", choices=tuple(DATASETS))
     add(group, "--data-path", optional(str), None, "folder of the published file; none: a replica is drawn and used")
     add(
         group,

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import datasets
 import metrics
+from datasets import DATASETS, check_data_path, load_dataset
+from datasets.factor_dataset import split_indices
 from errors import UserError
 from logger import checkpoints, inputs
 from logger.run_directory import RunDirectory
@@ -62,14 +63,14 @@ def train_run(args: Namespace, device: torch.device) -> None:
     run_dir, checkpoint = _resumed_run(args) if args.load_model else (None, None)
     if args.seed is None:
         args.seed = secrets.randbelow(2**31)
-    dataset = datasets.load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     torch.manual_seed(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     if args.base_model_path:
         load_base_model(model, Path(args.base_model_path))
     optimisers = model.make_optimisers(args.learning_rate)
     position = _restore(model, optimisers, checkpoint, args.global_step)
-    train_index, validation_index = datasets.split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
+    train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
     model.training_images = len(train_index)
 
     run_dir = run_dir or RunDirectory.claim(args.log_path)
@@ -115,7 +116,7 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     args.dataset = args.eval_dataset or trained_on
     args.data_path = args.eval_data_path or args.data_path
     check_data(args)
-    dataset = datasets.load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     checkpoints.load_weights(model, run_dir.model_file)
     step = checkpoints.load_training(run_dir)["progress"]["step"]
@@ -141,11 +142,9 @@ def check_args(args: Namespace) -> None:
 def check_data(args: Namespace) -> None:
     """Refuse a data set or a path that cannot be used. Raises UserError."""
     for flag, name in (("--dataset", args.dataset), ("--eval_dataset", args.eval_dataset)):
-        if name is not None and name not in datasets.DATASETS:
-            raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(datasets.DATASETS)}")
-    if args.fixed_shape is not None and args.dataset != "dsprites":
-        raise UserError("--fixed_shape works with --dataset dsprites only; leave it out")
-    datasets.check_data_path(args.dataset, args.data_path)
+        if name is not None and name not in DATASETS:
+            raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(DATASETS)}")
+    check_data_path(args.dataset, args.data_path, args.fixed_shape)
 
 
 def load_base_model(model: torch.nn.Module, path: Path) -> None:
