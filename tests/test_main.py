@@ -1,0 +1,157 @@
+"""The command line: defaults, spellings, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import main
+
+ROOT = Path(main.__file__).parent
+DEFAULTS = {
+    "--epochs": 50,
+    "--model": "lie_group",
+    "--dataset": "shapes3d",
+    "--fixed_shape": None,
+    "--data-path": None,
+    "--latents": 10,
+    "--batch-size": 128,
+    "--split": 0.1,
+    "--shuffle": True,
+    "--base-model": "beta_celeb",
+    "--base-model-path": None,
+    "--load-model": False,
+    "--log-path": "logs",
+    "--global-step": None,
+    "--learning-rate": 1e-4,
+    "--beta": 1,
+    "--capacity": None,
+    "--capacity-leadin": 100000,
+    "--visualise": True,
+    "--metrics": False,
+    "--end-metrics": True,
+    "--evaluate": False,
+    "--eval_dataset": None,
+    "--eval_data_path": None,
+    "--subgroup_sizes_ls": [100],
+    "--subspace_sizes_ls": [10],
+    "--lie_alg_init_scale": 0.001,
+    "--hy_hes": 40,
+    "--hy_rec": 0.1,
+    "--hy_commute": 0,
+    "--forward_eg_prob": 0.2,
+    "--recons_loss_type": "l2",
+    "--no_exp": False,
+    "--factor_vae_gamma": 6.4,
+    "--lambda_d": 1,
+    "--lambda_od": 10,
+    "--seed": None,
+    "--device": "auto",
+    "--max-steps": None,
+    "--num-threads": None,
+    "--quiet": False,
+}
+PUBLISHED_DSPRITES = [
+    *("--model=lie_group", "--epochs=70", "--batch-size=256", "--latents", "10", "--learning-rate=1e-4"),
+    *("--subgroup_sizes_ls", "[100]", "--subspace_sizes_ls", "[10]", "--lie_alg_init_scale", "0.001"),
+    *("--hy_hes", "40", "--hy_rec", "0.1", "--hy_commute", "0", "--forward_eg_prob=0.2", "--recons_loss_type=bce"),
+    *("--log-path=logs", "--data-path=data", "--dataset=dsprites"),
+    *("--eval_data_path=data", "--eval_dataset=dsprites", "--split=0"),
+]
+
+
+def parse(*argv: str):
+    return main.build_parser().parse_args(argv)
+
+
+@pytest.mark.parametrize("flag", DEFAULTS)
+def test_default(flag):
+    assert getattr(parse(), flag[2:].replace("-", "_")) == DEFAULTS[flag]
+
+
+@pytest.mark.parametrize("flag", [flag for flag in DEFAULTS if "-" in flag[2:] or "_" in flag])
+def test_both_spellings_are_the_same_flag(flag):
+    value = {"--fixed_shape": "1", "--subgroup_sizes_ls": "[4]", "--subspace_sizes_ls": "[4]"}.get(flag, "1")
+    value = {"--base-model": "lie_group", "--recons_loss_type": "bce"}.get(flag, value)
+    dashes, lines = "--" + flag[2:].replace("_", "-"), "--" + flag[2:].replace("-", "_")
+    assert parse(dashes, value) == parse(lines, value)
+
+
+@pytest.mark.parametrize("word", ["true", "True", "yes", "1", None])
+def test_words_for_true(word):
+    assert parse(*(["--no_exp"] if word is None else ["--no_exp", word])).no_exp is True
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0"])
+def test_words_for_false(word):
+    assert parse("--visualise", word).visualise is False
+    assert parse(f"--visualise={word}").visualise is False
+
+
+def test_short_learning_rate():
+    assert parse("-lr", "1e-3").learning_rate == 1e-3
+
+
+def test_published_command_parses():
+    args = parse(*PUBLISHED_DSPRITES)
+    assert (args.epochs, args.batch_size, args.subgroup_sizes_ls, args.split) == (70, 256, [100], 0)
+
+
+BAD = [
+    (["--subgroup_sizes_ls", "[99]"], "--subgroup_sizes_ls"),
+    (["--subgroup_sizes_ls", "[100, 25]"], "--subspace_sizes_ls"),
+    (["--subgroup_sizes_ls", "100"], "--subgroup_sizes_ls"),
+    (["--subspace_sizes_ls", "[0]"], "--subspace_sizes_ls"),
+    (["--latents", "9"], "--latents"),
+    (["--latents", "0"], "--latents"),
+    (["--split", "1"], "--split"),
+    (["--split", "-0.1"], "--split"),
+    (["--forward_eg_prob", "1.5"], "--forward_eg_prob"),
+    (["--forward_eg_prob", "nan"], "--forward_eg_prob"),
+    (["--batch-size", "0"], "--batch-size"),
+    (["--learning-rate", "fast"], "--learning-rate"),
+    (["--no_exp", "perhaps"], "--no_exp"),
+    (["--dataset", "mnist"], "--dataset"),
+    (["--eval_dataset", "mnist"], "--eval_dataset"),
+    (["--model", "gan"], "--model"),
+    (["--recons_loss_type", "l3"], "--recons_loss_type"),
+    (["--fixed_shape", "1"], "--fixed_shape"),
+    (["--fixed_shape", "3", "--dataset", "dsprites"], "--fixed_shape"),
+    (["--load-model"], "--load-model"),
+    (["--evaluate"], "--log-path"),
+    (["--evaluate", "--log-path", "{tmp}"], "--log-path"),
+    (["--log-path", "{tmp}/file/logs"], "--log-path"),
+    (["--data-path", "{tmp}/file/data"], "--data-path"),
+    (["--base-model-path", "{tmp}/nothing"], "--base-model-path"),
+    (["--batchsize", "3"], "--batchsize"),
+]
+
+
+@pytest.mark.parametrize(("argv", "flag"), BAD, ids=[" ".join(argv) for argv, _ in BAD])
+def test_bad_input_is_one_line_and_status_2(argv, flag, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIE_VAE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "file").write_text("not a folder")
+    argv = [word.replace("{tmp}", str(tmp_path)) for word in argv]
+    try:
+        status = main.main(argv)
+    except SystemExit as error:
+        status = error.code
+    stderr = capsys.readouterr().err
+    assert status == 2
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert flag in stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_help_does_not_import_torch_and_has_one_line_a_flag():
+    code = "import sys, main\ntry: main.main(['--help'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [line for line in out.splitlines() if line.startswith("  -")]
+    for flag in DEFAULTS:
+        assert sum(re.match(rf"  (-\w+, )?{flag}( |$)", line) is not None for line in lines) == 1, flag
