@@ -115,6 +115,7 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     args.seed = recorded.get("seed", 0) if args.seed is None else args.seed
     args.dataset = args.eval_dataset or trained_on
     args.data_path = args.eval_data_path or args.data_path
+    args.eval_dataset = args.eval_data_path = None
     check_data(args)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
@@ -133,6 +134,8 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
 def check_args(args: Namespace) -> None:
     """Refuse contradictions among the flags. Raises UserError naming the flag and the remedy."""
     model_class(args.model).check_args(args)
+    if args.base_model_path and not Path(args.base_model_path).exists():
+        raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")
     check_data(args)
     existing = next(path for path in [Path(args.log_path), *Path(args.log_path).absolute().parents] if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -197,24 +200,39 @@ class _Session:
 
     def score(self, position: Position) -> None:
         """Disentanglement scores on the whole data set, on the screen and in the run."""
-        seed, preset = self.args.seed, self.args.metric_preset
-        show = not self.args.quiet
-        values = metrics.evaluate(self._mean_code, self.dataset, seed=seed, preset=preset, progress=show)
+        dataset = self._evaluation_dataset()
+        settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
+        self.model.eval()
+        values = metrics.evaluate(
+            self._mean_code, dataset, device=self.device, progress=not self.args.quiet, **settings
+        )
+        self.model.train()
         protocol = {
-            "preset": preset,
-            "seed": seed,
-            "dataset": self.dataset.name,
-            "data_source": self.dataset.source,
-            "images": len(self.dataset),
+            **metrics.protocol(**settings),
+            "dataset": dataset.name,
+            "data_source": dataset.source,
+            "images": len(dataset),
         }
         self.log.scores(values, protocol, position.step)
         print(score_table(values, protocol))
 
     @torch.no_grad()
     def _mean_code(self, x: torch.Tensor) -> torch.Tensor:
-        """x `[n, channels, 64, 64]` -> the mean code on the CPU, `[n, latents]`."""
-        mu, _ = self.model.encode(x.to(self.device))  # [n, latents]
-        return mu.cpu()
+        """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`."""
+        mu, _ = self.model.encode(x)  # [n, latents]
+        return mu
+
+    def _evaluation_dataset(self):
+        """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it."""
+        args = self.args
+        name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+        if (name, path) == (args.dataset, args.data_path):
+            return self.dataset
+        fixed_shape = args.fixed_shape if name == args.dataset else None
+        dataset = load_dataset(name, path, fixed_shape=fixed_shape, progress=not args.quiet)
+        if dataset.channels != self.dataset.channels:
+            raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {self.dataset.channels}")
+        return dataset
 
 
 def _resumed_run(args: Namespace) -> tuple[RunDirectory, dict]:

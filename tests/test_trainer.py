@@ -1,0 +1,156 @@
+"""Runs from end to end, on a small replica, through the command line's own entry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import main
+from tests.test_main import PUBLISHED_DSPRITES
+
+TINY = [
+    "--subgroup_sizes_ls=[9]",
+    "--subspace_sizes_ls=[3]",
+    "--latents=3",
+    "--batch-size=16",
+    "--quiet",
+    "--num-threads=1",
+]
+
+
+def command(data: Path, log: Path, *more: str) -> list[str]:
+    return [*TINY, "--dataset=dsprites", f"--data-path={data}", f"--log-path={log}", *more]
+
+
+def run(data: Path, log: Path, *more: str) -> None:
+    assert main.main(command(data, log, *more)) == 0
+
+
+def weights(version: Path) -> dict[str, torch.Tensor]:
+    return torch.load(version / "checkpoints/model.pt", weights_only=True)
+
+
+def lines(version: Path) -> list[tuple[str, str]]:
+    return [tuple(line.split(" : ")) for line in (version / "log_metrics.txt").read_text().splitlines()]
+
+
+def tags(version: Path, kind: str) -> set[str]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(version))
+    accumulator.Reload()
+    return set(accumulator.Tags()[kind])
+
+
+@pytest.fixture(scope="module")
+def trained(small_dsprites, tmp_path_factory) -> Path:
+    """Two epochs with everything on, split 0.2."""
+    log = tmp_path_factory.mktemp("logs")
+    run(small_dsprites, log, "--epochs=2", "--split=0.2", "--seed=3", "--metric-preset=fast")
+    return log / "version_0"
+
+
+def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
+    from PIL import Image
+
+    args = json.loads((trained / "args.json").read_text())
+    assert args["seed"] == 3
+    assert args["data_source"] == "replica"
+    tags_logged = [tag for tag, _ in lines(trained)]
+    for term in ("loss", "recon", "kl", "hessian", "group_feats_rec", "commutator"):
+        assert tags_logged.count(f"metric/{term}") == 2, term  # once an epoch
+    scores = json.loads((trained / "scores.json").read_text())
+    for name in ("fac_eval", "hig_acc", "discrete_mig", "dci_disentanglement", "SAP_score", "modularity_score"):
+        assert f"dmetric/{name}" in tags_logged
+        assert np.isfinite(scores["scores"][name])
+    assert scores["protocol"]["data_source"] == "replica"
+    assert scores["protocol"]["images"] == 480
+    with Image.open(trained / "traversals.png") as picture:
+        assert picture.width > 20 * 64
+    assert set(weights(trained)) >= {"decoder.lie_alg_basis_ls.0", "encoder.prior_group.0.weight"}
+
+
+def test_tensorboard_holds_the_losses_kl_scores_pictures_and_arguments(trained):
+    scalars = tags(trained, "scalars")
+    assert {"train/loss", "validation/recon", "validation_kl_per_latent/02", "dmetric/fac_eval"} <= scalars
+    assert any("traversals" in tag for tag in tags(trained, "images"))
+    assert any("reconstructions" in tag for tag in tags(trained, "images"))
+    assert any("arguments" in tag for tag in tags(trained, "tensors"))
+
+
+def test_same_seed_gives_the_same_bits(small_dsprites, tmp_path):
+    options = ("--max-steps=12", "--seed=5", "--end-metrics=no", "--visualise=no")
+    torch.manual_seed(1)  # whatever ran before must not matter
+    run(small_dsprites, tmp_path / "a", *options)
+    torch.rand(7)
+    run(small_dsprites, tmp_path / "b", *options)
+    a, b = weights(tmp_path / "a/version_0"), weights(tmp_path / "b/version_0")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
+
+
+def test_without_a_seed_two_runs_differ_and_record_theirs(small_dsprites, tmp_path):
+    for _ in range(2):
+        run(small_dsprites, tmp_path, "--max-steps=1", "--end-metrics=no", "--visualise=no")
+    seeds = [json.loads((tmp_path / f"version_{n}/args.json").read_text())["seed"] for n in (0, 1)]
+    assert seeds[0] != seeds[1]
+    first, second = (weights(tmp_path / f"version_{n}")["encoder.prior_group.0.weight"] for n in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_evaluation_repeats_the_scores_of_the_run(trained, small_dsprites):
+    before = json.loads((trained / "scores.json").read_text())["scores"]
+    argv = ["--evaluate=True", f"--log-path={trained}", f"--eval_data_path={small_dsprites}", "--eval_dataset=dsprites"]
+    assert main.main([*argv, "--metric-preset=fast", "--quiet", "--num-threads=1"]) == 0
+    after = json.loads((trained / "scores.json").read_text())["scores"]
+    assert after.keys() == before.keys()
+    for name, value in before.items():
+        assert after[name] == pytest.approx(value, abs=1e-6), name
+    assert [tag for tag, _ in lines(trained)].count("dmetric/fac_eval") == 2
+
+
+def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_path, capsys):
+    run(
+        small_dsprites,
+        tmp_path,
+        f"--base-model-path={trained}",
+        "--max-steps=0",
+        "--base-model=lie_group",
+        "--end-metrics=no",
+        "--visualise=no",
+    )
+    theirs, ours = weights(trained), weights(tmp_path / "version_0")
+    assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
+    assert "taken" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", ["0", "0.25"])
+def test_validation_is_deterministic_and_uses_the_held_out_part(small_dsprites, tmp_path, split):
+    for log in ("a", "b"):
+        run(small_dsprites, tmp_path / log, f"--split={split}", "--max-steps=2", "--seed=1", "--end-metrics=no")
+    assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
+
+
+def test_published_commands_run_unchanged_but_for_paths_and_length(small_dsprites, tmp_path):
+    argv = [word.replace("=data", f"={small_dsprites}") for word in PUBLISHED_DSPRITES]
+    argv = [word.replace("--log-path=logs", f"--log-path={tmp_path}") for word in argv]
+    short = ["--max-steps=2", "--metric-preset=fast", "--quiet", "--num-threads=1"]
+    assert main.main([*argv, *short]) == 0
+    evaluation = [word.replace(f"--log-path={tmp_path}", f"--log-path={tmp_path}/version_0") for word in argv]
+    assert main.main([*evaluation, "--evaluate=True", *short]) == 0
+    assert [tag for tag, _ in lines(tmp_path / "version_0")].count("dmetric/discrete_mig") == 2
+
+
+def test_training_without_network_or_real_file_says_replica(trained, small_dsprites, tmp_path, capsys):
+    run(small_dsprites, tmp_path, "--max-steps=1", "--end-metrics=no", "--visualise=no")
+    assert "(replica)" in capsys.readouterr().out
+
+
+def test_visualise_false_draws_nothing(small_dsprites, tmp_path):
+    run(small_dsprites, tmp_path, "--max-steps=1", "--visualise=False", "--end-metrics=no")
+    assert not list((tmp_path / "version_0").glob("*.png"))
+    assert not tags(tmp_path / "version_0", "images")
