@@ -11,14 +11,18 @@ from errors import UserError
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it takes the place of `path`, on failure it is removed.
+
+    Args:
+        temporary: its name, the same every time, so that a large file that a killed process left is written over. Two
+            processes may then not write at once. None: a name of this process's own.
 
     Raises:
         UserError: the folder cannot be written or the disk is full; the file that was there is untouched.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
         with open(temporary, "rb") as file:

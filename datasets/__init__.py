@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from datasets.factor_dataset import FactorDataset, split_indices
 from errors import UserError
 
-if TYPE_CHECKING:
-    from datasets.factor_dataset import FactorDataset
+__all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
 # name on the command line -> the module that loads it. A module has
 #   FILE: DataFile                                         the published file

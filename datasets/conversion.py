@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datasets.files import cache_directory, can_be_written, free_bytes, locked, make_directory, replacing
+from datasets.files import cache_directory, can_be_written, free_bytes, locked, make_directory, partial_path, replacing
 from errors import UserError
 
 
@@ -113,7 +113,7 @@ def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
 
 def _begun(path: Path) -> int:
     """Bytes of `path` that another process has written so far, or a killed one has left to be written over."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_path(path)
     return partial.stat().st_size if partial.exists() else 0
 
 

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from datasets import DATASETS
-from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory
+from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
 from errors import UserError
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
@@ -77,7 +77,7 @@ def is_published(file: DataFile, path: Path) -> bool:
 
 
 def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Patience) -> None:
-    partial = target.with_name(target.name + ".partial")
+    partial = partial_path(target)
     resumed = partial.exists()
     _Transfer(file, partial, url, patience).run(progress)
     if resumed and not is_published(file, partial):

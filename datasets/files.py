@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+import atomic
 from errors import UserError
 
 
@@ -109,27 +110,19 @@ def _take(handle, path: Path) -> None:
         ) from None
 
 
+def partial_path(path: Path) -> Path:
+    """Where the file that will be `path` grows."""
+    return path.with_name(path.name + ".partial")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file to write: it takes the name `path`, whole and on the disk, when the body ends without an error.
 
-    The temporary name is always the same, so that what a killed process left is overwritten; hold `locked(path)`.
-    Raises UserError when the disk is full.
+    Hold `locked(path)`. Raises UserError when the disk is full, and for every other OSError of the body.
     """
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("wb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if is_disk_full(error):
-            raise UserError(
-                f"the disk is full: free some space in {path.parent} for {path.name}, then repeat"
-            ) from None
-        raise
+    with atomic.replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
+        yield handle
 
 
 def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:

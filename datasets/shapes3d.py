@@ -7,6 +7,8 @@ from then on. A file whose images are stored uncompressed and in one piece is ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,34 +47,40 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
 
     if fixed_shape is not None:
         raise UserError(f"--fixed_shape {fixed_shape} restricts dsprites only: leave it out with --dataset shapes3d")
-    try:
-        with h5py.File(path, "r") as file:
+    with ExitStack() as stack:
+        with _damage_told(path):
+            file = stack.enter_context(h5py.File(path, "r"))
             images, labels = _checked(path, file)
-            replica = bool(file.attrs.get("replica", False))
-            marked = replica or bool(file.attrs.get("subset", False))
+            replica, subset = (bool(file.attrs.get(mark, False)) for mark in ("replica", "subset"))
             offset = images.id.get_offset() if images.chunks is None and images.compression is None else None
-            if offset is not None:
-                sizes = _sizes(path, labels, marked)
-                array = mapped(path, images.shape, offset)
-            else:
-                array, note = convert_once(
-                    path,
-                    "shapes3d",
-                    ".raw.npy",
-                    _key(path),
-                    images.size,
-                    lambda handle: _convert(path, images, labels, marked, handle, progress),
-                )
-                sizes = note["factor_sizes"]
+        if offset is not None:
+            sizes = _sizes(path, labels, replica or subset)
+            array = mapped(path, images.shape, offset)
+        else:
+            array, note = convert_once(
+                path,
+                "shapes3d",
+                ".raw.npy",
+                _key(path),
+                images.size,
+                lambda handle: _convert(path, images, labels, replica or subset, handle, progress),
+            )
+            sizes = note["factor_sizes"]
+    source = "replica" if replica else path.name
+    return FactorDataset("shapes3d", source, list(FACTORS), sizes, RawImages(array), (64, 64, 3), pixel_max=255)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Raises UserError for what h5py says, in three kinds of error, about a file that is not whole."""
+    try:
+        yield
     except (OSError, RuntimeError, KeyError) as error:
-        # h5py reports what is wrong with a file as any of the three.
         if isinstance(error, OSError) and error.errno is not None:
-            raise
+            raise UserError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from None
         raise UserError(
             f"{path}: expected a whole HDF5 file, found a truncated or damaged one ({error}): {_REMEDY}"
         ) from None
-    source = "replica" if replica else path.name
-    return FactorDataset("shapes3d", source, list(FACTORS), sizes, RawImages(array), (64, 64, 3), pixel_max=255)
 
 
 def _key(path: Path) -> dict:
@@ -99,7 +107,9 @@ def _checked(path: Path, file):
 
 
 def _sizes(path: Path, labels, marked: bool) -> list[int]:
-    sizes = grid_sizes(path, labels[()], list(FACTORS))
+    with _damage_told(path):
+        values = labels[()]  # [n, 6]
+    sizes = grid_sizes(path, values, list(FACTORS))
     check_size(path, sizes, tuple(FACTORS.values()), list(FACTORS), marked)
     return list(sizes)
 
@@ -121,7 +131,8 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
             for top in range(0, images.shape[1], chunk[1]):
                 for channel in range(0, images.shape[3], chunk[3]):
                     part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
-                    rows[:, *part] = images[start : start + len(rows), *part]
+                    with _damage_told(path):
+                        rows[:, *part] = images[start : start + len(rows), *part]
             handle.write(rows)
             bar.update(len(rows))
     return {"factor_sizes": sizes}

@@ -144,7 +144,7 @@ def test_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("datasets.render.dsprites._write", full)
-    with pytest.raises(UserError, match="disk is full"):
+    with pytest.raises(UserError, match="No space left on device; free some space"):
         render_file(tmp_path, progress=False, every=EVERY)
     assert list(tmp_path.iterdir()) == []
 
