@@ -1,9 +1,4 @@
-"""The replica of dSprites: every image drawn from its factors, in a file of the published layout.
-
-A pixel is white where the outline covers its centre. Centres of shapes move over half the image in 31 steps of
-32 / 31 pixels, so every offset of a pixel's centre from a shape's pivot is a multiple of 1 / 31 pixel (and a half):
-a sprite is drawn once on that fine grid, and each of its 32 x 32 positions picks every 31st point of it.
-"""
+"""The replica of dSprites: every image drawn from its factors, in a file of the published layout."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +15,7 @@ from tqdm import tqdm
 
 from datasets.files import make_directory, replacing
 from datasets.render.every import kept_indices
-from datasets.render.outlines import OUTLINES
+from datasets.render.outlines import OUTLINES, covered, turned
 from errors import UserError
 
 FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -34,9 +30,6 @@ VALUES = {
     "posY": np.linspace(0, 1, 32),
 }
 _SIDE = 64  # pixels of an image
-_FINE = 31  # points of the fine grid to a pixel
-_REACH = 14  # pixels: no outline is farther than this from its pivot at scale 1
-_CHUNK = 256  # images that `draw` works on at a time
 
 
 def draw(factors: np.ndarray) -> np.ndarray:
@@ -51,46 +44,21 @@ def draw(factors: np.ndarray) -> np.ndarray:
     for name, size, column in zip(FACTORS, FACTORS.values(), factors.T, strict=True):
         if column.size and not (column.min() >= 0 and column.max() < size):
             raise ValueError(f"factor {name} goes from 0 to {size - 1}, found {column.min()} to {column.max()}")
-    images = np.zeros((len(factors), _SIDE, _SIDE), np.uint8)  # [n, 64, 64]
-    for shape in range(len(OUTLINES)):
-        rows = np.flatnonzero(factors[:, 0] == shape)
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            _, scale, orientation, pos_x, pos_y = factors[chunk].T[..., None, None]  # each [chunk, 1, 1]
-            x = _steps(pos_x[..., 0])[:, None, :]  # [chunk, 1, 64]
-            y = _steps(pos_y[..., 0])[:, :, None]  # [chunk, 64, 1]
-            images[chunk] = _covered(shape, VALUES["scale"][scale], VALUES["orientation"][orientation], x, y)
+    images = np.empty((len(factors), _SIDE, _SIDE), np.uint8)  # [n, 64, 64]
+    sprites, which = np.unique(factors[:, :3], axis=0, return_inverse=True)  # [sprites, 3], [n]
+    for number, sprite in enumerate(sprites):
+        rows = np.flatnonzero(which == number)
+        pos_x, at_x = np.unique(factors[rows, 3], return_inverse=True)
+        pos_y, at_y = np.unique(factors[rows, 4], return_inverse=True)
+        images[rows] = _draw_sprite(*sprite, pos_x, pos_y)[at_x, at_y]
     return images[..., None]
 
 
-def _steps(position: np.ndarray) -> np.ndarray:
-    """Fine steps from a pivot to the centres of the pixels of a row or column: positions `[...]` -> int `[..., 64]`.
-
-    The pivot is at 16 + 32 position / 31, a pixel's centre at pixel + 1 / 2: the distance is (step + 1 / 2) / 31.
-    """
-    return _FINE * np.arange(_SIDE) - 15 * _FINE - 16 - 32 * np.asarray(position).reshape(-1, 1)  # [..., 64]
-
-
-def _covered(shape: int, scale, orientation, x_steps: np.ndarray, y_steps: np.ndarray) -> np.ndarray:
-    """Whether a shape covers the points at these fine steps from its pivot (shapes that broadcast) -> bool."""
-    unit = 1 / (_FINE * _SIDE * scale)
-    x, y = (x_steps + 0.5) * unit, (y_steps + 0.5) * unit  # image widths at scale 1
-    cosine, sine = np.cos(orientation), np.sin(orientation)
-    # Rising orientation turns the shape counter-clockwise on the screen; points turn back.
-    return OUTLINES[shape](cosine * x - sine * y, sine * x + cosine * y)
-
-
-def _sprite(shape: int, scale: float, orientation: float, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """One sprite at all positions: fine steps of the columns `[X, 64]` and rows `[Y, 64]` -> uint8 `[X, Y, 64, 64]`."""
-    reach = int(np.ceil(_REACH * scale)) * _FINE
-    steps = np.arange(-reach, reach)
-    fine = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)  # the last row and column stay empty
-    fine[:-1, :-1] = _covered(shape, scale, orientation, steps[None, :], steps[:, None])
-    columns, rows = (np.where((s >= -reach) & (s < reach), s + reach, 2 * reach) for s in (columns, rows))
-    images = np.empty((len(columns), len(rows), _SIDE, _SIDE), np.uint8)  # [X, Y, 64, 64]
-    for at_x, column in zip(images, columns, strict=True):
-        np.take(fine[:, column], rows, axis=0, out=at_x)  # [2 reach + 1, 64] -> [Y, 64, 64]
-    return images
+def _draw_sprite(shape: int, scale: int, orientation: int, pos_x: np.ndarray, pos_y: np.ndarray) -> np.ndarray:
+    """One sprite at all combinations of positions `[X]` and `[Y]` -> uint8 `[X, Y, 64, 64]`."""
+    pivot_x, pivot_y = (_SIDE * (0.25 + VALUES["posX"][p] / 2) for p in (pos_x, pos_y))  # the middle half of an image
+    outline = turned(OUTLINES[shape], VALUES["orientation"][orientation])
+    return covered(_SIDE * VALUES["scale"][scale] * outline, pivot_x, pivot_y)
 
 
 def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
@@ -142,18 +110,12 @@ def draw_sprites(kept: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
 
     The next ones are drawn by other threads while the caller works on one.
     """
-    columns, rows = _steps(kept["pos_x"]), _steps(kept["pos_y"])  # [X, 64], [Y, 64]
-    sprites = (
-        (shape, VALUES["scale"][scale], VALUES["orientation"][orientation], columns, rows)
-        for shape in kept["shape"]
-        for scale in kept["scale"]
-        for orientation in kept["orientation"]
-    )
+    sprites = product(kept["shape"], kept["scale"], kept["orientation"])
     threads = min(2, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque = deque()
         for sprite in sprites:
-            ahead.append(pool.submit(_sprite, *sprite))
+            ahead.append(pool.submit(_draw_sprite, *sprite, kept["pos_x"], kept["pos_y"]))
             if len(ahead) > threads:
                 yield ahead.popleft().result()
         while ahead:
