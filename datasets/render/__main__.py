@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
+from pathlib import Path
 
+from datasets.files import locked, make_directory
 from errors import UserError
 
-# name on the command line -> the module that draws it: render_file(directory, progress, every) -> path
+# name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
 RENDERERS = {
     "dsprites": "datasets.render.dsprites",
     "shapes3d": "datasets.render.shapes3d",
@@ -50,7 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         renderer = import_module(RENDERERS[options.dataset])
-        path = renderer.render_file(options.directory, progress=not options.quiet, every=_every(options.every))
+        every = _every(options.every)
+        directory = make_directory(Path(options.directory), "name a directory that can be written")
+        with locked(directory / renderer.FILE_NAME):
+            path = renderer.render_file(directory, progress=not options.quiet, every=every)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

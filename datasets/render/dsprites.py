@@ -65,22 +65,34 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     """Draws the whole set, or every k-th value of some factors, into `directory` under the published file's name.
 
     The file has the published arrays (imgs, latents_values, latents_classes, metadata) and one more, `replica`, a
-    string that says what it is and can be read without unpickling. About 12 MB are held at a time.
+    string that says what it is and can be read without unpickling. Some 20 MB of images are held at a time. A replica
+    that is there is drawn anew, any other file of that name is left alone. Hold `locked(path)`.
 
     Args:
         every: `{factor: k}`: of this factor only the values 0, k, 2k, ... are drawn.
 
-    Raises: UserError when the directory cannot be written, the disk is full, or `every` names no factor.
+    Raises: UserError when the directory cannot be written, the disk is full, a file that is no replica has the name,
+        or `every` names no factor.
     """
     kept = kept_indices(FACTORS, every)
     directory = make_directory(Path(directory), "name a directory that can be written")
     path = directory / FILE_NAME
+    if path.exists() and not _is_replica(path):
+        raise UserError(f"{path} is there and is not a replica: name another directory, or delete it first")
     try:
         with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             _write(archive, kept, progress)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): name another directory") from None
     return path
+
+
+def _is_replica(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "replica.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool) -> None:

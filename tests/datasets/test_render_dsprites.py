@@ -2,6 +2,7 @@
 
 import errno
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,46 @@ import pytest
 from datasets.render.__main__ import main
 from datasets.render.dsprites import FACTORS, FILE_NAME, VALUES, draw, render_file
 from datasets.render.every import kept_indices
+from datasets.render.outlines import OUTLINES, covered, turned
 from errors import UserError
 
 EVERY = {"scale": 5, "orientation": 13, "pos_x": 31, "pos_y": 10}  # sizes 2, 4, 2, 4
 SIZES = (3, 2, 4, 2, 4)
+
+
+# 160 published frames. They were recorded while one factor after another went through every second of its values, so
+# a list of those walks names the factors of each.
+FRAMES = Path(__file__).parents[1] / "data" / "dsprites_frames.npz"
+
+
+def factors_of_frames():
+    heart, ellipse, square = 2, 1, 0
+    rows = []
+
+    def walk(shape, column, values, scale=5, **fixed):
+        for value in values:
+            row = [shape, scale, 0, fixed.get("x", 0), fixed.get("y", 0)]
+            row[column] = value
+            rows.append(row)
+
+    there, back = [*range(2, 31, 2), 31], [*range(29, 0, -2), 0]
+    for shape in (heart, ellipse, square):
+        walk(shape, 1, [0, 2, 4, 5, 3, 1, 0, 2, 4, 5])
+        walk(shape, 2, [*range(2, 39, 2), 39])
+        if shape == heart:
+            walk(shape, 4, there)
+            walk(shape, 3, there, y=31)
+            walk(shape, 4, back, x=31)
+            walk(shape, 3, back)
+        walk(shape, 1, [3, 1])
+    return np.array(rows)
+
+
+def test_drawn_images_are_identical_to_published_frames():
+    frames = np.load(FRAMES, allow_pickle=False)["images"]
+    factors = factors_of_frames()
+    assert len(frames) == len(factors) == 160
+    assert (draw(factors)[..., 0] == frames).all()
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +150,47 @@ def test_rising_orientation_turns_the_tip_of_the_heart_to_the_right():
 
 def test_images_differ_where_factors_do():
     grid = np.indices((3, 6, 1, 8, 8)).reshape(5, -1).T * [1, 1, 1, 4, 4]
-    images = draw(grid).reshape(len(grid), -1)
-    assert len(np.unique(images, axis=0)) == len(grid)
+    assert len({image.tobytes() for image in draw(grid)}) == len(grid)
+
+
+def test_orientations_of_the_heart_differ():
+    grid = np.array([[2, scale, orientation, 3, 9] for scale in range(6) for orientation in range(39)])
+    assert len({image.tobytes() for image in draw(grid)}) == len(grid)
+
+
+def test_pixels_are_covered_where_their_centres_are_inside():
+    """Against the textbook test of one point at a time, away from the 1/256 pixel that vertices are rounded to."""
+    for shape, angle in ((0, 0.3), (1, 1.1), (2, 2.0)):
+        outline = 60 * turned(OUTLINES[shape], angle)
+        image = covered(outline, np.array([30.3]), np.array([33.8]))[0, 0]
+        ax, ay = (outline + [30.3, 33.8]).T  # [v]
+        bx, by = np.roll(ax, -1), np.roll(ay, -1)
+        x, y = np.arange(64)[None, :, None] + 0.5, np.arange(64)[:, None, None] + 0.5
+        crossed = ((ay > y) != (by > y)) & (x < ax + (y - ay) * (bx - ax) / np.where(by == ay, 1, by - ay))
+        inside = crossed.sum(-1) % 2  # [64, 64]
+        along = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / ((bx - ax) ** 2 + (by - ay) ** 2), 0, 1)
+        distance = np.hypot(x - ax - along * (bx - ax), y - ay - along * (by - ay)).min(-1)  # [64, 64]
+        clear = distance > 1 / 256
+        assert clear.mean() > 0.99 and 100 < inside.sum() < 1500
+        assert (image == inside)[clear].all()
+
+
+def test_polygons_that_share_an_edge_cover_every_pixel_once():
+    corners = np.array([[1.5, 2.5], [41.5, 2.5], [50.5, 60.5], [3.5, 44.5]])
+    middle = np.array([23.5, 30.5])
+    whole = covered(corners, np.zeros(1), np.zeros(1))[0, 0]
+    parts = [
+        covered(np.array([corners[i], corners[(i + 1) % 4], middle]), np.zeros(1), np.zeros(1))[0, 0] for i in range(4)
+    ]
+    assert whole.sum() > 1500
+    assert (np.sum(parts, axis=0) == whole).all()
+
+
+def test_centres_on_left_and_upper_edges_are_covered_and_on_right_and_lower_ones_not():
+    image = covered(np.array([[2.5, 3.5], [6.5, 3.5], [6.5, 9.5], [2.5, 9.5]]), np.zeros(1), np.zeros(1))[0, 0]
+    expected = np.zeros((64, 64), np.uint8)
+    expected[3:9, 2:6] = 1
+    assert (image == expected).all()
 
 
 def test_draw_refuses_factors_out_of_range():
@@ -137,6 +213,16 @@ def test_directory_that_cannot_be_made_is_a_user_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file"):
         render_file(tmp_path / "file", progress=False, every=EVERY)
+
+
+def test_replica_is_drawn_anew_but_no_other_file_is_overwritten(tmp_path):
+    every = {"scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 16}
+    path = render_file(tmp_path, progress=False, every=every)
+    assert render_file(tmp_path, progress=False, every=every) == path
+    path.write_bytes(b"something else")
+    with pytest.raises(UserError, match="not a replica"):
+        render_file(tmp_path, progress=False, every=every)
+    assert path.read_bytes() == b"something else"
 
 
 def test_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, monkeypatch):
@@ -166,4 +252,4 @@ def test_command_line_answers_bad_input_with_one_line(arguments, capsys, tmp_pat
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith("error: ") and captured.err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
