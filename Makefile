@@ -4,6 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = *.py datasets logger metrics models tests benchmarks
 
+# Long enough for position and scale to show in the traversals, short enough to wait for.
+DEMO = --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 --seed 1 \
+	--metric-preset fast --log-path logs/demo
+
 .PHONY: demo test lint format bench clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
@@ -12,7 +16,7 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m scripts.demo
+	$(BIN)/python main.py $(DEMO)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
