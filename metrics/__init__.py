@@ -1,8 +1,9 @@
 """Disentanglement metrics: representations `[n, d]` and factors `[n, k]` in, a flat dict of floats out."""
 
-from metrics.evaluation import evaluate, protocol
+from metrics.evaluation import evaluate, matrices, protocol
 from metrics.inputs import InputError
 from metrics.presets import PRESETS, Preset
 from metrics.registry import METRICS
+from metrics.udr import score as udr
 
-__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "evaluate", "protocol"]
+__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "evaluate", "matrices", "protocol", "udr"]

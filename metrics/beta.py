@@ -8,14 +8,15 @@ import numpy as np
 
 
 def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
-    """Every sample of the protocol. Per split `fixed` `[points]`, and the pairs `first` and `second` `[points,
+    """Every sample of the protocol. Per split `label` `[points]` (the shared factor), and the pairs `first` and
+    `second` `[points,
     batch]`.
     """
     drawn = {}
     for split in ("train", "eval"):
         fixed = rng.choice(source.varying, points) if len(source.varying) else np.zeros(points, dtype=np.int64)
         first = source.random(rng, (points, batch))  # [points, batch]
-        drawn[f"{split}_fixed"], drawn[f"{split}_first"] = fixed, first
+        drawn[f"{split}_label"], drawn[f"{split}_first"] = fixed, first
         drawn[f"{split}_second"] = source.sharing(rng, first, np.broadcast_to(fixed[:, None], first.shape))
     return drawn
 
@@ -43,14 +44,14 @@ def score(codes, drawn: dict) -> dict[str, float]:
         split: np.abs(codes(drawn[f"{split}_first"]) - codes(drawn[f"{split}_second"])).mean(axis=1, dtype=np.float64)
         for split in ("train", "eval")
     }  # [points, d] each
-    if len(np.unique(drawn["train_fixed"])) < 2:
+    if len(np.unique(drawn["train_label"])) < 2:
         return {"hig_acc": 1.0, "val_hig_acc": 1.0}
     deviation = features["train"].std(axis=0)  # [d]
     scale = np.where(deviation > 0, deviation, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # separable points have their optimum at infinity
-        model = LogisticRegression(C=np.inf, max_iter=1000).fit(features["train"] / scale, drawn["train_fixed"])
+        model = LogisticRegression(C=np.inf, max_iter=1000).fit(features["train"] / scale, drawn["train_label"])
     return {
-        name: float(model.score(features[split] / scale, drawn[f"{split}_fixed"]))
+        name: float(model.score(features[split] / scale, drawn[f"{split}_label"]))
         for name, split in (("hig_acc", "train"), ("val_hig_acc", "eval"))
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -22,19 +22,62 @@ def find_metrics(names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def draw(source, names: Sequence[str], preset: Preset, seed: int) -> dict[str, dict[str, np.ndarray]]:
-    """Metric name -> its index arrays. The metrics of one table share their points."""
-    points = source.split(generator(seed, "points"), preset.train_points, preset.test_points)
-    return {
-        name: METRICS[name].draw(source, preset, generator(seed, name)) if METRICS[name].draw else points
-        for name in names
+def applicable(names: Sequence[str] | None, source, decoder: Callable | None) -> list[str]:
+    """The names wanted, or all that these inputs allow. Raises InputError where one was named that they do not
+    allow.
+    """
+    lacking = {
+        "steps": None
+        if source.complete
+        else "every combination of the factors exactly once (a data set, or its whole table)",
+        "decoder": None if decoder is not None else "a decoder and a data set: evaluate(encoder, dataset, decoder=...)",
     }
+    for name in names or ():
+        if lacking.get(METRICS[name].needs):
+            raise InputError(f"metric {name!r} needs {lacking[METRICS[name].needs]}")
+    return [name for name in find_metrics(names) if not lacking.get(METRICS[name].needs)]
+
+
+def draw(
+    source, names: Sequence[str], preset: Preset, seed: int, replicate: int = 0
+) -> dict[str, dict[str, np.ndarray]]:
+    """Metric name -> its index arrays. The metrics of one table share their points.
+
+    Replicate 0 is the protocol; in others tables are resampled and protocols that sample for themselves draw anew.
+    """
+    suffix = f" {replicate}" if replicate else ""
+    points = source.split(generator(seed, "points"), preset.train_points, preset.test_points)
+    resampled = source.resample(generator(seed, "points" + suffix), points) if replicate else points
+    drawn = {}
+    for name in names:
+        metric = METRICS[name]
+        if metric.draw is None:
+            drawn[name] = resampled
+        elif metric.on_tables and replicate:
+            drawn[name] = source.resample(
+                generator(seed, name + suffix), metric.draw(source, preset, generator(seed, name))
+            )
+        else:
+            drawn[name] = metric.draw(source, preset, generator(seed, name + suffix))
+    return drawn
 
 
 def _indices(drawn: dict[str, dict[str, np.ndarray]]):
-    """Every array of sample indices among the draws; `..._fixed` arrays name factors instead."""
+    """Every array of sample indices among the draws; `..._label` arrays hold classes instead."""
     for arrays in drawn.values():
-        yield from (array for key, array in arrays.items() if not key.endswith("fixed"))
+        yield from (array for key, array in arrays.items() if not key.endswith("_label"))
+
+
+def _table_source(representations, factors, test: tuple | None) -> tuple[RowSource, CodeTable]:
+    """The checked rows as a source and their codes; a test set's rows follow at the end."""
+    table, values = check_pair(representations, factors)
+    if test is None:
+        return RowSource(values), CodeTable(table)
+    test_table, test_values = check_pair(*test, " of the test set")
+    if test_table.shape[1] != table.shape[1] or test_values.shape[1] != values.shape[1]:
+        raise InputError("the test set has another number of latents or factors than the training set")
+    together = RowSource(np.concatenate([values, test_values]), len(test_table))
+    return together, CodeTable(np.concatenate([table, test_table]))
 
 
 def evaluate(
@@ -45,10 +88,13 @@ def evaluate(
     seed: int = 0,
     preset: str | Preset = "full",
     test: tuple | None = None,
+    decoder: Callable | None = None,
+    bootstrap: int = 0,
     batch_size: int = 512,
     device: str = "cpu",
     progress: bool = False,
     workers: int | None = None,
+    keep: dict | None = None,
 ) -> dict[str, float]:
     """Scores of a code table or of an encoder.
 
@@ -57,49 +103,80 @@ def evaluate(
             d]`, in evaluation mode already.
         factors: with codes, factors `[n, k]` (integers, or a few float levels a column); with an encoder, the data set
             (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`).
-        metrics: names of METRICS; None: all.
+        metrics: names of METRICS; None: all that the inputs allow.
         seed: the same seed gives the same numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.
         test: with codes, a separate test set `(representations, factors)` for the scores that need one.
+        decoder: with an encoder, codes `[n, d]` -> images in [0, 1], for the errors in image space.
+        bootstrap: 0, or a number of replicates (2 or more) for standard errors: tables are resampled (rows with
+            replacement; from an encoder, fresh images), FactorVAE, beta-VAE and step protocols drawn anew.
         batch_size, device, progress: of the encoding; the encoder must be on that device.
         workers: processes for DCI's trees; None: one per core.
+        keep: a dict that receives the matrices made on the way: `mutual_information` `[d, k]` in nats (by `mig`)
+            and `importance` `[d, k]` (by `dci`).
 
     Returns:
-        name -> value, the names of `METRICS[...].outputs`.
+        name -> value, the names of `METRICS[...].outputs`; with bootstrap also `<name>_se`.
 
     Raises:
-        InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names.
+        InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
+        inputs do not allow.
     """
-    names, preset = find_metrics(metrics), find_preset(preset)
-    if callable(representations) and not hasattr(representations, "__array__"):
-        if not hasattr(factors, "factor_sizes"):
-            raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
-        source = GridSource(factors)
-        drawn = draw(source, names, preset, seed)
+    wanted, preset = metrics if metrics is None else find_metrics(metrics), find_preset(preset)
+    if bootstrap < 0 or bootstrap == 1:
+        raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
+    encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
+    if encoder is not None and not hasattr(factors, "factor_sizes"):
+        raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
+    if encoder is None and decoder is not None:
+        raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
+    source, codes = (GridSource(factors), None) if encoder else _table_source(representations, factors, test)
+    names = applicable(wanted, source, decoder)
+    draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
+    if encoder is not None:
+        indices = (index for drawn in draws for index in _indices(drawn))
         settings = {"batch_size": batch_size, "device": device, "progress": progress}
-        codes: Callable = encode(representations, factors, _indices(drawn), **settings)
-    else:
-        table, values = check_pair(representations, factors)
-        test_rows = 0
-        if test is not None:
-            test_table, test_values = check_pair(*test, " of the test set")
-            if test_table.shape[1] != table.shape[1] or test_values.shape[1] != values.shape[1]:
-                raise InputError("the test set has another number of latents or factors than the training set")
-            table, values = np.concatenate([table, test_table]), np.concatenate([values, test_values])
-            test_rows = len(test_table)
-        source = RowSource(values, test_rows)
-        drawn = draw(source, names, preset, seed)
-        codes = CodeTable(table)
+        codes = encode(encoder, factors, indices, **settings)
+    request = Request(codes, {}, source, preset, seed, workers, decoder, device)
+    scores = _score(names, draws[0], replace(request, keep=keep))
+    replicates = [_score(names, drawn, request) for drawn in draws[1:]]
+    if not replicates:
+        return scores
+    errors = {f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores}
+    return scores | errors
+
+
+def _score(names: Sequence[str], drawn: dict[str, dict[str, np.ndarray]], request: Request) -> dict[str, float]:
+    """One replicate: every metric on its draws."""
     scores: dict[str, float] = {}
     for name in names:
-        request = Request(codes, drawn[name], source, preset, seed, workers)
-        values = METRICS[name].score(request)
-        scores |= {output: values[output] for output in METRICS[name].outputs}
+        values = METRICS[name].score(replace(request, drawn=drawn[name]))
+        scores |= {output: values[output] for output in METRICS[name].outputs if output in values}
     return scores
 
 
-def protocol(metrics: Sequence[str] | None = None, *, seed: int = 0, preset: str | Preset = "full") -> dict:
-    """What `evaluate` would do, for the record beside the scores: metrics, seed, preset and its sample counts."""
+def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
+    """The matrices behind MIG and DCI, latents by factors, for heat maps.
+
+    Arguments as of `evaluate` (`seed`, `preset`, `device`, ...); `importance=False` leaves out the trees, which
+    take long.
+
+    Returns:
+        `mutual_information` `[d, k]` in nats and `importance` `[d, k]`, whose columns sum to 1 (0 for constant
+        factors).
+    """
+    kept: dict[str, np.ndarray] = {}
+    evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], keep=kept, **settings)
+    return kept
+
+
+def protocol(
+    metrics: Sequence[str] | None = None, *, seed: int = 0, preset: str | Preset = "full", bootstrap: int = 0
+) -> dict:
+    """What `evaluate` would do, for the record beside the scores: metrics, seed, preset, its sample counts,
+    replicates.
+    """
     preset = find_preset(preset)
     counts = asdict(preset)
-    return {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}
+    record = {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}
+    return record | ({"bootstrap": bootstrap} if bootstrap else {})

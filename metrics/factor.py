@@ -8,7 +8,8 @@ ACTIVE_DEVIATION = 0.1
 
 
 def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points: int, rng: np.random.Generator) -> dict:
-    """Every sample of the protocol. `variance` `[variance_points]`; per split `fixed` `[votes]` and `rows` `[votes,
+    """Every sample of the protocol. `variance` `[variance_points]`; per split `label` `[votes]` (the fixed factor)
+    and `rows` `[votes,
     batch]`.
     """
     drawn = {"variance": source.random(rng, (variance_points,))}
@@ -17,7 +18,7 @@ def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points:
         anchor = source.random(rng, (votes,))  # [votes]
         shape = (votes, batch)
         rows = source.sharing(rng, np.broadcast_to(anchor[:, None], shape), np.broadcast_to(fixed[:, None], shape))
-        drawn[f"{split}_fixed"], drawn[f"{split}_rows"] = fixed, rows
+        drawn[f"{split}_label"], drawn[f"{split}_rows"] = fixed, rows
     return drawn
 
 
@@ -51,9 +52,9 @@ def score(codes, drawn: dict) -> dict[str, float]:
     active = np.flatnonzero(deviation >= ACTIVE_DEVIATION)
     if not len(active):
         return {"fac_train": 0.0, "fac_eval": 0.0, "fac_num_act": 0.0}
-    factors = int(max(drawn["train_fixed"].max(), drawn["eval_fixed"].max())) + 1
+    factors = int(max(drawn["train_label"].max(), drawn["eval_label"].max())) + 1
     votes = {
-        split: _votes(codes(drawn[f"{split}_rows"])[..., active], drawn[f"{split}_fixed"], deviation[active], factors)
+        split: _votes(codes(drawn[f"{split}_rows"])[..., active], drawn[f"{split}_label"], deviation[active], factors)
         for split in ("train", "eval")
     }
     favourite = votes["train"].argmax(axis=0)  # [active]

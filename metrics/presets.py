@@ -20,7 +20,7 @@ class Preset:
     factor_variance_points: int = 10_000
     beta_points: int = 1_000  # as many to train as to evaluate
     beta_batch: int = 5
-    dci_trees: int = 100
+    dci_trees: int = 100  # boosting rounds, and trees of a forest
     step_points: int = 1_000  # pairs (image, image after one symmetry step), as many to train as to test
     image_points: int = 1_000  # images decoded for reconstruction and image errors
     intervention_points: int = 10_000  # IRS

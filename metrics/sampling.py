@@ -31,6 +31,7 @@ class GridSource:
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
         self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor runs fastest
         self.varying = np.flatnonzero(self.sizes > 1)
+        self.complete = True  # every combination of the factors is there, so that steps can be taken
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -47,6 +48,10 @@ class GridSource:
         """Uniform samples with replacement: `points` for scores of one table, which are also `train`, and `test`."""
         drawn = self.random(rng, (train + test,))
         return {"points": drawn[:train], "train": drawn[:train], "test": drawn[train:]}
+
+    def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Fresh samples in place of those drawn: images are plenty, so nothing need be drawn twice."""
+        return {key: self.random(rng, index.shape) for key, index in drawn.items()}
 
     def sharing(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """For each index, a random sample with the same value of `factor` (same shape): int64, the other factors
@@ -82,6 +87,19 @@ class RowSource:
             counts[k, : self.sizes[k]] = np.bincount(column)
         self.counts = counts  # [k, values]
         self.starts = np.cumsum(counts, axis=1) - counts  # [k, values]
+        self.row_of_combination = self._rows_of_combinations()
+        self.complete = self.row_of_combination is not None
+
+    def _rows_of_combinations(self) -> np.ndarray | None:
+        """For each combination of the factors, row-major, its row: int64 `[rows]`; None where combinations are
+        missing or repeat.
+        """
+        if np.prod(self.sizes, dtype=np.float64) != self.rows:
+            return None
+        combination = np.ravel_multi_index(self.labels.T, self.sizes)  # [rows]
+        rows = np.full(self.rows, -1, dtype=np.int64)
+        rows[combination] = np.arange(self.rows)
+        return rows if (rows >= 0).all() else None
 
     def __len__(self) -> int:
         return self.rows
@@ -113,6 +131,17 @@ class RowSource:
         value = self.labels[index, factor]
         place = (rng.random(index.shape) * self.counts[factor, value]).astype(np.int64)
         return self.order[factor, self.starts[factor, value] + place]
+
+    def step(self, index: np.ndarray, factor: np.ndarray, by: np.ndarray) -> np.ndarray:
+        """As on the grid; only for a table that is `complete`."""
+        values = np.moveaxis(self.labels[index], -1, 0).copy()  # [k, ...]
+        moved = (self.labels[index, factor] + by) % self.sizes[factor]
+        np.put_along_axis(values, factor[None], moved[None], axis=0)
+        return self.row_of_combination[np.ravel_multi_index(tuple(values), self.sizes)]
+
+    def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Each array of points drawn again from itself, with replacement: a bootstrap replicate."""
+        return {key: rng.choice(index, len(index)) for key, index in drawn.items()}
 
 
 class CodeTable:

@@ -8,7 +8,7 @@ import pytest
 
 from metrics import PRESETS, evaluate
 
-ONE_TABLE = ("mig", "sap", "modularity", "explicitness", "unsupervised")
+ONE_TABLE = ("mig", "sap", "modularity", "explicitness", "unsupervised", "factor_leakage")
 
 
 @pytest.mark.parametrize("case", cases.CASES)

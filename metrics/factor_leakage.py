@@ -1,0 +1,44 @@
+"""Factor leakage: how much of a factor is found outside its best latent?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics.discrete import mutual_information_with_factors
+from metrics.inputs import varying
+
+NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc", "factor_leakage_nm_auc")
+
+
+def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
+    """How much information about each factor do latents other than the best one hold?
+
+    1. Cut each latent into 20 equal-width bins; mutual information of every latent with every factor but the first.
+    2. Sort each factor's column in descending order: s_0 >= s_1 >= ... >= s_{d-1}; r_i = s_i / s_0.
+    3. `factor_leakage_mean`: mean of s_1 ... s_{d-1}, in nats; `factor_leakage_norm_mean`: the same mean of r.
+    4. Strike out the best k latents: t_k = mean of r_k ... r_{d-1} is what still leaks. `factor_leakage_auc`: mean
+       of t_0 ... t_{d-1}, the area under the curve of t over k; `factor_leakage_nm_auc`: mean of t_1 ... t_{d-1}.
+    5. Each is averaged over the factors.
+
+    Range [0, 1] (the first, in nats, up to the factor's entropy); ideal 0, except for `factor_leakage_auc`, whose
+    t_0 counts the best latent: ideal 1 / d^2. A useless code has nothing but leaks: near 1 (all latents alike),
+    though near 0 in nats; plug-in bias on few samples keeps all of them above 0. A factor that no latent knows
+    leaks nothing and has r = 0, so a collapsed code scores 0: read it beside MIG. Constant factors are left out; 0
+    when none remains.
+
+    Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: leaves out the
+    first factor (dSprites shape, 3D Shapes floor hue), as the reference logs it.
+    """
+    some = varying(factors)
+    some = some[some > 0]
+    if not len(some):
+        return dict.fromkeys(NAMES, 0.0)
+    information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
+    ranked = np.sort(information, axis=0)[::-1]  # [d, k]
+    relative = np.divide(ranked, ranked[0], out=np.zeros_like(ranked), where=ranked[0] > 0)  # [d, k]
+    remaining = np.arange(1, len(ranked) + 1)[:, None]  # [d, 1]
+    tails = (np.cumsum(relative[::-1], axis=0) / remaining)[::-1]  # [d, k], t_0 ... t_{d-1}
+    if len(ranked) == 1:
+        return dict(zip(NAMES, (0.0, 0.0, float(tails.mean()), 0.0), strict=True))
+    values = ranked[1:].mean(), relative[1:].mean(), tails.mean(), tails[1:].mean()
+    return {name: float(value) for name, value in zip(NAMES, values, strict=True)}

@@ -1,0 +1,39 @@
+"""Errors in image space, for codes that come with a decoder and a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+BATCH = 256
+
+
+def squared_error(decoder: Callable, dataset, codes: np.ndarray, index: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Codes `[n, d]` and the samples they should decode to `[n]` -> squared error summed over each image's pixels,
+    `[n]`.
+
+    `decoder`: float32 codes `[n, d]` -> images `[n, C, H, W]` in [0, 1] (torch).
+    """
+    import torch
+
+    errors = []
+    with torch.inference_mode():
+        for start in range(0, len(index), BATCH):
+            z = torch.as_tensor(codes[start : start + BATCH], dtype=torch.float32, device=device)  # [batch, d]
+            x = dataset.batch(index[start : start + BATCH], device)  # [batch, C, H, W]
+            errors.append((decoder(z) - x).square().flatten(1).sum(1).double().cpu().numpy())  # [batch]
+    return np.concatenate(errors)
+
+
+def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -> dict[str, float]:
+    """How far are images from their reconstructions?
+
+    1. 1,000 random images; each is encoded to its mean and decoded.
+    2. Squared error summed over pixels; mean over images: the reference's `l2` reconstruction term.
+
+    Range from 0 (ideal) up; a collapsed code scores the variance of the images about the one image it decodes to.
+    Not a measure of disentanglement: read it beside the others, since a code may buy them with bad images.
+    """
+    errors = squared_error(decoder, dataset, codes(drawn["points"]), drawn["points"], device)
+    return {"reconstruction_error": float(errors.mean())}

@@ -1,0 +1,78 @@
+"""Unsupervised disentanglement ranking: do several runs find the same latents?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metrics.inputs import InputError, check_representations
+
+ACTIVE_DEVIATION = 0.1
+LASSO_ALPHA = 0.1
+
+
+def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
+    """Codes of two runs `[n, a]` and `[n, b]` (no constant latents) -> absolute similarity of their latents `[a, b]`.
+
+    `spearman`: absolute rank correlation. `lasso`: absolute weights of a lasso (alpha 0.1) from the first run's
+    standardised latents to each of the second's.
+    """
+    if method == "spearman":
+        from scipy.stats import rankdata
+
+        first, second = rankdata(first, axis=0), rankdata(second, axis=0)
+    first = (first - first.mean(0)) / first.std(0)  # [n, a]
+    second = (second - second.mean(0)) / second.std(0)  # [n, b]
+    if method == "spearman":
+        return np.abs(first.T @ second) / len(first)
+    from sklearn.linear_model import Lasso
+
+    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA).fit(first, second).coef_)).T
+
+
+def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
+    """UDR of two runs, from the codes of their informative latents: 1 where each latent has exactly one
+    counterpart.
+    """
+    if not first.shape[1] or not second.shape[1]:
+        return 0.0
+    matrix = similarity(first, second, method)  # [a, b]
+    total = 0.0
+    for table in (matrix, matrix.T):
+        sums = table.sum(axis=0)
+        total += np.divide(table.max(axis=0) ** 2, sums, out=np.zeros_like(sums), where=sums > 0).sum()
+    return float(total / (first.shape[1] + second.shape[1]))
+
+
+def score(runs: Sequence, method: str = "spearman", active_deviation: float = ACTIVE_DEVIATION) -> dict[str, float]:
+    """Codes of the same samples, in the same order, from several runs -> `UDR` and `UDR_run_<i>`. No factors are
+    needed.
+
+    1. Per run, keep the informative latents: standard deviation of the means at least 0.1.
+    2. Per pair of runs: similarity matrix R of their latents; per latent max^2 / sum over its row or column of R;
+       mean over the latents of both runs.
+    3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
+
+    Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; runs that disagree,
+    or mix, score about 1 / d and lower. A run without informative latents scores 0. Agreement is no proof: equal
+    failures agree, too.
+
+    Source: Duan et al. 2020, eq. 2 and 3. Convention: informative by the deviation of the means (their KL > 0.01
+    needs variances); `spearman` (UDR_S) or `lasso` (UDR_L). Raises InputError for fewer than two runs, other
+    lengths, NaN.
+    """
+    if method not in ("spearman", "lasso"):
+        raise InputError(f"UDR method {method!r}: choose spearman or lasso")
+    tables = [check_representations(run, f"run {number}") for number, run in enumerate(runs)]
+    if len(tables) < 2:
+        raise InputError("UDR compares runs: give the codes of at least two")
+    if len({len(table) for table in tables}) > 1:
+        raise InputError("UDR needs codes of the same samples from every run; their numbers of rows differ")
+    tables = [table[:, table.std(0, dtype=np.float64) >= active_deviation].astype(np.float64) for table in tables]
+    pairs = np.full((len(tables), len(tables)), np.nan)
+    for i, first in enumerate(tables):
+        for j, second in enumerate(tables[:i]):
+            pairs[i, j] = pairs[j, i] = pair_score(first, second, method)
+    medians = np.nanmedian(pairs, axis=1)  # [runs]
+    return {"UDR": float(medians.mean())} | {f"UDR_run_{i}": float(value) for i, value in enumerate(medians)}
