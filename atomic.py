@@ -11,12 +11,16 @@ from errors import UserError
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike, temporary: Path | None = None) -> Iterator[Path]:
+def replacing(
+    path: str | os.PathLike, temporary: Path | None = None, keep: str | os.PathLike | None = None
+) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it takes the place of `path`, on failure it is removed.
 
     Args:
         temporary: its name, the same every time, so that a large file that a killed process left is written over. Two
             processes may then not write at once. None: a name of this process's own.
+        keep: what stood at `path` takes this name, at the last moment: a process that is killed at any time leaves a
+            whole file under one of the two names.
 
     Raises:
         UserError: the folder cannot be written or the disk is full; the file that was there is untouched.
@@ -25,15 +29,32 @@ def replacing(path: str | os.PathLike, temporary: Path | None = None) -> Iterato
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        flush_to_disk(temporary)
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
+        flush_to_disk(path.parent)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: str | os.PathLike) -> None:
+    """Wait until the file, or the names in the folder, are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial(folder: str | os.PathLike) -> None:
+    """Remove what processes that were killed while they wrote left in the folder."""
+    for path in Path(folder).glob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

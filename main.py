@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 from datasets import DATASETS
 from errors import UserError
+from interruption import EXIT_STATUS, Interrupted
 from models import MODELS
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
@@ -200,7 +202,17 @@ def _add_training_flags(group) -> None:
         None,
         "seed of everything random; none: one is drawn, printed and recorded",
     )
-    add(group, "--load-model", boolean, False, "continue from the newest checkpoint under --log-path")
+    add(
+        group,
+        "--checkpoint-steps",
+        optional(at_least(1)),
+        None,
+        "a checkpoint every so many steps, besides every epoch",
+    )
+    add(
+        group, "--resume", str, "no", "auto: continue the newest unfinished run, else start one", choices=("no", "auto")
+    )
+    add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
     add(group, "--global-step", optional(at_least(0)), None, "number the steps from here instead of the checkpoint's")
 
 
@@ -229,16 +241,31 @@ def _add_machine_flags(group) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn what the user can mend into one line and exit status 2."""
+    """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (interruption.py)."""
     args = build_parser().parse_args(argv)
     import trainer  # torch is imported only now, so that --help answers at once
 
     try:
-        trainer.run(args)
+        trainer.run(args, given_flags(argv, args))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"error: the disk is full ({error}); free some space and continue with --resume auto\n")
+        return 2
+    except Interrupted as error:
+        sys.stderr.write(f"{error}; the same command with --resume auto goes on from the last checkpoint\n")
+        return EXIT_STATUS
     return 0
+
+
+def given_flags(argv: Sequence[str] | None, args: argparse.Namespace) -> frozenset[str]:
+    """Names of the flags that the command line holds, also of those that it sets to their default."""
+    unset = object()
+    parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
+    return frozenset(name for name, value in vars(parsed).items() if value is not unset)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import resource
 import secrets
 import sys
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ import metrics
 from datasets import DATASETS, check_data_path, load_dataset
 from datasets.factor_dataset import split_indices
 from errors import UserError
-from logger import checkpoints, inputs
+from interruption import Interruption
+from logger import checkpoints, inputs, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
 from models import build_model, model_class
-from training_loop import Position, permutation, stream_seed, train
+from training_loop import Position, permutation, planned_steps, stream_seed, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
@@ -31,15 +33,22 @@ EVALUATION_FLAGS = {
 }
 
 
-def run(args: Namespace) -> None:
-    """Do what the command line asks. Raises UserError for what the user can mend, before any work where it can."""
+def run(args: Namespace, given: Collection[str] = ()) -> None:
+    """Do what the command line asks.
+
+    Args:
+        given: names of the flags that the user gave; the others hold their defaults.
+    Raises:
+        UserError: what the user can mend, before any work where it can.
+        Interrupted: the process was asked to stop, and a run can be continued from its checkpoint.
+    """
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     device = pick_device(args.device)
     if args.evaluate:
         evaluate_run(args, device)
     else:
-        train_run(args, device)
+        train_run(args, device, given)
 
 
 def pick_device(name: str) -> torch.device:
@@ -57,51 +66,65 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def train_run(args: Namespace, device: torch.device) -> None:
-    """Train as the flags say, in a new run directory (or on from a checkpoint), and score the result."""
+def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> None:
+    """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
+    run_dir = checkpoint = None
+    if args.load_model or args.resume == "auto":
+        run_dir = resume.find(args.log_path, must_exist=args.load_model)
+    if run_dir is not None:
+        args = resume.merged_args(run_dir, args, given)
+        checkpoint = checkpoints.load_training(run_dir)
     check_args(args)
-    run_dir, checkpoint = _resumed_run(args) if args.load_model else (None, None)
     if args.seed is None:
         args.seed = secrets.randbelow(2**31)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     torch.manual_seed(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
-    if args.base_model_path:
+    if args.base_model_path and checkpoint is None:
         load_base_model(model, Path(args.base_model_path))
     optimisers = model.make_optimisers(args.learning_rate)
     position = _restore(model, optimisers, checkpoint, args.global_step)
     train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
     model.training_images = len(train_index)
-
-    run_dir = run_dir or RunDirectory.claim(args.log_path)
+    planned = planned_steps(len(train_index), args.batch_size, args.epochs, args.max_steps)
     recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}
-    run_dir.write_args(recorded)
-    print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")
-    log = RunLogger(run_dir)
-    log.arguments(recorded, model)
-    session = _Session(args, model, dataset, optimisers, run_dir, log, device)
-    train(
-        model,
-        dataset,
-        train_index,
-        validation_index,
-        optimisers,
-        session,
-        position,
-        seed=args.seed,
-        epochs=args.epochs,
-        max_steps=args.max_steps,
-        batch_size=args.batch_size,
-        shuffle=args.shuffle,
-        device=device,
-        show_bar=not args.quiet,
-    )
-    checkpoints.save(run_dir, model, optimisers, position.as_dict())
-    if args.visualise:
-        log.animate_training(position.step)
-    if args.end_metrics:
-        session.score(position)
-    log.close()
+    if run_dir is None:
+        run_dir = RunDirectory.claim(args.log_path)
+    else:
+        resume.prepare(run_dir, checkpoint, recorded, position, planned)
+    with Interruption() as interruption, run_dir.training():
+        run_dir.write_args(recorded)
+        print(
+            f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}"
+        )
+        log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None)
+        if checkpoint is None:
+            log.arguments(recorded, model)
+        session = _Session(args, model, dataset, optimisers, run_dir, log, device, interruption)
+        if checkpoint is None:
+            session.on_checkpoint(position)
+        with interruption.deferred():
+            train(
+                model,
+                dataset,
+                train_index,
+                validation_index,
+                optimisers,
+                session,
+                position,
+                seed=args.seed,
+                epochs=args.epochs,
+                max_steps=args.max_steps,
+                batch_size=args.batch_size,
+                shuffle=args.shuffle,
+                device=device,
+                show_bar=not args.quiet,
+            )
+        if args.visualise:
+            log.animate_training(position.step)
+        if args.end_metrics and not (args.metrics and position.step):  # the last epoch was scored already
+            session.score(position)
+        log.close()
     _print_paths(run_dir, args.visualise)
 
 
@@ -120,10 +143,11 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     checkpoints.load_weights(model, run_dir.model_file)
-    step = checkpoints.load_training(run_dir)["progress"]["step"]
+    checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
+    step = checkpoint["progress"]["step"] if checkpoint else 0
     print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")
     log = RunLogger(run_dir)
-    session = _Session(args, model, dataset, {}, run_dir, log, device)
+    session = _Session(args, model, dataset, {}, run_dir, log, device, Interruption())
     session.score(Position(step=step))
     if args.visualise:
         session.draw(step)
@@ -172,9 +196,9 @@ def load_base_model(model: torch.nn.Module, path: Path) -> None:
 class _Session:
     """What a run does when the training loop reports: log, draw, score, save."""
 
-    def __init__(self, args, model, dataset, optimisers, run_dir: RunDirectory, log: RunLogger, device: torch.device):
+    def __init__(self, args, model, dataset, optimisers, run_dir, log: RunLogger, device, interruption: Interruption):
         self.args, self.model, self.dataset, self.optimisers = args, model, dataset, optimisers
-        self.run_dir, self.log, self.device = run_dir, log, device
+        self.run_dir, self.log, self.device, self.interruption = run_dir, log, device, interruption
 
     @functools.cached_property
     def picture_inputs(self) -> inputs.PictureInputs:
@@ -187,13 +211,26 @@ class _Session:
         if self.args.visualise:
             self.log.frame(self.model, self.picture_inputs, position.step)
 
+    def wants_checkpoint(self, position: Position, epoch_ends: bool) -> bool:
+        """Before slow scores a checkpoint is written as well as after, so that no step is lost to them."""
+        due = self.args.checkpoint_steps and position.step % self.args.checkpoint_steps == 0
+        return bool(self.interruption.requested or due or (epoch_ends and self.args.metrics))
+
+    def on_checkpoint(self, position: Position) -> None:
+        """Save; then stop, where that was asked for."""
+        logs = self.log.lengths()
+        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict(), vars(self.args), logs)
+        if self.interruption.requested:
+            self.interruption.stop()
+
     def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
+        """Log, draw and score before the checkpoint: a run that dies on the way does all of it again."""
         self.log.validation(validation, position.step, position.images)
-        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict())
         if self.args.visualise:
             self.draw(position.step)
         if self.args.metrics:
             self.score(position)
+        self.on_checkpoint(position)
 
     def draw(self, step: int) -> None:
         self.log.pictures(self.model, self.picture_inputs, step)
@@ -203,9 +240,10 @@ class _Session:
         dataset = self._evaluation_dataset()
         settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
         self.model.eval()
-        values = metrics.evaluate(
-            self._mean_code, dataset, device=self.device, progress=not self.args.quiet, **settings
-        )
+        with self.interruption.deferred(False):  # scores take minutes and keep no state: a signal stops them at once
+            values = metrics.evaluate(
+                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, **settings
+            )
         self.model.train()
         protocol = {
             **metrics.protocol(**settings),
@@ -235,21 +273,6 @@ class _Session:
         return dataset
 
 
-def _resumed_run(args: Namespace) -> tuple[RunDirectory, dict]:
-    """The newest run under --log-path (or the run itself) and its checkpoint."""
-    path = Path(args.log_path)
-    if (path / "args.json").is_file():
-        run_dir = RunDirectory.existing(path)
-    else:
-        versions = sorted(path.glob("version_*"), key=lambda p: int(p.name[8:]) if p.name[8:].isdigit() else -1)
-        if not versions:
-            raise UserError(f"--load-model: {path} holds no version_<n> to continue; leave the flag out to start one")
-        run_dir = RunDirectory.existing(versions[-1])
-    if args.seed is None:
-        args.seed = run_dir.read_args().get("seed")
-    return run_dir, checkpoints.load_training(run_dir)
-
-
 def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None) -> Position:
     position = Position()
     if checkpoint is not None:
@@ -257,6 +280,7 @@ def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(checkpoint["optimisers"][name])
         position = Position(**checkpoint["progress"])
+        checkpoints.restore_random_states(checkpoint["random"])
     if global_step is not None:
         position.step = global_step
     return position

@@ -30,6 +30,7 @@ class Position:
     batch: int = 0  # batches done of the epoch under way
     step: int = 0  # number of the next step: steps done in all, unless --global-step moved it
     images: int = 0  # images trained on in all
+    unreported: bool = False  # whether steps were done since the last validation
 
     as_dict = asdict
 
@@ -38,6 +39,10 @@ class Hooks(Protocol):
     """What the loop reports to."""
 
     def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None: ...
+
+    def wants_checkpoint(self, position: Position, epoch_ends: bool) -> bool: ...
+
+    def on_checkpoint(self, position: Position) -> None: ...
 
     def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None: ...
 
@@ -50,6 +55,12 @@ def stream_seed(seed: int, stream: str, *index: int) -> int:
 def permutation(index: np.ndarray, seed: int, stream: str, *at: int) -> np.ndarray:
     """`index` in the random order of a stream. int64 `[n]` -> int64 `[n]`."""
     return np.random.default_rng(stream_seed(seed, stream, *at)).permutation(index)
+
+
+def planned_steps(images: int, batch_size: int, epochs: int, max_steps: int | None) -> int:
+    """Steps that a whole run takes."""
+    steps = epochs * math.ceil(images / batch_size)
+    return steps if max_steps is None else min(steps, max_steps)
 
 
 def train_step(
@@ -96,14 +107,16 @@ def train(
     Args:
         dataset: has `batch(index, device) -> [n, channels, height, width]`.
         train_index, validation_index: int64, indices of images.
-        hooks: told of the loss every REPORT_EVERY steps and of the validation after every epoch, also a cut one.
+        hooks: told of the loss every REPORT_EVERY steps and of the validation after every epoch, also a cut one; asked
+            after every step whether it wants to write a checkpoint. Training goes on to the bit from any `position`
+            that it was shown there, or after `on_epoch`.
     Raises:
         UserError: the loss is not finite; the message names the term and the step.
     """
     batches = math.ceil(len(train_index) / batch_size)
-    total = epochs * batches if max_steps is None else min(epochs * batches, max_steps)  # steps
+    total = planned_steps(len(train_index), batch_size, epochs, max_steps)
     done = position.epoch * batches + position.batch  # steps
-    clock = _Clock()
+    clock, watch = _Clock(), _Watch()
     with tqdm(
         total=total * batch_size,
         initial=done * batch_size,
@@ -112,28 +125,36 @@ def train(
         smoothing=0.1,
         disable=not show_bar,
     ) as bar:
-        while done < total:
+        while done < total or position.unreported:
             order = permutation(train_index, seed, "order", position.epoch) if shuffle else train_index
             for start in range(position.batch * batch_size, len(order), batch_size):
+                if done == total:
+                    break
                 x = dataset.batch(order[start : start + batch_size], device)  # [batch, channels, height, width]
                 noise = _noise(model, len(x), seed, position.step, device)
                 terms = train_step(model, optimisers, x, noise, position.step)
                 position.step += 1
                 position.images += len(x)
                 position.batch += 1
+                position.unreported = True
                 done += 1
                 clock.images += len(x)
+                watch.note(position.step, terms)
                 if done % REPORT_EVERY == 0 or done == total:
-                    _refuse_non_finite(terms, position.step)
+                    watch.check()
                     bar.update(done * batch_size - bar.n)
                     bar.set_postfix_str(f"epoch {position.epoch + 1}/{epochs} loss {terms['loss']:.2f}", refresh=False)
                     hooks.on_report(position, terms, clock.lap())
-                if done == total:
-                    break
+                if hooks.wants_checkpoint(position, position.batch == batches or done == total):
+                    watch.check()
+                    hooks.on_checkpoint(position)
+            watch.check()
+            subset = permutation(validation_index if len(validation_index) else train_index, seed, "validation")
+            validation = validate(model, dataset, subset, batch_size, position.step, device)
             if position.batch == batches:
                 position.epoch, position.batch = position.epoch + 1, 0
-            subset = permutation(validation_index if len(validation_index) else train_index, seed, "validation")
-            hooks.on_epoch(position, validate(model, dataset, subset, batch_size, position.step, device))
+            position.unreported = False
+            hooks.on_epoch(position, validation)
             clock.restart()
 
 
@@ -159,14 +180,31 @@ def _noise(model, batch: int, seed: int, step: int, device: torch.device) -> dic
     return {name: value.to(device) if value.dim() else value for name, value in noise.items()}
 
 
-def _refuse_non_finite(terms: dict[str, torch.Tensor], step: int) -> None:
-    bad = [name for name, term in terms.items() if not torch.isfinite(term).all()]
-    if bad:
-        name = next((name for name in bad if name != "loss"), "loss")
-        raise UserError(
-            f"the loss term {name!r} is not finite at step {step}; the last checkpoint is kept: "
-            "lower --learning-rate or the weight of that term"
-        )
+class _Watch:
+    """Finds the step at which a loss stopped being finite, without a look at the device every step."""
+
+    def __init__(self):
+        self.noted: list[tuple[int, dict[str, torch.Tensor]]] = []
+
+    def note(self, step: int, terms: dict[str, torch.Tensor]) -> None:
+        """Remember the terms of a step until the next check."""
+        self.noted.append((step, terms))
+
+    def check(self) -> None:
+        """One look at all that was noted. Raises UserError naming the first bad step, and its term."""
+        noted, self.noted = self.noted, []
+        if not noted:
+            return
+        sums = torch.stack([sum(term.sum() for term in terms.values()) for _, terms in noted])  # [steps]
+        if torch.isfinite(sums).all():
+            return
+        for step, terms in noted:
+            if bad := [name for name, term in terms.items() if not torch.isfinite(term).all()]:
+                name = next((name for name in bad if not name.endswith("loss")), bad[0])
+                raise UserError(
+                    f"the loss term {name!r} is not finite at step {step}; the last checkpoint is kept: "
+                    "lower --learning-rate or the weight of that term"
+                )
 
 
 class _Clock:

@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import platform
+import random
+import sys
+from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import atomic
 from errors import UserError
 from logger.run_directory import RunDirectory
 
-TRAINING_FILE = "training.pt"
 
+def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> None:
+    """Write training.pt (all that continues the run) and model.pt (the state dict alone, in the published layout).
 
-def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: dict) -> None:
-    """Write model.pt (the state dict alone, in the published layout) and training.pt (all that continues the run).
+    The training.pt that was there becomes training.previous.pt: the last two are kept.
 
     Args:
         optimisers: objective name -> optimiser.
-        progress: plain numbers: epoch, batch, step.
+        progress: plain numbers: where the training loop stands.
+        args: the run's arguments, plain data.
+        logs: file name -> length in bytes of every log file now, see `RunLogger.lengths`.
     Raises:
-        UserError: the disk is full or cannot be written; the files that were there are untouched.
+        UserError: a weight is not finite, or the disk is full or cannot be written; the files that were there stay.
     """
+    weights = model.state_dict()
+    if bad := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
+        raise UserError(
+            f"the weights {', '.join(bad[:3])} are not finite after step {progress['step']}; the last checkpoint is "
+            "kept: lower --learning-rate"
+        )
     state = {
-        "model": model.state_dict(),
+        "model": weights,
         "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
         "progress": progress,
-        "torch": str(torch.__version__),
+        "random": random_states(),
+        "args": args,
+        "logs": logs,
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
     }
-    with atomic.replacing(run.checkpoints / TRAINING_FILE) as temporary:
-        torch.save(state, temporary)
-    with atomic.replacing(run.model_file) as temporary:
-        torch.save(model.published_state_dict(), temporary)
+    _write(state, run.training_file, keep=run.previous_training_file)
+    _write(model.published_state_dict(), run.model_file)
 
 
-def load(path: Path) -> dict:
-    """Read a file of tensors and plain data onto the CPU. Raises UserError where it is missing, damaged or unsafe."""
+def _write(content, path: Path, keep: Path | None = None) -> None:
+    buffer = io.BytesIO()  # so that a full disk is met by an OSError of Python's, not inside torch.save
+    torch.save(content, buffer)
+    with atomic.replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path, allowed: tuple = ()) -> dict:
+    """Read a file of tensors and plain data onto the CPU. Nothing that it holds is executed.
+
+    Args:
+        allowed: classes that may be in it besides, such as argparse.Namespace.
+    Raises:
+        UserError: it is missing, damaged, or holds anything else.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: the run was not trained to its first checkpoint") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path} is damaged or holds more than tensors and plain data ({reason})") from error
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error):
+            found = " ".join(str(error).split("Unsupported", 1)[1].split())[:120]
+            raise UserError(
+                f"{path} is refused, and nothing in it was run: it holds more than tensors and plain data "
+                f"(unsupported{found}); ask for the bare state dict"
+            ) from error
+        raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+        raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
 
 
-def load_training(run: RunDirectory) -> dict:
-    """What `save` wrote to continue a run."""
-    return load(run.checkpoints / TRAINING_FILE)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def load_training(run: RunDirectory) -> dict | None:
+    """The newest whole checkpoint of the run, as `save` made it; None where it has none.
+
+    A damaged one is reported on stderr and the one before it is taken. Raises UserError where every one is damaged.
+    """
+    files = [file for file in (run.training_file, run.previous_training_file) if file.is_file()]
+    for i, file in enumerate(files):
+        try:
+            state = load(file)
+            if not isinstance(state, dict) or not {"model", "optimisers", "progress"} <= state.keys():
+                raise UserError(f"{file} is no checkpoint of a run")
+            return state
+        except UserError as error:
+            if i + 1 == len(files):
+                raise
+            print(f"warning: {error}; continuing from the checkpoint before it", file=sys.stderr)
+    return None
+
+
+def load_args(path: Path) -> dict:
+    """The arguments in an args.pt of the published layout, a pickled argparse.Namespace. Raises UserError as `load`."""
+    content = load(path, allowed=(Namespace,))
+    if isinstance(content, Namespace):
+        content = vars(content)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no arguments; restore it or train again")
+    return content
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
@@ -59,3 +123,27 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit the model that the arguments describe: {reason}") from error
+
+
+def random_states() -> dict:
+    """The states of every global generator, as tensors and plain data.
+
+    The training loop draws from none of them; they are kept for a model or a metric that does.
+    """
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: dict) -> None:
+    """Set every global generator to what `random_states` gave; CUDA's where there are as many devices."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available() and torch.cuda.device_count() == len(states["cuda"]):
+        torch.cuda.set_rng_state_all(states["cuda"])

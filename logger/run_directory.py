@@ -1,9 +1,15 @@
-"""The folder of one run, `<log-path>/version_<n>`: what lies where in it, and how a new one is claimed."""
+"""The folder of one run, `<log-path>/version_<n>`: what lies where, who holds it, how a new one is claimed."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import json
+import os
+import platform
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import atomic
@@ -14,37 +20,44 @@ class RunDirectory:
     """Paths of one run's files. The folder exists.
 
     args.json            the arguments, readable, and all that --evaluate needs to rebuild the model
+    status.json          `running`, `interrupted`, `failed` or `finished`, and why
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
     checkpoints/         model.pt (the state dict in the published layout) and what continues the run
     events.*             TensorBoard
     *.png                pictures
+    .lock                held by the process that trains here
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.args_file = self.path / "args.json"
+        self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "log_metrics.txt"
         self.scores_file = self.path / "scores.json"
         self.checkpoints = self.path / "checkpoints"
         self.model_file = self.checkpoints / "model.pt"
+        self.training_file = self.checkpoints / "training.pt"
+        self.previous_training_file = self.checkpoints / "training.previous.pt"
+        self.published_args_file = self.checkpoints / "args.pt"
+        self._lock = None
 
     @classmethod
     def claim(cls, log_path: str | Path) -> RunDirectory:
-        """Make `version_<n>` with the next free n. Two runs that start together get two numbers: mkdir is atomic.
+        """Make `version_<n>` with the next free n, and hold it. Runs that start together get different ones.
 
-        Raises UserError where the folder cannot be made.
+        In a Slurm array it is `version_<array job>_<task>`. Raises UserError where the folder cannot be made.
         """
         log_path = Path(log_path)
         try:
             log_path.mkdir(parents=True, exist_ok=True)
-            taken = [int(n) for path in log_path.glob("version_*") if (n := path.name[len("version_") :]).isdigit()]
-            for n in itertools.count(max(taken, default=-1) + 1):
-                run = cls(log_path / f"version_{n}")
+            for name in itertools.chain(_scheduler_names(), _numbered_names(log_path)):
+                run = cls(log_path / name)
                 try:
-                    run.path.mkdir()
+                    run.path.mkdir()  # of several processes, one succeeds
                 except FileExistsError:
-                    continue  # another run was faster
+                    continue
+                run.hold()
                 run.checkpoints.mkdir()
                 return run
         except OSError as error:
@@ -52,28 +65,113 @@ class RunDirectory:
 
     @classmethod
     def existing(cls, path: str | Path) -> RunDirectory:
-        """A run that was made earlier. Raises UserError where `path` is not one."""
+        """A run that was made earlier, here or by the authors' code. Raises UserError where `path` is not one."""
         run = cls(path)
-        if not run.args_file.is_file():
-            raise UserError(f"--log-path {path} holds no args.json: name one run, such as logs/version_0")
+        if not run.args_file.is_file() and not run.published_args_file.is_file():
+            raise UserError(
+                f"--log-path {path} holds neither args.json nor checkpoints/args.pt: name one run, such as "
+                "logs/version_0"
+            )
         return run
+
+    def hold(self) -> bool:
+        """Take the run for this process; False where another process has it. The kernel frees it when one dies."""
+        try:
+            handle = open(self.path / ".lock", "a")  # noqa: SIM115 - closed by release()
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}); mend its permissions") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            return False
+        except OSError:
+            pass  # a file system without locks: then nobody can be told apart
+        self._lock = handle
+        return True
+
+    def release(self) -> None:
+        """Let other processes take the run."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def write_args(self, args: dict) -> None:
         """Record the arguments (plain data) of the run."""
         atomic.write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
 
     def read_args(self) -> dict:
-        """The recorded arguments. Raises UserError where the file is damaged."""
+        """The recorded arguments, from args.json or the published args.pt. Raises UserError where it is damaged."""
+        if not self.args_file.is_file() and self.published_args_file.is_file():
+            from logger import checkpoints  # imports torch
+
+            return checkpoints.load_args(self.published_args_file)
         try:
             args = json.loads(self.args_file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{self.args_file} is no valid JSON ({error}); restore it or train again") from error
         if not isinstance(args, dict):
             raise UserError(f"{self.args_file} holds no arguments; restore it or train again")
         return args
+
+    def write_status(self, state: str, **more) -> None:
+        """Record how the run stands: `running`, `interrupted`, `failed` or `finished`."""
+        content = {"state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more}
+        atomic.write_text(self.status_file, json.dumps(content, indent=2) + "\n")
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`. Releases the run."""
+        try:
+            self.write_status("running", host=platform.node(), process=os.getpid())
+            yield
+            self.write_status("finished")
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            with contextlib.suppress(UserError):  # on a full disk this fails too
+                self.write_status(state, reason=str(error) or type(error).__name__)
+            raise
+        finally:
+            self.release()
+
+    def state(self) -> str:
+        """The state recorded last; `unknown` where there is none."""
+        try:
+            return json.loads(self.status_file.read_text(encoding="utf-8"))["state"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "unknown"
 
     def append_metrics(self, values: dict[str, float]) -> None:
         """Add lines `tag : value` to log_metrics.txt, in one write."""
         lines = "".join(f"{tag} : {value}\n" for tag, value in values.items())
         with open(self.metrics_file, "a", encoding="utf-8") as file:
             file.write(lines)
+
+
+def versions(log_path: str | Path) -> list[RunDirectory]:
+    """The runs `version_*` under the folder, the newest first: by their numbers, not by the alphabet."""
+    numbered = []
+    for path in Path(log_path).glob("version_*"):
+        numbers = path.name.removeprefix("version_").split("_")
+        if path.is_dir() and all(number.isdecimal() for number in numbers):
+            numbered.append((tuple(map(int, numbers)), path))
+    return [RunDirectory(path) for _, path in sorted(numbered, reverse=True)]
+
+
+def array_task() -> tuple[str, str] | None:
+    """Job and task of the Slurm array that this process belongs to."""
+    job, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    return (job, task) if job.isdecimal() and task.isdecimal() else None
+
+
+def _scheduler_names():
+    """The name that belongs to the array task, then the same with a number for its later runs."""
+    if array_task():
+        name = "version_{}_{}".format(*array_task())
+        yield name
+        yield from (f"{name}_{n}" for n in itertools.count(1))
+
+
+def _numbered_names(log_path: Path):
+    newest = max((int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1)
+    return (f"version_{n}" for n in itertools.count(newest + 1))

@@ -10,6 +10,7 @@ import torch
 import atomic
 from logger import hparams
 from logger.catalogue import PICTURES
+from logger.resume import log_lengths
 from logger.run_directory import RunDirectory
 from logger.scores import write_scores
 
@@ -22,11 +23,13 @@ class RunLogger:
     log_metrics.txt holds validation losses as `metric/<term>` and scores as `dmetric/<score>`.
     """
 
-    def __init__(self, run: RunDirectory):
+    def __init__(self, run: RunDirectory, resumed_at: int | None = None):
+        """`resumed_at`: the step of the checkpoint that the run goes on from; a TensorBoard that is watching then drops
+        what it has read of later steps."""
         from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
 
         self.run = run
-        self.writer = SummaryWriter(str(run.path))
+        self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
         self._frames = None
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
@@ -98,6 +101,11 @@ class RunLogger:
             title = PICTURES[name].title
             self._picture(name, charts.heat_map_picture(values, factors, latents, title, "latent", "factor"), step)
         self.writer.flush()
+
+    def lengths(self) -> dict[str, int]:
+        """Name and length in bytes of every log file, once all that was logged so far is on the disk."""
+        self.writer.flush()
+        return log_lengths(self.run)
 
     def close(self) -> None:
         """Flush and close the event file."""

@@ -1,0 +1,86 @@
+"""Starts runs of main.py as processes of their own, by forking, so that a test does not import torch for each of them.
+
+Reads one JSON object a line on stdin and answers with one: {"start": [flags], "output": file, "environment": {},
+"before": [flags]} gives the process id, {"wait": id} its exit status (negative: the signal that ended it), {"poll": id}
+the same or null while it runs.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+import torch
+import torch.utils.tensorboard
+
+import main
+import metrics
+import models
+import trainer  # noqa: F401 - imported for the children
+import training_loop
+
+
+def scores(encoder, dataset, **_) -> dict[str, float]:
+    """In place of the slow ones: two numbers that depend on every weight of the encoder."""
+    import numpy as np
+
+    mu = encoder(dataset.batch(np.arange(8), "cpu"))
+    return {"fac_eval": mu.double().sum().item(), "discrete_mig": mu.double().square().mean().item()}
+
+
+def warm_up() -> None:
+    """One training step and one event, so that no child pays for what torch imports at its first step."""
+    from tiny_model import TinyVAE
+
+    model = TinyVAE(1, 4)
+    noise = model.draw_noise(2, torch.Generator())
+    training_loop.train_step(model, model.make_optimisers(1e-3), torch.rand(2, 1, 64, 64), noise, 0)
+    import datasets.dsprites  # noqa: F401
+    import models.lie_vae  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder, torch.utils.tensorboard.SummaryWriter(folder) as writer:
+        writer.add_scalar("loss", 1.0, 0)
+
+
+def start(flags: list[str], output: str, environment: dict[str, str], before: list[str]) -> int:
+    """Fork, run main.py with the flags (first, in the same process, with those of `before`), leave with its status."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        os.environ.update(environment)
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        if before:
+            main.main(before)
+        status = main.main(flags)
+    except SystemExit as error:
+        status = error.code
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    models.MODELS["tiny"] = "tiny_model:TinyVAE"
+    metrics.evaluate = scores
+    warm_up()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "start" in request:
+            answer = start(request["start"], request["output"], request["environment"], request["before"])
+        elif "poll" in request:
+            ended, status = os.waitpid(request["poll"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        else:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        print(json.dumps(answer), flush=True)
