@@ -32,34 +32,47 @@ def read_frames(path: str | Path) -> np.ndarray:
     raise UserError(f"{path} has no array of frames: expected one of shape [n, height, width]")
 
 
-def best_dsprites(frames: np.ndarray, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def best_dsprites(
+    frames: np.ndarray, progress: bool = True, every: dict[str, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """For every frame the intersection over union with the closest drawn image, and that image's factors.
 
     Args:
         frames: bool `[n, 64, 64]`.
+        every: `{factor: k}`: search only among the values 0, k, 2k, ... of these factors.
 
     Returns: float64 `[n]`, and int64 `[n, 5]`: indices of shape, scale, orientation, pos_x, pos_y.
     """
     from datasets.render.dsprites import FACTORS, draw_sprites
+    from datasets.render.every import kept_indices
 
-    pixels = frames.reshape(len(frames), -1).astype(np.float32)  # [n, 4096]
-    area = pixels.sum(1)  # [n]
+    frames = frames.astype(np.float32)  # [n, 64, 64]
+    columns = frames.sum(1)  # [n, 64]
+    area = columns.sum(1)  # [n]
     best, index = np.full(len(frames), -1.0), np.zeros(len(frames), np.int64)  # [n], [n]
-    count = int(np.prod(list(FACTORS.values())))
-    bar = tqdm(total=count, desc="comparing", unit=" images", unit_scale=True, disable=not progress)
     start = 0
+    kept = kept_indices(FACTORS, every)
+    sizes = [len(values) for values in kept.values()]
+    bar = tqdm(total=int(np.prod(sizes)), desc="comparing", unit=" images", unit_scale=True, disable=not progress)
     with bar:
-        for sprite in draw_sprites({name: np.arange(size) for name, size in FACTORS.items()}):
-            images = sprite.reshape(-1, pixels.shape[1]).astype(np.float32)  # [X * Y, 4096]
-            common = pixels @ images.T  # [n, X * Y], whole numbers: exact
-            overlap = common / np.maximum(area[:, None] + images.sum(1) - common, 1)  # [n, X * Y]
-            nearest = overlap.argmax(1)  # [n]
-            found = overlap[np.arange(len(frames)), nearest]
-            better = found > best
-            best[better], index[better] = found[better], start + nearest[better]
-            start += len(images)
-            bar.update(len(images))
-    return best, np.stack(np.unravel_index(index, tuple(FACTORS.values())), axis=1)
+        for sprite in draw_sprites(kept):
+            for images in sprite:  # [Y, 64, 64] at one pos_x
+                used = np.flatnonzero(images.any((0, 1)))
+                used = slice(used[0], used[-1] + 1)  # the only columns with pixels in common
+                # The overlap cannot be more than the part of the frame in these columns: most frames need no look.
+                close = np.flatnonzero(columns[:, used].sum(1) > best * area)  # [m]
+                if close.size:
+                    drawn = images[:, :, used].astype(np.float32)  # [Y, 64, columns]
+                    common = np.tensordot(frames[close][:, :, used], drawn, ((1, 2), (1, 2)))  # [m, Y], exact
+                    overlap = common / np.maximum(area[close, None] + drawn.sum((1, 2)) - common, 1)  # [m, Y]
+                    nearest = overlap.argmax(1)  # [m]
+                    found = overlap[np.arange(len(close)), nearest]
+                    better = found > best[close]
+                    best[close[better]], index[close[better]] = found[better], start + nearest[better]
+                start += len(images)
+            bar.update(sprite.shape[0] * sprite.shape[1])
+    factors = [values[i] for values, i in zip(kept.values(), np.unravel_index(index, sizes), strict=True)]
+    return np.maximum(best, 0), np.stack(factors, axis=1)
 
 
 def report_dsprites(path: str, per_frame: bool, progress: bool, picture: str | None) -> None:
