@@ -10,6 +10,7 @@ from metrics.inputs import varying
 
 SMALLEST = 1e-11
 LASSO_ALPHA = 0.02
+WORK_WORTH_PROCESSES = 2_000_000  # samples times trees
 
 
 def _normalised_entropy(weights: np.ndarray) -> np.ndarray:
@@ -76,15 +77,18 @@ def importance_matrix(train, train_factors, test, test_factors, *, fit=_fit_boos
     """Fits one predictor per varying factor, the costliest first, in `workers` processes (None: one per core).
 
     Returns importances `[d, varying k]`, training accuracies `[varying k]`, test accuracies `[varying k]`. Every
-    fit has its own seed, so the number of workers changes nothing.
+    fit has its own seed, so the number of workers changes nothing; few trees are fitted in this process, since
+    starting others takes longer.
     """
     from joblib import Parallel, delayed
 
     some = varying(train_factors)
     if not len(some):
         return np.zeros((train.shape[1], 0)), np.ones(0), np.ones(0)
-    by_cost = sorted(some, key=lambda k: -len(np.unique(train_factors[:, k])))
-    workers = min(workers or workers_available(), len(some))
+    classes = {k: len(np.unique(train_factors[:, k])) for k in some}
+    work = len(train) * settings.get("trees", 0) * sum(classes.values())
+    workers = min(workers or workers_available(), len(some)) if work > WORK_WORTH_PROCESSES else 1
+    by_cost = sorted(some, key=lambda k: -classes[k])
     fitted = Parallel(n_jobs=workers)(
         delayed(fit)(train, train_factors[:, k], test, test_factors[:, k], **settings) for k in by_cost
     )

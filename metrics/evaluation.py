@@ -125,6 +125,8 @@ def evaluate(
     wanted, preset = metrics if metrics is None else find_metrics(metrics), find_preset(preset)
     if bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
     encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
     if encoder is not None and not hasattr(factors, "factor_sizes"):
         raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")

@@ -55,7 +55,8 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
     Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; runs that disagree,
-    or mix, score about 1 / d and lower. A run without informative latents scores 0. Agreement is no proof: equal
+    or mix, score about 1 / d and lower. On few samples chance correlations keep even
+    equal runs below 1. A run without informative latents scores 0. Agreement is no proof: equal
     failures agree, too.
 
     Source: Duan et al. 2020, eq. 2 and 3. Convention: informative by the deviation of the means (their KL > 0.01

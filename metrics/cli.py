@@ -1,0 +1,195 @@
+"""The command line of `python -m metrics`: files in, a table on the screen and a JSON file out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+
+CODE_NAMES = ("codes", "representations", "z", "mu")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every flag, with one line of help."""
+    parser = argparse.ArgumentParser(
+        prog="python -m metrics",
+        description="Disentanglement scores of representations [n, d] with known factors [n, k].",
+    )
+    add = parser.add_argument
+    add("codes", nargs="*", type=Path, help="npz, npy or csv file of codes; several runs of the same samples for udr")
+    add(
+        "--codes-name",
+        metavar="NAME",
+        help="array of the npz file that holds the codes (default: its only table, or codes, z, mu)",
+    )
+    add("--factors", metavar="NAME|FILE", help="array of the codes' npz file, or an npz, npy or csv file of factors")
+    add("--metrics", nargs="+", metavar="NAME", help="names as --list gives them (default: all that the input allows)")
+    add("--preset", default="full", help="sample counts: full (the reference protocol) or fast (default: full)")
+    add("--points", type=int, metavar="N", help="rows of the training and of the test set instead of the preset's")
+    add("--seed", type=int, default=0, help="the same seed gives the same numbers (default: 0)")
+    add(
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="N",
+        help="replicates for a standard error beside each score (default: 0, none)",
+    )
+    add("--workers", type=int, metavar="N", help="processes for the trees of DCI (default: one per core)")
+    add(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the scores go (default: beside the codes, as <name>.scores.json)",
+    )
+    add("--list", action="store_true", help="list the metrics and the names they log, then stop")
+    return parser
+
+
+def list_metrics() -> str:
+    """Name, summary and logged names of every metric."""
+    from metrics import METRICS
+
+    lines = []
+    for name, metric in METRICS.items():
+        needs = {"steps": " [needs every combination of the factors]", "decoder": " [needs a model: library only]"}
+        lines += [f"{name:18} {metric.summary}{needs.get(metric.needs, '')}", f"{'':18}   {', '.join(metric.outputs)}"]
+    lines += [
+        f"{'udr':18} unsupervised disentanglement ranking [needs the codes of several runs]",
+        f"{'':18}   UDR, UDR_run_<i>",
+    ]
+    return "\n".join(lines)
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    """Numbers separated by commas, one sample a line; a first line of names is skipped."""
+    with open(path, encoding="utf-8") as file:
+        first = file.readline()
+    try:
+        [float(cell) for cell in first.split(",")]
+        header = 0
+    except ValueError:
+        header = 1
+    return np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a file by name (npy, csv: one, named after the file). Raises UserError where it cannot be read."""
+    try:
+        if path.suffix == ".csv":
+            return {path.stem: _read_csv(path)}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {path.stem: loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
+
+
+def pick_codes(arrays: dict[str, np.ndarray], path: Path, name: str | None, factors: str | None) -> np.ndarray:
+    """The codes among a file's arrays: the one named, the only table besides the factors, or one with a usual name."""
+    if name is not None:
+        if name not in arrays:
+            raise UserError(f"--codes-name {name}: {path} holds {', '.join(arrays)}")
+        return arrays[name]
+    tables = [key for key, array in arrays.items() if array.ndim == 2 and key != factors]
+    usual = [key for key in CODE_NAMES if key in tables]
+    if len(tables) != 1 and not usual:
+        raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the codes with --codes-name")
+    return arrays[usual[0] if usual else tables[0]]
+
+
+def read_factors(factors: str | None, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """`--factors`: an array of the codes' own file, or a file of its own."""
+    if factors is None:
+        raise UserError("--factors is missing: name an array of the codes' file, or a file of factors [n, k]")
+    if factors in arrays:
+        return arrays[factors]
+    path = Path(factors)
+    if not path.exists():
+        raise UserError(f"--factors {factors}: neither a file nor an array of the codes' file ({', '.join(arrays)})")
+    found = read_arrays(path)
+    if "factors" in found:
+        return found["factors"]
+    if len(found) != 1:
+        raise UserError(f"--factors {factors}: holds {', '.join(found)}; keep one array, or name it factors")
+    return next(iter(found.values()))
+
+
+def table(scores: dict[str, float]) -> str:
+    """Name, value and, where there is one, standard error; one score a line."""
+    width = max(map(len, scores))
+    lines = []
+    for name, value in scores.items():
+        if name.endswith("_se") and name[:-3] in scores:
+            continue
+        error = scores.get(f"{name}_se")
+        lines.append(f"{name:{width}}  {value:10.4f}" + ("" if error is None else f"  +- {error:.4f}"))
+    return "\n".join(lines)
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
+    """Scores and their record: protocol, shapes and package versions."""
+    from dataclasses import replace
+
+    from metrics import evaluate, protocol, udr
+    from metrics.presets import find_preset
+
+    if not args.codes:
+        raise UserError("no codes given: name an npz, npy or csv file (or --list)")
+    preset = find_preset(args.preset)
+    if args.points is not None:
+        preset = replace(
+            preset, name=f"{preset.name}, {args.points} points", train_points=args.points, test_points=args.points
+        )
+    files = [read_arrays(path) for path in args.codes]
+    runs = [
+        pick_codes(arrays, path, args.codes_name, args.factors) for arrays, path in zip(files, args.codes, strict=True)
+    ]
+    names = None if args.metrics is None else [name for name in args.metrics if name != "udr"]
+    scores: dict[str, float] = {}
+    if "udr" in (args.metrics or ()):
+        scores |= udr(runs)
+    elif len(runs) > 1:
+        raise UserError("several files of codes are for --metrics udr only; score them one at a time")
+    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].shape)}
+    if names is None or names:
+        factors = read_factors(args.factors, files[0])
+        settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap}
+        scores |= evaluate(runs[0], factors, names, workers=args.workers, progress=True, **settings)
+        record |= {"factors": args.factors, **protocol(names, **settings)}
+    packages = ("numpy", "scipy", "scikit-learn")
+    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
+    return scores, record | {"versions": versions}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0, or 2 after one line on stderr."""
+    from atomic import write_text
+
+    args = build_parser().parse_args(argv)
+    if args.list:
+        print(list_metrics())
+        return 0
+    try:
+        scores, record = run(args)
+        print(table(scores))
+        path = args.json or args.codes[0].with_suffix(".scores.json")
+        write_text(path, json.dumps({"scores": scores, "protocol": record}, indent=2) + "\n")
+        print(f"written to {path}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
