@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from atomic import write_text
 from datasets.factor_dataset import FactorDataset, split_indices
 from errors import UserError
 
@@ -15,6 +16,7 @@ __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "spli
 #   FILE: DataFile                                         the published file
 #   load(path, *, fixed_shape, progress) -> FactorDataset  reads a file of that layout
 #   render(directory, progress) -> path                    draws a replica of it; left out where nothing can draw one
+#   REPLICA_VERSION: int                                   to be raised when `render` draws other pixels than before
 #   FIXED_SHAPES: int                                      how many shapes --fixed_shape chooses from; left out for none
 # It is imported when it is used, so that `main.py --help` waits for nothing.
 DATASETS: dict[str, str] = {
@@ -132,12 +134,23 @@ def _replica(name: str, module, progress: bool) -> Path:
     from datasets.files import cache_directory, locked, make_directory
 
     path = cache_directory(name) / module.FILE.name
-    if not path.exists():
+    if not _is_drawn(path, module.REPLICA_VERSION):
         make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written, or give --data-path")
         with locked(path):
-            if not path.exists():
+            if not _is_drawn(path, module.REPLICA_VERSION):
                 print(f"no --data-path given: drawing the replica of {name} into {path.parent}", file=sys.stderr)
                 module.render(path.parent, progress)
+                write_text(_version_file(path), f"{module.REPLICA_VERSION}\n")
                 return path
     print(f"no --data-path given: using the replica of {name} in {path.parent}", file=sys.stderr)
     return path
+
+
+def _version_file(path: Path) -> Path:
+    return path.with_name(path.name + ".version")
+
+
+def _is_drawn(path: Path, version: int) -> bool:
+    """Whether the replica is there, and was not drawn by a renderer of another version. One put there by hand stays."""
+    noted = _version_file(path)
+    return path.exists() and (not noted.exists() or noted.read_text().strip() == str(version))

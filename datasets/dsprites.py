@@ -26,6 +26,7 @@ FILE = DataFile(
     magic=b"PK\x03\x04",
     checksum="git-blob:d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
 )
+REPLICA_VERSION = 1
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
 FIXED_SHAPES = FACTORS["shape"]
 _COLUMNS = {"color": 1, **FACTORS}  # the published file counts the one colour as a factor

@@ -27,6 +27,7 @@ FILE = DataFile(
     magic=b"\x89HDF\r\n\x1a\n",
     checksum="md5:099a2078d58cec4daad0702c55d06868",
 )
+REPLICA_VERSION = 1
 FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
 _BYTES = 64 * 64 * 3
 _SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB

@@ -34,6 +34,24 @@ def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, m
     assert drawn == [cache / "dsprites"]
 
 
+def test_a_replica_of_an_older_renderer_is_drawn_again(dsprites_file, monkeypatch, capsys):
+    seeds = iter(range(9))
+    monkeypatch.setattr(dsprites, "render", lambda directory, _: dsprites_file(directory, seed=next(seeds)))
+    before = load_dataset("dsprites", progress=False).uint8(np.arange(144))
+    monkeypatch.setattr(dsprites, "REPLICA_VERSION", dsprites.REPLICA_VERSION + 1)
+    after = load_dataset("dsprites", progress=False).uint8(np.arange(144))
+    assert (before != after).any()
+    assert capsys.readouterr().err.count("drawing the replica") == 2
+    assert (load_dataset("dsprites", progress=False).uint8(np.arange(144)) == after).all()
+    assert next(seeds) == 2
+
+
+def test_a_replica_put_into_the_cache_by_hand_is_used(cache, dsprites_file, monkeypatch):
+    monkeypatch.setattr(dsprites, "render", lambda *_: pytest.fail("drawn"))
+    _, images = dsprites_file(cache / "dsprites")
+    assert (load_dataset("dsprites", progress=False).uint8(np.arange(144))[..., 0] == images).all()
+
+
 def test_missing_file_without_download_says_how_to_get_it(tmp_path):
     with pytest.raises(UserError, match=r"--data-path .*python -m datasets.download shapes3d"):
         load_dataset("shapes3d", tmp_path, download=False)
