@@ -23,7 +23,7 @@ from logger import checkpoints, inputs, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
-from models import build_model, model_class
+from models import MODELS, build_model, model_class
 from training_loop import Position, permutation, planned_steps, stream_seed, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.
@@ -139,6 +139,8 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     args.dataset = args.eval_dataset or trained_on
     args.data_path = args.eval_data_path or args.data_path
     args.eval_dataset = args.eval_data_path = None
+    if args.model not in MODELS:
+        raise UserError(f"--log-path {run_dir.path} is a run of the model {args.model!r}, which is not known here")
     check_data(args)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import pickle
 import platform
 import random
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -46,11 +49,12 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
         "logs": logs,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
     }
-    _write(state, run.training_file, keep=run.previous_training_file)
-    _write(model.published_state_dict(), run.model_file)
+    write(state, run.training_file, keep=run.previous_training_file)
+    write(model.published_state_dict(), run.model_file)
 
 
-def _write(content, path: Path, keep: Path | None = None) -> None:
+def write(content, path: Path, keep: Path | None = None) -> None:
+    """torch.save `content` to `path`, atomically; `keep` as in `atomic.replacing`. Raises UserError."""
     buffer = io.BytesIO()  # so that a full disk is met by an OSError of Python's, not inside torch.save
     torch.save(content, buffer)
     with atomic.replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
@@ -71,13 +75,14 @@ def load(path: Path, allowed: tuple = ()) -> dict:
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: the run was not trained to its first checkpoint") from error
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
-            found = " ".join(str(error).split("Unsupported", 1)[1].split())[:120]
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
-                f"{path} is refused, and nothing in it was run: it holds more than tensors and plain data "
-                f"(unsupported{found}); ask for the bare state dict"
+                f"{path} is refused, and nothing in it was run: it asks for {named[1]}, not only for tensors and plain "
+                "data; ask its author for the bare state dict"
             ) from error
-        raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
+        raise UserError(
+            f"{path} is damaged or was not written by torch.save, and nothing in it was run; restore it or train again"
+        ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
         raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
 
@@ -112,7 +117,15 @@ def load_args(path: Path) -> dict:
         content = vars(content)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no arguments; restore it or train again")
-    return content
+    return {name: _unquoted(value) for name, value in content.items()}
+
+
+def _unquoted(value):
+    """Lists and None may have been recorded as the text that the command line held."""
+    if isinstance(value, str) and (value.startswith("[") or value == "None"):
+        with contextlib.suppress(ValueError):
+            return json.loads(value.replace("None", "null"))
+    return value
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Write a run in the layout of the published checkpoints: `python -m logger.export RUN DIRECTORY`.
+
+`checkpoints/model.pt` is the state dict, `checkpoints/args.pt` a pickled argparse.Namespace, `log_metrics.txt` the text
+log. `main.py --evaluate=True --log-path=DIRECTORY` reads it back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import atomic
+from errors import UserError
+from logger.run_directory import RunDirectory
+
+
+def export(run: str | Path, directory: str | Path) -> RunDirectory:
+    """Write `run` (a `version_<n>`) to `directory` and return what was made.
+
+    Raises:
+        UserError: `run` is no run or has no model, or the directory cannot be written or is the run itself.
+    """
+    from logger import checkpoints  # imports torch
+
+    source, target = RunDirectory.existing(run), RunDirectory(directory)
+    if source.path.resolve() == target.path.resolve():
+        raise UserError(f"{directory} is the run itself: name another folder")
+    args, weights = source.read_args(), checkpoints.load(source.model_file)
+    try:
+        target.checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {target.checkpoints} ({error.strerror}): name another folder") from error
+    checkpoints.write(weights, target.model_file)
+    checkpoints.write(Namespace(**args), target.published_args_file)
+    if source.metrics_file.is_file():
+        with atomic.replacing(target.metrics_file) as temporary:
+            shutil.copyfile(source.metrics_file, temporary)
+    return target
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Exit status 2, and one line, where a run or a folder is not right."""
+    parser = argparse.ArgumentParser(prog="python -m logger.export", description=__doc__.splitlines()[0])
+    parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/version_0")
+    parser.add_argument("directory", metavar="DIRECTORY", help="where to write it")
+    args = parser.parse_args(argv)
+    try:
+        made = export(args.run, args.directory)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"exported {args.run} to {made.path}: {made.model_file.name} and {made.published_args_file.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Checkpoints in the layout that the authors published, and files that would run code if they were let."""
+
+import argparse
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import main
+import metrics
+from logger import checkpoints, export
+from tests.reference import fill_parameters, parameter_value
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "lie_group_vae.json"
+
+
+class Payload:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __init__(self, trace: Path):
+        self.trace = str(trace)
+
+    def __reduce__(self):
+        return os.mkdir, (self.trace,)
+
+
+@pytest.fixture
+def authors_run(tmp_path) -> Path:
+    """A version directory as the authors' code leaves it: model.pt and args.pt under checkpoints/."""
+    reference = json.loads(REFERENCE.read_text())["three_subgroups"]
+    config = reference["config"]
+    weights = {
+        name: torch.from_numpy(parameter_value(name, tuple(shape), config["basis_std"]))
+        for name, shape in reference["state_dict_shapes"].items()
+    }
+    args = argparse.Namespace(
+        model="lie_group",
+        dataset="dsprites",
+        data_path="/data/dsprites",
+        latents=sum(config["subspace_sizes_ls"]),
+        subgroup_sizes_ls=config["subgroup_sizes_ls"],
+        subspace_sizes_ls=str(config["subspace_sizes_ls"]),
+        recons_loss_type="bce",
+        learning_rate=1e-4,
+        log_path="/logs",
+        capacity=None,
+        metrics=False,
+    )
+    run = tmp_path / "version_0"
+    (run / "checkpoints").mkdir(parents=True)
+    torch.save(weights, run / "checkpoints" / "model.pt")
+    torch.save(args, run / "checkpoints" / "args.pt")
+    return run
+
+
+@pytest.fixture
+def codes(monkeypatch):
+    """The mean codes of the first images, in place of scores that take long."""
+    found = []
+
+    def evaluate(encoder, dataset, **_):
+        found.append(encoder(dataset.batch(np.arange(4), "cpu")))
+        return {"fac_eval": 0.5}
+
+    monkeypatch.setattr(metrics, "evaluate", evaluate)
+    return found
+
+
+def evaluate(run: Path, data: Path) -> int:
+    flags = ["--evaluate=True", f"--log-path={run}", f"--eval_data_path={data}", f"--data-path={data}"]
+    return main.main([*flags, "--dataset=dsprites", "--eval_dataset=dsprites", "--visualise=no", "--quiet"])
+
+
+def test_the_authors_checkpoint_is_scored_without_conversion(authors_run, codes, data):
+    from datasets import load_dataset
+    from models.lie_vae import LieGroupVAE
+
+    config = json.loads(REFERENCE.read_text())["three_subgroups"]["config"]
+    model = LieGroupVAE(1, config["subgroup_sizes_ls"], config["subspace_sizes_ls"])
+    fill_parameters(model, config["basis_std"])
+    assert evaluate(authors_run, data) == 0
+    x = load_dataset("dsprites", data, progress=False).batch(np.arange(4), "cpu")
+    torch.testing.assert_close(codes[0], model.encode(x)[0].detach())
+    assert "dmetric/fac_eval : 0.5" in (authors_run / "log_metrics.txt").read_text()
+    assert json.loads((authors_run / "scores.json").read_text())["scores"] == {"fac_eval": 0.5}
+
+
+def test_an_exported_run_has_the_published_layout_and_is_scored_alike(authors_run, codes, data, tmp_path):
+    assert evaluate(authors_run, data) == 0
+    assert export.main([str(authors_run), str(tmp_path / "exported")]) == 0
+    exported = tmp_path / "exported"
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        args = torch.load(exported / "checkpoints" / "args.pt", weights_only=True)
+    assert isinstance(args, argparse.Namespace) and args.model == "lie_group"
+    assert (exported / "log_metrics.txt").read_text() == (authors_run / "log_metrics.txt").read_text()
+    assert evaluate(exported, data) == 0
+    assert torch.equal(codes[0], codes[1])
+
+
+def test_a_run_of_this_code_is_exported_with_its_arguments(uninterrupted, tmp_path):
+    run = uninterrupted()
+    assert export.main([str(run), str(tmp_path / "exported")]) == 0
+    args = checkpoints.load_args(tmp_path / "exported" / "checkpoints" / "args.pt")
+    assert args == json.loads((run / "args.json").read_text())
+    weights = checkpoints.load(tmp_path / "exported" / "checkpoints" / "model.pt")
+    assert weights.keys() == checkpoints.load(run / "checkpoints" / "model.pt").keys()
+
+
+def test_export_refuses_what_is_no_run(tmp_path, capsys):
+    assert export.main([str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "args.json" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def plain_pickle(content, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize("file", ["model.pt", "args.pt"])
+@pytest.mark.parametrize(
+    ("save", "reason"),
+    [
+        (torch.save, f"is refused, and nothing in it was run: it asks for {os.name}.mkdir"),
+        (plain_pickle, "nothing in it"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_pickle_that_would_run_code_does_not(file, save, reason, authors_run, codes, data, tmp_path, capsys):
+    trace = tmp_path / "the payload ran"
+    save({"weights": Payload(trace)}, authors_run / "checkpoints" / file)
+    assert evaluate(authors_run, data) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert file in line and reason in line
+    assert not trace.exists()
+    assert codes == []
+
+
+def test_the_payload_would_have_run(tmp_path):
+    torch.save(Payload(tmp_path / "trace"), tmp_path / "file.pt")
+    torch.load(tmp_path / "file.pt", weights_only=False)
+    assert (tmp_path / "trace").exists()

@@ -1,0 +1,140 @@
+"""Claiming: runs that start together, in one folder, stay apart."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from logger import resume
+from logger.run_directory import RunDirectory, versions
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIM = """
+import sys, time
+from logger.run_directory import RunDirectory
+folder, start, mark = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+time.sleep(max(0, start - time.time()))
+run = RunDirectory.claim(folder)
+with run.training():
+    run.write_args({"mark": mark})
+    for n in range(20):
+        run.append_metrics({f"metric/{mark}": n})
+    (run.checkpoints / "model.pt").write_text(mark)
+print(run.path.name)
+"""
+
+
+def test_sixteen_processes_that_start_together_get_sixteen_versions_and_mix_no_files(tmp_path):
+    start = time.time() + 1.5
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(tmp_path), str(start), f"p{n}"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(16)
+    ]
+    names = [process.communicate()[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 16
+    assert sorted(names) == sorted(f"version_{n}" for n in range(16))
+    for n, name in enumerate(names):
+        run = RunDirectory(tmp_path / name)
+        assert run.read_args() == {"mark": f"p{n}"}
+        assert run.metrics_file.read_text() == "".join(f"metric/p{n} : {i}\n" for i in range(20))
+        assert run.model_file.read_text() == f"p{n}"
+        assert run.state() == "finished"
+
+
+def test_sixteen_trainings_that_start_together_end_alike(start, uninterrupted, tmp_path):
+    processes = [start(tmp_path / "together", "--max-steps", "3", "--resume", "auto") for _ in range(16)]
+    assert [process.wait() for process in processes] == [0] * 16
+    runs = versions(tmp_path / "together")
+    assert sorted(run.path.name for run in runs) == sorted(f"version_{n}" for n in range(16))
+    texts = {run.metrics_file.read_text() for run in runs}
+    assert len(texts) == 1
+    assert all(len(list(run.path.glob("events.*"))) == 1 for run in runs)
+
+
+@pytest.fixture
+def array_task(monkeypatch):
+    def enter(job: int, task: int) -> None:
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", str(job))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+
+    return enter
+
+
+def begun(run: RunDirectory, **args) -> RunDirectory:
+    run.write_args(args)
+    run.write_status("running")
+    run.release()
+    return run
+
+
+def test_a_slurm_array_names_versions_by_job_and_task(array_task, tmp_path):
+    array_task(812, 3)
+    assert RunDirectory.claim(tmp_path).path.name == "version_812_3"
+    assert RunDirectory.claim(tmp_path).path.name == "version_812_3_1"
+    array_task(812, 4)
+    assert RunDirectory.claim(tmp_path).path.name == "version_812_4"
+
+
+def test_a_requeued_array_task_continues_its_own_run(array_task, tmp_path):
+    for task in (3, 4):
+        array_task(812, task)
+        begun(RunDirectory.claim(tmp_path))
+    array_task(812, 3)
+    assert resume.find(tmp_path, must_exist=False).path.name == "version_812_3"
+    array_task(812, 5)
+    assert resume.find(tmp_path, must_exist=False) is None
+
+
+def test_numbers_are_counted_not_spelled(tmp_path):
+    for n in (9, 10, 2):
+        (tmp_path / f"version_{n}").mkdir()
+    (tmp_path / "version_old").mkdir()
+    assert [run.path.name for run in versions(tmp_path)] == ["version_10", "version_9", "version_2"]
+    assert RunDirectory.claim(tmp_path).path.name == "version_11"
+
+
+def test_the_newest_unfinished_run_is_continued(tmp_path):
+    runs = [begun(RunDirectory.claim(tmp_path), n=n) for n in range(4)]
+    runs[3].write_status("finished")
+    (tmp_path / "version_4").mkdir()  # claimed by a process that died at once
+    assert resume.find(tmp_path, must_exist=False).path == runs[2].path
+    assert resume.find(runs[0].path, must_exist=False).path == runs[0].path
+
+
+def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
+    run = RunDirectory.claim(tmp_path)
+    old, young = run.path / "events.old", run.path / "events.young"
+    run.append_metrics({"metric/loss": 1.0})
+    old.write_bytes(b"12345678")
+    logs = resume.log_lengths(run)
+    run.append_metrics({"metric/loss": 2.0})
+    old.write_bytes(b"12345678 and more")
+    young.write_bytes(b"later")
+    (run.checkpoints / f".training.pt.{os.getpid()}.partial").write_bytes(b"half")
+    resume.rewind(run, {"logs": logs})
+    assert run.metrics_file.read_text() == "metric/loss : 1.0\n"
+    assert old.read_bytes() == b"12345678"
+    assert not young.exists() and not list(run.checkpoints.iterdir())
+    resume.rewind(run, None)
+    assert not run.metrics_file.exists() and not old.exists()
+
+
+def test_the_status_says_how_a_run_ended(tmp_path):
+    run = RunDirectory.claim(tmp_path)
+    assert run.state() == "unknown"
+    with run.training():
+        assert run.state() == "running"
+    assert run.state() == "finished"
+    with pytest.raises(ZeroDivisionError), run.training():
+        raise ZeroDivisionError("for a reason")
+    assert json.loads(run.status_file.read_text())["reason"] == "for a reason"
+    assert run.state() == "failed"
