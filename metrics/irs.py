@@ -28,11 +28,13 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     2. Per latent and factor: group the samples by the factor's value; within a group, the 0.99 quantile of the
        deviation from the group's mean; mean over groups weighted by size; 1 - its ratio to 1. = robustness, `[d,
        k]`.
-    3. Per latent the largest robustness over factors; mean over latents weighted by the deviation of 1.
+    3. Per latent the largest robustness over factors. `IRS`: mean over latents weighted by the deviation of 1.; it
+       changes when single latents are rescaled. `IRS_unweighted`: the plain mean over the latents that vary, which
+       does not.
 
-    Range [0, 1]; ideal 1; a useless code stays near 0 on many samples (small groups look robust: their own mean
-    follows them). Redundant latents are not punished. Constant latents have no weight; without any varying latent
-    or factor the score is 0.
+    Range [0, 1]; ideal 1; a useless Gaussian code about 0.3, since a 0.99 quantile is compared with a maximum.
+    Redundant latents are not punished. Constant latents have no weight; without any varying latent or factor the
+    score is 0.
 
     Source: Suter et al. 2019, section 4. Convention: quantile 0.99 within groups and the maximum overall, as
     Locatello et al. 2019.
@@ -42,8 +44,9 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     largest[np.ptp(codes, axis=0) == 0] = 0.0
     active, some = largest > 0, varying(factors)
     if not active.any() or not len(some):
-        return {"IRS": 0.0}
+        return {"IRS": 0.0, "IRS_unweighted": 0.0}
     columns = labels(factors[:, some])
     strays = np.stack([deviations(codes[:, active], column) for column in columns.T], axis=1)  # [active, k]
     robustness = np.clip(1.0 - strays / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
-    return {"IRS": float(np.average(robustness, weights=largest[active]))}
+    weighted = np.average(robustness, weights=largest[active])
+    return {"IRS": float(weighted), "IRS_unweighted": float(robustness.mean())}

@@ -13,8 +13,6 @@ def modularity(information: np.ndarray) -> float:
 
     A latent that knows nothing scores 0. With one factor no latent can mix: every informative latent scores 1.
     """
-    if information.shape[1] == 0:
-        return 0.0
     squares = information**2  # [d, k]
     largest = squares.max(axis=1)  # [d]
     rest = squares.sum(axis=1) - largest  # [d]
@@ -27,12 +25,15 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 
     1. Cut each latent into 20 equal-width bins; mutual information m of every latent with every factor that varies.
     2. Per latent: 1 - (sum of m^2 but the largest) / ((k - 1) * largest m^2); 0 for a latent without information.
-    3. Mean over the latents.
+    3. Mean over the latents; 0 when no factor varies.
 
     Range [0, 1]; ideal 1; a latent that knows all factors equally scores 0. Beware: a noise latent's small, uneven
     sampling errors look modular, so a useless code scores well above 0 on few samples; read it beside explicitness.
 
     Source: Ridgeway & Mozer 2018, eq. 2; 20 bins and the 0 of empty latents as in Locatello et al. 2019.
     """
-    information = mutual_information_with_factors(representations, factors[:, varying(factors)])  # [d, k]
+    some = varying(factors)
+    if not len(some):
+        return {"modularity_score": 0.0}
+    information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
     return {"modularity_score": modularity(information)}

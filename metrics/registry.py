@@ -195,7 +195,7 @@ METRICS: dict[str, Metric] = {
     ),
     "irs": Metric(
         "interventional robustness: a latent stays put while its factor is fixed",
-        ("IRS",),
+        ("IRS", "IRS_unweighted"),
         lambda request: irs.score(*request.table("points")),
         _draw_many,
     ),

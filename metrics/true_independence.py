@@ -33,8 +33,8 @@ def independence(actions: np.ndarray, codes: np.ndarray) -> float:
 def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, float]:
     """Do the symmetry steps of different factors act on the code linearly, cyclically, and in different directions?
 
-    1. Standardise the codes (mean 0, deviation 1 per latent; constant latents dropped), with the training pairs'
-       statistics.
+    1. Divide each latent by its deviation over the training pairs, so that scale does not matter; drop constant
+       latents.
     2. Per varying factor of n values: the matrix A of least squared error between the codes before and after one
        step forwards (cyclic: the last value steps to the first), over 1,000 pairs.
     3. On fresh pairs: `independence_score` = 1 - mean over factors a and codes z of max over b of |cos(A_a z - z,
@@ -47,10 +47,10 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
        next image.
 
     Ranges: independence [0, 1], ideal 1, collapsed 0; errors from 0 (ideal) up. The ideal code for all of them
-    holds each factor on a circle in a plane of its own; one latent per factor is independent (1) but cannot return
-    cyclically. A code that holds no factor has A = a multiple of the projection to its mean, all steps alike:
-    independence near 0, code error about 0.5. Constant factors are left out; with none left, or a collapsed code:
-    0, 1, 1.
+    holds each factor on a circle about the origin, in a plane of its own; one latent per factor is independent (1)
+    but cannot return cyclically. The basis does not matter: a rotated code is as good as the ideal one. For a code
+    that holds no factor the best A is nearly 0, all steps alike: independence about 0, code error about 0.5.
+    Constant factors are left out; with none left, or a collapsed code: 0, 1, 1.
 
     Source: Painter, Hare & Pruegel-Bennett 2020, section 5 (true independence); definition of Higgins et al. 2018.
     Convention: the precise forms above are this project's; the published figures are not normalised.
@@ -63,10 +63,10 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     active = deviation > SMALL * max(1.0, float(deviation.max(initial=0.0)))
     if not active.any():
         return useless
-    mean, deviation = every.mean(0)[active], deviation[active]
+    deviation = deviation[active]
 
     def standard(z):
-        return (z[..., active] - mean) / deviation  # [..., active]
+        return z[..., active] / deviation  # [..., active]
 
     actions = fit_actions(standard(before), standard(after))  # [k, active, active]
     z = standard(codes(drawn["test_before"]).astype(np.float64))  # [k, n, active]
@@ -86,6 +86,6 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     }
     if image_error is not None:
         moved = np.zeros((*predicted.shape[:2], d)) + every.mean(0)  # [k, n, d]
-        moved[..., active] = predicted * deviation + mean
+        moved[..., active] = predicted * deviation
         result["symmetry_image_error"] = image_error(moved.reshape(-1, d), drawn["test_after"].reshape(-1))
     return result

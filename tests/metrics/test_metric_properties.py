@@ -1,0 +1,275 @@
+"""What every metric must say of codes whose answer is known: ideal, independent, moved, constant, broken."""
+
+import dataclasses
+
+import metric_cases as cases
+import numpy as np
+import pytest
+
+from metrics import METRICS, PRESETS, evaluate, matrices, udr
+
+SIZES = (4, 5, 6)
+FACTORS = np.tile(cases.all_factors(SIZES), (10, 1))  # [1200, 3]
+PRESET = dataclasses.replace(PRESETS["fast"], factor_batch=16, dci_trees=5)
+STEPS = [name for name, metric in METRICS.items() if metric.needs == "steps"]
+TABLES = [name for name, metric in METRICS.items() if not metric.needs]
+UNSCALED = {
+    "gaussian_wasserstein_correlation",
+    "gaussian_wasserstein_correlation_norm",
+    "IRS",
+}  # their units are the code's
+TREES = ("dci", "downstream")  # break ties at random, so that the order of the latents shows a little
+
+IDEAL = cases.scaled(FACTORS, SIZES)
+NOISE = np.random.default_rng(5).standard_normal((len(FACTORS), 4))
+MIXED = np.concatenate([IDEAL @ np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0], 0.3 * NOISE], axis=1)
+
+
+def score(codes, factors=FACTORS, metrics=TABLES, **settings):
+    return evaluate(codes, factors, metrics, preset=PRESET, workers=1, **settings)
+
+
+def score_steps(codes):
+    return evaluate(lambda z: z, cases.CodesAsImages(SIZES, codes), STEPS, preset=PRESET, workers=1)
+
+
+def circles():
+    """Each factor on a circle in a plane of its own: the code on which every symmetry step is linear and cyclic."""
+    angles = 2 * np.pi * cases.all_factors(SIZES) / np.array(SIZES)  # [n, 3]
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)  # [n, 6]
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    return score(IDEAL)
+
+
+@pytest.fixture(scope="module")
+def independent():
+    return score(NOISE)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return score(MIXED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "tolerance"),
+    [
+        ("fac_eval", 1, 0),
+        ("fac_train", 1, 0),
+        ("fac_num_act", 3, 0),
+        ("hig_acc", 1, 0.01),
+        ("val_hig_acc", 1, 0.01),
+        ("discrete_mig", 1, 0.05),
+        ("discrete_mig_all_factors", 1, 0.05),
+        ("dci_disentanglement", 1, 1e-6),
+        ("dci_completeness", 1, 1e-6),
+        ("dci_informativeness_train", 1, 0),
+        ("dci_informativeness_test", 1, 0),
+        ("SAP_score", 1, 0.02),
+        ("modularity_score", 1, 0.01),
+        ("explicitness_score_train", 1, 1e-6),
+        ("explicitness_score_test", 1, 1e-6),
+        ("gaussian_total_correlation", 0, 0.02),
+        ("gaussian_wasserstein_correlation", 0, 0.02),
+        ("gaussian_wasserstein_correlation_norm", 0, 0.02),
+        ("mutual_info_score", 0, 0.04),
+        ("factor_leakage_mean", 0, 0.04),
+        ("factor_leakage_norm_mean", 0, 0.03),
+        ("factor_leakage_auc", 1 / 9, 0.03),
+        ("factor_leakage_nm_auc", 0, 0.03),
+        ("IRS", 1, 1e-6),
+        ("IRS_unweighted", 1, 1e-6),
+        ("RMIG", 1, 0.02),
+        ("JEMMIG", 1, 0.02),
+        ("dci_forest_disentanglement", 1, 1e-6),
+        ("dci_forest_completeness", 1, 1e-6),
+        ("dci_forest_informativeness_train", 1, 0),
+        ("dci_forest_informativeness_test", 1, 0),
+        ("dci_lasso_disentanglement", 1, 0.15),
+        ("dci_lasso_completeness", 1, 0.15),
+        ("dci_lasso_informativeness_train", 1, 0.01),
+        ("dci_lasso_informativeness_test", 1, 0.01),
+    ],
+)
+def test_ideal_code_scores_its_ideal_value(ideal, name, value, tolerance):
+    assert ideal[name] == pytest.approx(value, abs=tolerance)
+
+
+GUESSING = np.mean([1 / size for size in SIZES])
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("fac_eval", 1 / 3 - 0.08, 1 / 3 + 0.1),
+        ("val_hig_acc", 1 / 3 - 0.08, 1 / 3 + 0.08),
+        ("discrete_mig", 0, 0.03),
+        ("discrete_mig_all_factors", 0, 0.03),
+        ("dci_disentanglement", 0, 0.15),
+        ("dci_completeness", 0, 0.15),
+        ("dci_informativeness_test", GUESSING - 0.07, GUESSING + 0.07),
+        ("SAP_score", 0, 0.02),
+        ("modularity_score", 0, 0.8),
+        ("explicitness_score_test", 0.45, 0.55),
+        ("factor_leakage_norm_mean", 0.5, 1),
+        ("factor_leakage_auc", 0.5, 1),
+        ("factor_leakage_nm_auc", 0.5, 1),
+        ("IRS", 0, 0.35),
+        ("IRS_unweighted", 0, 0.35),
+        ("RMIG", 0, 0.05),
+        ("JEMMIG", 0, 0.4),
+        ("dci_forest_disentanglement", 0, 0.15),
+        ("dci_forest_completeness", 0, 0.15),
+        ("dci_forest_informativeness_test", GUESSING - 0.07, GUESSING + 0.07),
+        ("dci_lasso_informativeness_train", 0, 0.04),
+        ("dci_lasso_informativeness_test", 0, 0.02),
+    ],
+)
+def test_independent_code_scores_about_the_worst(independent, name, low, high):
+    assert low <= independent[name] <= high
+
+
+def test_dependent_latents_show_in_the_unsupervised_scores(ideal):
+    redundant = score(np.concatenate([IDEAL, IDEAL + 0.01 * NOISE[:, :3]], axis=1), metrics=["unsupervised"])
+    assert redundant["gaussian_total_correlation"] > 5
+    assert redundant["gaussian_wasserstein_correlation_norm"] > 0.3
+    assert redundant["mutual_info_score"] > ideal["mutual_info_score"] + 0.2
+
+
+def test_steps_of_the_ideal_cyclic_code_are_linear_cyclic_and_independent():
+    scores = score_steps(circles())
+    assert scores["independence_score"] == pytest.approx(1, abs=1e-6)
+    assert scores["cyclic_order_error"] == pytest.approx(0, abs=1e-6)
+    assert scores["symmetry_code_error"] == pytest.approx(0, abs=1e-6)
+    assert scores["downstream_rep"] > 0.7  # of 6 classes, from 300 pairs
+
+
+def test_steps_of_independent_codes_look_all_alike():
+    scores = score_steps(NOISE[: np.prod(SIZES)])
+    assert scores["independence_score"] < 0.2
+    assert scores["symmetry_code_error"] > 0.4
+    repeated = score_steps(np.random.default_rng(0).standard_normal((np.prod(SIZES), 1)) * 0 + 1.0)
+    assert repeated["downstream_rep"] < 0.3
+
+
+def test_scores_do_not_change_under_permutation_and_rescaling_of_the_latents(mixed):
+    order = [4, 2, 6, 0, 3, 1, 5]
+    moved = score(MIXED[:, order] * np.array([4.0, 2.0, 8.0, 1.0, 2.0, 4.0, 16.0]))
+    for name in mixed.keys() - UNSCALED:
+        tolerance = 0.06 if name.startswith(TREES) else 1e-4
+        assert moved[name] == pytest.approx(mixed[name], abs=tolerance), name
+    permuted = score(MIXED[:, order], metrics=["unsupervised", "irs"])
+    for name in UNSCALED:
+        assert permuted[name] == pytest.approx(mixed[name], abs=1e-6), name
+
+
+def test_step_scores_do_not_change_under_permutation_and_rescaling_of_the_latents():
+    codes = circles() + 0.3 * NOISE[: np.prod(SIZES), :1]
+    before, after = score_steps(codes), score_steps(codes[:, [3, 1, 5, 0, 2, 4]] * np.array([4, 2, 8, 1, 2, 0.5]))
+    for name in before:
+        tolerance = 0.1 if name.startswith(TREES) else 1e-4
+        assert after[name] == pytest.approx(before[name], abs=tolerance), name
+
+
+def test_constant_factor_changes_no_score(mixed):
+    constant = np.concatenate([FACTORS, np.full((len(FACTORS), 1), 3)], axis=1)
+    assert score(MIXED, constant) == mixed
+
+
+def test_constant_latents_alone_have_defined_scores():
+    scores = score(np.ones((len(FACTORS), 3)))
+    assert all(np.isfinite(value) for value in scores.values())
+    zero = (
+        "fac_eval",
+        "fac_num_act",
+        "discrete_mig",
+        "SAP_score",
+        "modularity_score",
+        "mutual_info_score",
+        "IRS",
+        "RMIG",
+    )
+    assert all(scores[name] == 0 for name in (*zero, "JEMMIG", "dci_disentanglement", "gaussian_total_correlation"))
+    assert scores["explicitness_score_test"] == 0.5
+    steps = score_steps(np.ones((np.prod(SIZES), 3)))
+    assert steps["independence_score"] == 0
+    assert steps["symmetry_code_error"] == steps["cyclic_order_error"] == 1
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_constant_factors_alone_and_a_single_latent_have_defined_scores(name):
+    assert all(np.isfinite(value) for value in score(IDEAL, np.zeros_like(FACTORS), [name]).values())
+    assert all(np.isfinite(value) for value in score(IDEAL[:, :1], FACTORS[:, :2], [name]).values())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_nan_is_refused(name):
+    broken = IDEAL.copy()
+    broken[7, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        score(broken, metrics=[name])
+
+
+def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
+    codes, factors = circles(), cases.all_factors(SIZES)
+    shuffled = np.random.default_rng(2).permutation(len(codes))
+    scores = score(codes[shuffled], factors[shuffled], ["true_independence"])
+    assert scores["symmetry_code_error"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="every combination"):
+        score(codes[:-1], factors[:-1], ["true_independence"])
+
+
+def test_decoder_gives_reconstruction_and_image_errors():
+    dataset = cases.CodesAsImages(SIZES, circles())
+    names = ["reconstruction", "true_independence"]
+    perfect = evaluate(lambda x: x, dataset, names, decoder=lambda z: z, preset=PRESET)
+    assert perfect["reconstruction_error"] == 0
+    assert perfect["symmetry_image_error"] == pytest.approx(0, abs=1e-9)
+    off = evaluate(lambda x: x, dataset, names, decoder=lambda z: z + 0.5, preset=PRESET)
+    assert off["reconstruction_error"] == pytest.approx(6 * 0.25)
+    assert off["symmetry_image_error"] == pytest.approx(0.25)
+
+
+def test_udr_is_one_for_equal_runs_low_for_unlike_ones_and_refuses_nan():
+    many = np.random.default_rng(0).standard_normal((20_000, 3))
+    turned = many[:, [2, 0, 1]] * np.array([-2.0, 3.0, 0.5])
+    assert udr([many, turned])["UDR"] == pytest.approx(1, abs=0.05)
+    assert udr([many, turned], method="lasso")["UDR"] == pytest.approx(
+        0.9, abs=0.05
+    )  # the lasso shrinks by alpha = 0.1
+    assert udr([many, many @ np.linalg.qr(NOISE[:3, :3])[0]])["UDR"] < 0.8
+    assert udr([many, np.random.default_rng(1).standard_normal((20_000, 3))])["UDR"] < 0.05
+    assert udr([many, np.zeros((20_000, 3))])["UDR"] == 0
+    with pytest.raises(ValueError, match="NaN"):
+        udr([many, np.full((20_000, 3), np.nan)])
+    with pytest.raises(ValueError, match="at least two"):
+        udr([many])
+
+
+def test_bootstrap_errors_shrink_with_the_number_of_points():
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, SIZES, (4000, 3))
+    codes = cases.scaled(factors, SIZES) + rng.standard_normal((4000, 3))
+    few, many = (
+        evaluate(codes, factors, ["sap"], preset=dataclasses.replace(PRESET, train_points=n), bootstrap=30)[
+            "SAP_score_se"
+        ]
+        for n in (200, 3200)
+    )
+    assert few / many == pytest.approx(4, rel=0.5)
+
+
+def test_trees_in_parallel_give_unchanged_results(monkeypatch):
+    monkeypatch.setattr("metrics.dci.WORK_WORTH_PROCESSES", 0)
+    one, two = (evaluate(MIXED, FACTORS, ["dci"], preset=PRESET, workers=workers) for workers in (1, 2))
+    assert one == two
+
+
+def test_matrices_are_latents_by_factors():
+    constant = np.concatenate([FACTORS, np.zeros((len(FACTORS), 1), dtype=int)], axis=1)
+    found = matrices(MIXED, constant, preset=PRESET)
+    assert found["mutual_information"].shape == found["importance"].shape == (7, 4)
+    assert found["importance"].sum(axis=0) == pytest.approx([1, 1, 1, 0])
