@@ -20,39 +20,25 @@ _FLAT = 1e-9  # normals that rise less than this (radians) are level
 
 
 @dataclass(frozen=True)
-class Surface:
-    """How a material answers light: brightness = ambient + lamp * cosine * spot + head * cosine.
-
-    The second light shines from the camera along its axis, and casts no shadow.
-    """
-
-    ambient: float
-    lamp: float
-    head: float
-
-
-@dataclass(frozen=True)
 class Scene:
-    """Every number of the scene. The defaults were fitted to images of the published data set by least squares."""
+    """Every number of the scene."""
 
     focal: float  # pixels
     centre: tuple[float, float]  # of the picture, in pixels right of and below the middle of the image
     pitch: float  # radians that the camera looks down
     distance: float  # from the camera to the z axis
     height: float  # of the camera
-    back_wall: float  # y of the wall behind the object
-    side_wall: float  # |x| of the walls at the sides
+    wall: float  # from the z axis to each wall
     wall_height: float
-    lamp: tuple[float, float, float]  # position; it casts the shadow
-    aim: tuple[float, float]  # the point of the floor that the lamp points at
+    lamp: tuple[float, float, float]  # position; it shines straight down and casts the shadow
     spot: float  # exponent of the lamp's falloff with the angle from its axis
-    cube: tuple[float, float]  # half the side, height, at scale 1, as all sizes of objects
-    cylinder: tuple[float, float]  # radius, height
+    cube: float  # half the side at scale 1, as all sizes of objects
+    cylinder: float  # radius and half the height
     sphere: float  # radius
-    capsule: tuple[float, float]  # radius, length of the straight part
-    floor: Surface
-    wall: Surface
-    solid: Surface
+    capsule: float  # radius and half the length of the straight part
+    ambient: float  # brightness everywhere
+    lamp_light: float  # brightness added by the lamp, times the cosine of its angle and the spot's falloff
+    head_light: float  # brightness added by light along the camera's axis, times its cosine; it casts no shadow
     gloss: float  # white added where the lamp shines on the object
     facets: tuple[int, int]  # polygons around and from pole to pole of round bodies; gloss is shaded between corners
 
@@ -84,14 +70,11 @@ def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int 
     reach = np.where(rays[:, 2] < 0, -origin[2] / _nonzero(rays[:, 2]), _FAR)  # [rays]
     material = np.where(reach < _FAR, FLOOR, SKY)  # [rays]
     normal = np.tile([0.0, 0.0, 1.0], (len(rays), 1))  # [rays, 3]
-    for axis, place in ((1, scene.back_wall), (0, scene.side_wall), (0, -scene.side_wall)):
-        across, limit = 1 - axis, scene.side_wall if axis else scene.back_wall
+    for axis, place in ((1, scene.wall), (0, scene.wall), (0, -scene.wall)):
         t = (place - origin[axis]) / _nonzero(rays[:, axis])  # [rays]
-        side = origin[across] + t * rays[:, across]  # [rays]
+        side = origin[1 - axis] + t * rays[:, 1 - axis]  # [rays]
         top = origin[2] + t * rays[:, 2]  # [rays]
-        met = (t > 0) & (t < reach) & (top <= scene.wall_height) & (side <= limit)  # [rays]
-        if axis:
-            met &= side >= -limit
+        met = (t > 0) & (t < reach) & (top <= scene.wall_height) & (np.abs(side) <= scene.wall)  # [rays]
         reach, material = np.where(met, t, reach), np.where(met, WALL, material)
         normal[met] = -np.sign(place) * np.eye(3)[axis]
     t, facing = hit_object(scene, shape, scale, np.broadcast_to(origin, rays.shape), rays)
@@ -106,39 +89,29 @@ def hit_object(
     scene: Scene, shape: int, scale: float, origin: np.ndarray, rays: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far `[rays]` along rays `[rays, 3]` from origins `[rays, 3]` the object is (1e9: missed), and its normals."""
+    r = (scene.cube, scene.cylinder, scene.sphere, scene.capsule)[shape] * scale
     if shape == CUBE:
-        half, height = np.array(scene.cube) * scale
-        return _box(origin, rays, np.array([-half, -half, 0.0]), np.array([half, half, height]))
+        return _box(origin, rays, np.array([-r, -r, 0.0]), np.array([r, r, 2 * r]))
     if shape == CYLINDER:
-        radius, height = np.array(scene.cylinder) * scale
-        return _nearest(_tube(origin, rays, radius, 0.0, height), _disc(origin, rays, radius, height))
+        return _nearest(_tube(origin, rays, r, 0.0, 2 * r), _disc(origin, rays, r, 2 * r))
     if shape == SPHERE:
-        radius = scene.sphere * scale
-        return _ball(origin, rays, radius, radius)
-    radius, length = np.array(scene.capsule) * scale
-    ends = (_ball(origin, rays, radius, radius), _ball(origin, rays, radius, radius + length))
-    return _nearest(_tube(origin, rays, radius, radius, radius + length), *ends)
+        return _ball(origin, rays, r, r)
+    return _nearest(_tube(origin, rays, r, r, 3 * r), _ball(origin, rays, r, r), _ball(origin, rays, r, 3 * r))
 
 
 def brightness(scene: Scene, hits: Hits, orientation: float, shape: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """What the colour of a material is multiplied by, and the white that is added to it: two arrays `[rays]`."""
-    lamp = np.array(scene.lamp)  # [3]
-    to_lamp = lamp - hits.point  # [rays, 3]
+    to_lamp = np.array(scene.lamp) - hits.point  # [rays, 3]
     to_lamp /= np.linalg.norm(to_lamp, axis=1, keepdims=True)
-    axis = lamp - np.array([*scene.aim, 0.0])  # [3]
-    spot = np.maximum(to_lamp @ (axis / np.linalg.norm(axis)), 0) ** scene.spot  # [rays]
-    lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * spot  # [rays]
+    lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * np.maximum(to_lamp[:, 2], 0) ** scene.spot  # [rays]
     ground = np.flatnonzero(hits.material == FLOOR)
     start = hits.point[ground] + [0.0, 0.0, _LIFT]  # [floor rays, 3]
     lit[ground] *= hit_object(scene, shape, scale, start, to_lamp[ground])[0] >= _FAR
     head = np.maximum(hits.normal @ _backwards(scene, orientation), 0)  # [rays]
-    surfaces = [Surface(0.0, 0.0, 0.0), scene.floor, scene.wall, scene.solid]
-    table = np.array([[surface.ambient, surface.lamp, surface.head] for surface in surfaces])  # [materials, 3]
-    ambient, by_lamp, by_head = table[hits.material].T  # three times [rays]
     white = np.zeros(len(lit))  # [rays]
     solid = hits.material == OBJECT
     white[solid] = scene.gloss * gloss(scene, shape, hits.normal[solid], to_lamp[solid])
-    return ambient + by_lamp * lit + by_head * head, white
+    return scene.ambient + scene.lamp_light * lit + scene.head_light * head, white
 
 
 def _backwards(scene: Scene, orientation: float) -> np.ndarray:

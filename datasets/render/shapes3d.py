@@ -35,7 +35,7 @@ FACTOR_VALUES = {
 }
 SIZE = 64
 SAMPLES = 3  # rays along each side of a pixel
-CHUNK = 60  # images compressed together, at most
+CHUNK = 16  # pixels to a side of the piece of an image, of one channel, that is compressed together with its like
 REPLICA = (
     "Drawn from the factors by this project's ray caster, fitted to look like the published 3D Shapes: "
     "same factors, order and layout, but not the published pixels."
@@ -99,17 +99,20 @@ def to_grey(total: np.ndarray) -> np.ndarray:
 def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
     """Writes `3dshapes.h5` into the directory: images uint8 `[n, 64, 64, 3]` and labels float64 `[n, 6]`.
 
-    The attribute `replica` of the file says what it is. The whole set holds about 0.7 GB while it is drawn.
+    The attribute `replica` of the file says what it is. The whole set holds about 0.7 GB while it is drawn. A replica
+    that is there is drawn anew, any other file of that name is left alone.
 
     Args:
         every: `{factor: k}`: of this factor only the values 0, k, 2k, ... are drawn.
 
-    Returns: the file's path. Raises UserError when the directory cannot be written, the disk is full, or `every`
-    names no factor; no half file is left under the name.
+    Returns: the file's path. Raises UserError when the directory cannot be written, the disk is full, a file that
+    is no replica has the name, or `every` names no factor; no half file is left under the name.
     """
     kept = list(kept_indices({name: len(values) for name, values in FACTOR_VALUES.items()}, every).values())
     directory = make_directory(Path(directory), "name a directory that can be written")
     path = directory / FILE_NAME
+    if path.exists() and not _is_replica(path):
+        raise UserError(f"{path} is there and is not a replica: name another directory, or delete it first")
     temporary = path.with_name(path.name + ".partial")
     try:
         _write(temporary, kept, progress)
@@ -125,6 +128,16 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     return path
 
 
+def _is_replica(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "replica" in file.attrs
+    except OSError:
+        return False
+
+
 def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
     import h5py
 
@@ -132,17 +145,18 @@ def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
     values = [column[classes] for column, classes in zip(FACTOR_VALUES.values(), kept, strict=True)]
     labels = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(count, len(kept))  # [n, 6]
     layers = _all_layers(kept[3:], progress)
-    chunk = max(size for size in range(1, CHUNK + 1) if len(layers[0]) % size == 0)
+    together = len(layers[0])
     with h5py.File(path, "w") as file:
         file.attrs["replica"] = REPLICA
         file.create_dataset("labels", data=labels)
-        shape = (count, SIZE, SIZE, 3)
-        images = file.create_dataset("images", shape, np.uint8, chunks=(chunk, *shape[1:]), compression=_COMPRESSION)
+        shape, chunk = (count, SIZE, SIZE, 3), (together, CHUNK, CHUNK, 1)
+        images = file.create_dataset("images", shape, np.uint8, chunks=chunk, compression=_COMPRESSION)
         bar = tqdm(total=count, desc="drawing 3D Shapes", unit=" images", unit_scale=True, disable=not progress)
         with bar:
-            for index, data in enumerate(_packed_chunks(layers, kept[:3], chunk)):
-                images.id.write_direct_chunk((index * chunk, 0, 0, 0), data)
-                bar.update(chunk)
+            for index, packed in enumerate(_packed(layers, kept[:3])):
+                for place, data in packed:
+                    images.id.write_direct_chunk((index * together, *place), data)
+                bar.update(together)
 
 
 def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -153,23 +167,28 @@ def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.
     return np.stack([sky for sky, _ in traced]), np.stack([layers for _, layers in traced])
 
 
-def _packed_chunks(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray], chunk: int) -> Iterator[bytes]:
-    """All images of the kept hues in the file's order, `chunk` at a time, compressed on every core."""
+def _packed(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray]) -> Iterator[list[tuple[tuple, bytes]]]:
+    """For all kept hues in order, the images of all geometry, compressed on every core.
+
+    Pieces of images at the same place are compressed together: they are more alike than the pieces of one image, and
+    the file is a third as large as with whole images together.
+    """
     sky, materials = layers
+    places = [(y, x, c) for y in range(0, SIZE, CHUNK) for x in range(0, SIZE, CHUNK) for c in range(3)]
 
     def paint(material: int, hue: int) -> np.ndarray:
-        """A material's share of the images, in one hue: uint16 `[g, size, size, channels]`."""
-        return np.stack([materials[:, material, level] for level in COLOUR_LEVELS[hue]], axis=-1)
+        """A material's share of the images, in one hue: uint16 `[g, channels, size, size]`."""
+        return materials[:, material, COLOUR_LEVELS[hue]]
 
-    def pack(room: np.ndarray, solid: np.ndarray) -> list[bytes]:
-        images = to_grey(room + solid)  # [g, size, size, channels]
-        return [zlib.compress(images[i : i + chunk].data, _COMPRESSION) for i in range(0, len(images), chunk)]
+    def pack(room: np.ndarray, solid: np.ndarray) -> list[tuple[tuple, bytes]]:
+        images = to_grey(room + solid)  # [g, channels, size, size]
+        pieces = (np.ascontiguousarray(images[:, c, y : y + CHUNK, x : x + CHUNK]) for y, x, c in places)
+        return list(zip(places, (zlib.compress(piece.data, _COMPRESSION) for piece in pieces), strict=True))
 
     solids = [paint(2, hue) for hue in kept[2]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for floor_hue in kept[0]:
-            ground = sky.transpose(0, 2, 3, 1) + paint(0, floor_hue)  # [g, size, size, channels]
+            ground = sky + paint(0, floor_hue)  # [g, channels, size, size]
             for wall_hue in kept[1]:
-                room = ground + paint(1, wall_hue)  # [g, size, size, channels]
-                for packed in pool.map(pack, [room] * len(solids), solids):
-                    yield from packed
+                room = ground + paint(1, wall_hue)  # [g, channels, size, size]
+                yield from pool.map(pack, [room] * len(solids), solids)
