@@ -76,7 +76,7 @@ def locked(path: Path) -> Iterator[None]:
         handle = _open_lock(lock)
         try:
             _take(handle, path)
-            if lock.exists() and os.fstat(handle.fileno()).st_ino == lock.stat().st_ino:
+            if _is_at(handle, lock):
                 break
         except BaseException:
             handle.close()
@@ -96,6 +96,14 @@ def _open_lock(lock: Path):
         raise UserError(
             f"cannot write in {lock.parent} ({error.strerror}): name a directory that can be written"
         ) from None
+
+
+def _is_at(handle, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _take(handle, path: Path) -> None:

@@ -105,37 +105,66 @@ def test_the_check_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def _load_slowly(directory, counter, ready):
-    convert = dsprites._convert
+def _load_slowly(data_path, step, counter, ready):
+    work = getattr(dsprites, step)
 
     def slow(*arguments):
         with counter.get_lock():
             counter.value += 1
         time.sleep(0.3)
-        return convert(*arguments)
+        return work(*arguments)
 
-    dsprites._convert = slow
+    setattr(dsprites, step, slow)
     ready.wait()
-    assert load_dataset("dsprites", directory, progress=False).factor_sizes == (3, 2, 4, 2, 3)
+    assert load_dataset("dsprites", data_path, progress=False).factor_sizes == (3, 2, 4, 2, 3)
 
 
-def test_processes_at_once_convert_once(tmp_path, dsprites_file):
-    path, _ = dsprites_file(tmp_path / "data")
+def times_done(data_path, step):
+    """How often `step` of the module runs when three processes load the data set at once."""
     context = multiprocessing.get_context("fork")
     counter, ready = context.Value("i", 0), context.Event()
-    workers = [context.Process(target=_load_slowly, args=(path.parent, counter, ready)) for _ in range(3)]
+    workers = [context.Process(target=_load_slowly, args=(data_path, step, counter, ready)) for _ in range(3)]
     for worker in workers:
         worker.start()
     ready.set()
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
-    assert counter.value == 1
-    assert sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir()) == [
-        "",
-        ".packed.npy",
-        ".packed.npy.json",
-    ]
+    return counter.value
+
+
+def test_processes_at_once_convert_once(tmp_path, dsprites_file):
+    path, _ = dsprites_file(tmp_path / "data")
+    assert times_done(path.parent, "_convert") == 1
+    left = sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir())
+    assert left == ["", ".packed.npy", ".packed.npy.json"]
+
+
+def test_processes_at_once_draw_once(cache, dsprites_file, monkeypatch):
+    monkeypatch.setattr(dsprites, "render", lambda directory, _: dsprites_file(directory)[0])
+    assert times_done(None, "render") == 1
+    assert not list(cache.rglob("*.lock"))
+
+
+def _add_one(path, times):
+    for _ in range(times):
+        with locked(path):
+            before = int(path.read_text())
+            time.sleep(0.0002)
+            path.write_text(str(before + 1))
+
+
+def test_a_lock_taken_and_removed_many_times_never_lets_two_in(tmp_path):
+    path = tmp_path / "count"
+    path.write_text("0")
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_add_one, args=(path, 50)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert path.read_text() == "200"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_killed_holder_frees_the_lock(tmp_path):
