@@ -1,1 +1,5 @@
-"""Run directories, TensorBoard, the text log, checkpoints and pictures."""
+"""TensorBoard, the text log, run directories, checkpoints, pictures and reports; and the way back from a run."""
+
+from logger.reading import Run, find_runs, read_run
+
+__all__ = ["Run", "find_runs", "read_run"]

@@ -141,13 +141,15 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
             axes.axhline(0, color="0.7", lw=0.8)
             axes.axvline(0, color="0.7", lw=0.8)
             axes.plot(findings.spectra[j].real, findings.spectra[j].imag, "o", ms=5, alpha=0.8)
-            shares = [f"{100 * values[j] / max(norms[j], 1e-12):.0f}%" for values in findings.per_latent.values()]
-            axes.set_title(f"{name}: {' / '.join(shares)}", fontsize=11)
+            percent = [f"{100 * values[j] / max(norms[j], 1e-12):.0f}%" for values in findings.per_latent.values()]
+            axes.set_title(f"{name}: {' / '.join(percent)}", fontsize=11)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         for axes in planes[len(order) :]:
             axes.set_axis_off()
-        canvas.supxlabel(f"real part.  Titles: {' / '.join(findings.per_latent)}, shares of the squared norm")
-        canvas.supylabel("imaginary part")
+        canvas.supxlabel(
+            f"real part.  Titles: {' / '.join(findings.per_latent)}, shares of the squared norm", fontsize=11
+        )
+        canvas.supylabel("imaginary part", x=0.005, fontsize=11)
         return charts.to_array(canvas)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -92,14 +93,14 @@ class RunLogger:
             animation = grids.gif_bytes(frames, animations.TRAINING, animations.PAUSE)
             self._image("training_animation", animation, frames[0].shape, step)
 
-    def score_matrices(self, matrices: dict[str, tuple[np.ndarray, list[str]]], step: int) -> None:
-        """Factor-by-latent matrices behind the scores: catalogue name -> float `[factors, latents]`, factor names."""
+    def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
+        """The matrices behind the scores: catalogue name -> float `[latents, factors]`; drawn with a factor a row."""
         from logger import charts
 
-        for name, (values, factors) in matrices.items():
-            latents = [f"z{j}" for j in range(values.shape[1])]
-            title = PICTURES[name].title
-            self._picture(name, charts.heat_map_picture(values, factors, latents, title, "latent", "factor"), step)
+        for name, values in matrices.items():
+            latents = [f"z{j}" for j in range(len(values))]
+            labels = (PICTURES[name].title, "latent", "factor")
+            self._picture(name, charts.heat_map_picture(values.T, factors, latents, *labels, vmin=0), step)
         self.writer.flush()
 
     def lengths(self) -> dict[str, int]:

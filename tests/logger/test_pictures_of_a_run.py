@@ -58,7 +58,7 @@ def run(tmp_path_factory, model, picture_inputs) -> RunDirectory:
         log.frame(model, picture_inputs, step)
     log.pictures(model, picture_inputs, 42)
     log.animate_training(42)
-    log.score_matrices({"mutual_information": (np.eye(3, 4), ["size", "x", "y"])}, 42)
+    log.score_matrices({"mutual_information": np.eye(4, 3)}, ["size", "x", "y"], 42)
     log.close()
     return run
 

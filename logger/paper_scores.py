@@ -1,0 +1,119 @@
+"""Published scores, as data, to stand beside a run's own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+PAPER, RERUN = "paper", "re-run"
+SOURCES = {
+    PAPER: "Zhu, Xu, Tao, Commutative Lie Group VAE for Disentanglement Learning, ICML 2021 (arXiv 2106.03375)",
+    RERUN: "an independent re-run of the model, from the public README of CFASL",
+}
+
+# Name in the log -> name to read. What is not listed here is shown under its name in the log.
+NAMES = {
+    "fac_eval": "FactorVAE score",
+    "val_hig_acc": "beta-VAE score",
+    "discrete_mig": "MIG, all factors but the first",
+    "discrete_mig_all_factors": "MIG, all factors",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "DCI completeness",
+    "dci_informativeness_test": "DCI informativeness",
+    "SAP_score": "SAP",
+    "modularity_score": "modularity",
+    "explicitness_score_test": "explicitness",
+}
+
+
+class Published(NamedTuple):
+    """A score as fractions of 1 (published in percent): mean and standard deviation over ten runs."""
+
+    source: str
+    dataset: str
+    model: str
+    metric: str
+    mean: float
+    deviation: float
+    setting: str
+
+
+def _rerun(dataset: str, model: str, steps: str, values: dict[str, tuple[float, float]]) -> list[Published]:
+    setting = f"batch 64, {steps} steps"
+    return [Published(RERUN, dataset, model, m, mean / 100, sd / 100, setting) for m, (mean, sd) in values.items()]
+
+
+PUBLISHED = [
+    Published(PAPER, "dsprites", "lie_group", "fac_eval", 0.861, 0.020, "70 epochs, batch 256"),
+    Published(PAPER, "shapes3d", "lie_group", "fac_eval", 0.932, 0.040, "batch 256"),
+    Published(PAPER, "dsprites", "lie_group", "SAP_score", 0.541, 0.012, "ablation, hy_hes 20"),
+    Published(PAPER, "dsprites", "lie_group", "discrete_mig", 0.297, 0.031, "ablation, hy_hes 20"),
+    *_rerun(
+        "dsprites",
+        "lie_group",
+        "300k",
+        {
+            "fac_eval": (82.33, 5.59),
+            "val_hig_acc": (86.80, 3.43),
+            "discrete_mig": (22.96, 6.08),
+            "SAP_score": (7.07, 0.86),
+            "dci_disentanglement": (31.23, 5.32),
+        },
+    ),
+    *_rerun(
+        "dsprites",
+        "beta",
+        "300k",
+        {
+            "fac_eval": (73.54, 6.47),
+            "val_hig_acc": (83.20, 7.07),
+            "discrete_mig": (13.19, 4.48),
+            "SAP_score": (5.69, 1.98),
+            "dci_disentanglement": (21.49, 6.30),
+        },
+    ),
+    *_rerun(
+        "dsprites",
+        "beta_tcvae",
+        "300k",
+        {
+            "fac_eval": (79.19, 5.87),
+            "val_hig_acc": (89.20, 4.73),
+            "discrete_mig": (23.95, 10.13),
+            "SAP_score": (7.20, 0.66),
+            "dci_disentanglement": (35.33, 9.07),
+        },
+    ),
+    *_rerun(
+        "shapes3d",
+        "lie_group",
+        "500k",
+        {
+            "fac_eval": (74.60, 11.06),
+            "val_hig_acc": (83.00, 10.64),
+            "discrete_mig": (47.09, 18.56),
+            "SAP_score": (5.58, 2.22),
+            "dci_disentanglement": (58.17, 11.36),
+        },
+    ),
+]
+
+
+def published(dataset: str, model: str) -> dict[str, dict[str, Published]]:
+    """Source -> metric -> score, for a data set and a model of the command line (beta-VAE: any `beta_...` but TC)."""
+    kind = "beta_tcvae" if "tc" in model else "beta" if model.startswith("beta") else model
+    found: dict[str, dict[str, Published]] = {}
+    for score in PUBLISHED:
+        if (score.dataset, score.model) == (dataset, kind):
+            found.setdefault(score.source, {})[score.metric] = score
+    return found
+
+
+def reading_name(metric: str) -> str:
+    """The name of a score for people."""
+    return NAMES.get(metric, metric)
+
+
+def ordered(metrics) -> list[str]:
+    """The names in the order of NAMES, then the others as they come, each once."""
+    metrics = list(dict.fromkeys(metrics))
+    return [name for name in NAMES if name in metrics] + [name for name in metrics if name not in NAMES]

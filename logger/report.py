@@ -1,0 +1,58 @@
+"""One HTML page about a run or about several, complete in one file: python -m logger.report <run or folder of runs>"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import atomic
+from errors import UserError
+from logger.reading import find_runs, read_run
+
+
+def write_report(paths: Sequence[str | Path], output: str | Path | None = None) -> Path:
+    """Write the page of one run, or the comparison of several.
+
+    Args:
+        paths: run directories, or folders with runs anywhere below them.
+        output: the file; None: `report.html` in the first path.
+    Returns:
+        The file written.
+    Raises:
+        UserError: a path holds no run, a run is damaged, or the file cannot be written.
+    """
+    runs = [read_run(path) for path in find_runs(paths)]
+    output = Path(output) if output else Path(paths[0]) / "report.html"
+    if not output.parent.is_dir():
+        raise UserError(f"--output {output}: there is no folder {output.parent}; make it or name another")
+    if len(runs) == 1:
+        from logger import report_run
+
+        content = report_run.report(runs[0])
+    else:
+        from logger import report_comparison
+
+        title = f"{len(runs)} runs in {', '.join(Path(path).resolve().name for path in paths)}"
+        content = report_comparison.report(runs, title)
+    atomic.write_text(output, content)
+    return output
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; what the user can mend is one line on stderr and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m logger.report", description=__doc__)
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a run (logs/version_0) or a folder of runs")
+    parser.add_argument("--output", metavar="FILE", help="where to write [report.html in the first PATH]")
+    args = parser.parse_args(argv)
+    try:
+        print(f"report  {write_report(args.paths, args.output)}")
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Reports and reading runs back, on runs written as a training writes them."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from errors import UserError
+from logger import find_runs, page, paper_scores, read_run, report, report_comparison
+from logger.catalogue import PICTURES
+
+VOID = {"img", "meta", "link", "br"}
+
+
+def write_run(path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, **args) -> Path:
+    """A run directory with an event file, arguments, scores and two pictures."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    path.mkdir(parents=True, exist_ok=True)
+    defaults = {"model": "lie_group", "dataset": "dsprites", "data_source": "replica", "seed": 1, "batch_size": 64}
+    (path / "args.json").write_text(json.dumps({**defaults, **args}))
+    with SummaryWriter(str(path)) as writer:
+        for step in steps:
+            writer.add_scalar("train/loss", loss / step, step)
+            writer.add_scalar("train/kl", step / 100, step)
+            writer.add_scalar("train/recon", loss / step, step)
+            writer.add_scalar("train_by_images_seen/loss", loss / step, 64 * step)
+            writer.add_scalar("train_kl_per_latent/00", 1.0, step)
+        writer.add_scalar("validation/loss", loss / 100, max(steps))
+        writer.add_scalar("algebra/commutator_norm", loss / 1000, max(steps))
+        writer.add_scalar("equivariance_error/pos_x", 0.5, max(steps))
+    if scores is not None:
+        protocol = {"preset": "fast", "dataset": args.get("dataset", "dsprites"), "metrics": ["a"], "step": max(steps)}
+        (path / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
+    for name, width in (("traversals", 900), ("group_elements", 300)):
+        Image.fromarray(np.full((40, width, 3), 7, np.uint8)).save(path / PICTURES[name].file)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(path / "traversals.gif")
+    return path
+
+
+class Checker(HTMLParser):
+    """Checks nesting as it goes, and keeps what a test wants to see."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.images, self.anchors, self.links, self.urls, self.text = [], [], set(), [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        assert len(attributes) == len(attrs)  # none twice
+        self.urls += [attributes[key] for key in ("src", "href", "srcset", "action", "data") if key in attributes]
+        self.anchors |= {attributes["id"]} if "id" in attributes else set()
+        self.links += [attributes["href"]] if tag == "a" else []
+        self.images += [attributes] if tag == "img" else []
+        assert tag != "script" and not any(key.startswith("on") for key in attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check_page(path: Path) -> Checker:
+    """The page nests, has alternative texts, and refers to nothing outside itself."""
+    content = path.read_text(encoding="utf-8")
+    checked = Checker(content)
+    assert all(url.startswith(("data:", "#")) for url in checked.urls)
+    assert "url(" not in content and "@import" not in content
+    assert all(len(image["alt"]) > 20 for image in checked.images)
+    for image in checked.images:
+        kind, data = re.fullmatch(r"data:image/(png|gif);base64,(.*)", image["src"]).groups()
+        assert base64.b64decode(data, validate=True)[:4] == {"png": b"\x89PNG", "gif": b"GIF8"}[kind]
+    assert {link.removeprefix("#") for link in checked.links} <= checked.anchors
+    assert content.startswith("<!DOCTYPE html>") and 'name="viewport"' in content
+    return checked
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    return write_run(tmp_path / "logs" / "version_0", {"fac_eval": 0.5, "SAP_score": 0.25, "mine": 0.125})
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    values = {40: (0.7, 0.8), 0: (0.4, 0.5, 0.6)}
+    for hes, scores in values.items():
+        for seed, score in enumerate(scores):
+            write_run(
+                folder / f"hes{hes}" / f"version_{seed}", {"fac_eval": score}, hy_hes=hes, seed=seed, loss=10 + hes
+            )
+    return folder
+
+
+def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
+    checked = check_page(report.write_report([run]))
+    assert len(checked.images) == 4  # curves, two pictures, one animation
+    text = " ".join(checked.text)
+    for heading in ("Scores", "Learning curves", "What each latent does", "The group", "Symmetries", "Configuration"):
+        assert heading in text
+    assert "own replica" in text
+
+
+def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
+    page_of = {
+        name: report.write_report([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)]).read_text()
+        for name, args in {
+            "match": {},
+            "model": {"model": "factor_vae"},
+            "data": {"dataset": "squares", "data_source": "file.npz"},
+        }.items()
+    }
+    assert "0.861 ± 0.020" in page_of["match"] and "0.823 ± 0.056" in page_of["match"]
+    assert "0.861" not in page_of["model"] and "0.861" not in page_of["data"]
+    assert "own replica" not in page_of["data"]
+
+
+def test_markup_in_arguments_is_text(tmp_path):
+    evil = "<script>alert('1')</script>\"'&"
+    path = write_run(tmp_path / "version_0", {"<b>score</b>": 1.0}, data_path=evil, dataset=evil)
+    checked = check_page(report.write_report([path]))  # refuses scripts
+    assert evil in " ".join(checked.text)
+
+
+def test_a_run_without_scores_and_pictures_still_has_a_report(tmp_path):
+    (tmp_path / "version_0").mkdir()
+    (tmp_path / "version_0" / "args.json").write_text("{}")
+    text = " ".join(check_page(report.write_report([tmp_path / "version_0"])).text)
+    assert "No scores were taken" in text and "No diagnostics were logged" in text
+
+
+def test_comparison_has_means_deviations_and_boxes_by_group(sweep):
+    path = report.write_report([sweep])
+    assert path == sweep / "report.html"
+    checked = check_page(path)
+    text = " ".join(checked.text)
+    assert "hy_hes 40" in text and "hy_hes 0" in text
+    assert "0.75 ± 0.07071 (2)" in text and "0.5 ± 0.1 (3)" in text
+    assert "0.861 ± 0.020" in text
+    assert any("Box plots of every score" in image["alt"] for image in checked.images)
+    assert "5 runs in 2 groups" in text
+
+
+def test_runs_that_differ_in_seed_alone_are_one_group(sweep):
+    runs = [read_run(path) for path in find_runs([sweep / "hes0"])]
+    groups, shared = report_comparison.grouped(runs)
+    assert list(groups) == ["all runs"] and len(groups["all runs"]) == 3
+    assert shared["hy_hes"] == 0 and "seed" not in shared
+
+
+def test_runs_are_found_in_natural_order_and_once(tmp_path):
+    for n in (10, 9, 1):
+        write_run(tmp_path / f"version_{n}", steps=[20])
+    found = find_runs([tmp_path, tmp_path / "version_9"])
+    assert [path.name for path in found] == ["version_1", "version_9", "version_10"]
+
+
+def test_read_run_gives_arguments_scalars_scores_and_pictures(run):
+    read = read_run(run)
+    assert read.args["seed"] == 1 and read.scores["fac_eval"] == 0.5 and read.protocol["preset"] == "fast"
+    assert list(read.scalars.columns) == ["tag", "step", "value"]
+    assert list(read.curve("train/loss").step) == list(range(20, 400, 20))
+    assert read.last("train/loss") == pytest.approx(100 / 380)
+    assert read.last("never/logged") is None
+    assert set(read.pictures) == {"traversals", "group_elements", "traversal_animation"}
+    assert all(path.is_file() for path in read.pictures.values())
+
+
+def test_read_run_joins_the_event_files_of_a_continued_run_and_keeps_the_later_value(tmp_path):
+    path = write_run(tmp_path / "version_0", steps=range(20, 100, 20), loss=100.0)
+    write_run(path, steps=range(60, 140, 20), loss=200.0)  # went back to step 60
+    assert len(list(path.glob("events.*"))) == 2
+    read = read_run(path)
+    curve = read.curve("train/loss")
+    assert list(curve.step) == [20, 40, 60, 80, 100, 120]
+    np.testing.assert_allclose(curve.value, [5, 2.5, 200 / 60, 2.5, 2, 200 / 120], rtol=1e-5)
+    assert len(read.curve("train_by_images_seen/loss")) == 6
+
+
+def test_scores_come_from_the_log_where_no_file_has_them(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    path = write_run(tmp_path / "version_0")
+    with SummaryWriter(str(path)) as writer:
+        writer.add_scalar("dmetric/fac_eval", 0.25, 10)
+        writer.add_scalar("dmetric/fac_eval", 0.75, 20)
+    assert read_run(path).scores == {"fac_eval": 0.75}
+
+
+def test_bad_paths_are_one_line_and_exit_status_2(tmp_path, capsys):
+    for paths in ([tmp_path], [tmp_path / "none"]):
+        assert report.main([str(path) for path in paths]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
+    with pytest.raises(UserError, match="holds no args.json"):
+        read_run(tmp_path)
+    (tmp_path / "args.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_run(tmp_path)
+
+
+def test_output_goes_where_it_is_told(run, tmp_path, capsys):
+    assert report.main([str(run), "--output", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").is_file() and not (run / "report.html").exists()
+    assert report.main([str(run), "--output", str(tmp_path / "nowhere" / "page.html")]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
+def test_published_values_are_fractions_with_a_named_source():
+    for score in paper_scores.PUBLISHED:
+        assert 0 < score.deviation < score.mean < 1
+        assert score.source in paper_scores.SOURCES and score.metric in paper_scores.NAMES
+
+
+def test_elements_escape_text_but_not_markup():
+    inner = page.element("b", '1 < 2 & "3"')
+    assert (
+        page.element("p", inner, "<", class_='a"b') == '<p class="a&quot;b"><b>1 &lt; 2 &amp; &quot;3&quot;</b>&lt;</p>'
+    )
+
+
+def test_every_picture_is_described_in_the_documents():
+    text = (Path(__file__).parents[2] / "docs" / "pictures.md").read_text(encoding="utf-8")
+    for picture in PICTURES.values():
+        assert f"`{picture.file}`" in text and f"`{picture.tag}`" in text
