@@ -242,9 +242,10 @@ class _Session:
         dataset = self._evaluation_dataset()
         settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
         self.model.eval()
+        matrices: dict[str, np.ndarray] = {}
         with self.interruption.deferred(False):  # scores take minutes and keep no state: a signal stops them at once
             values = metrics.evaluate(
-                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, **settings
+                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, keep=matrices, **settings
             )
         self.model.train()
         protocol = {
@@ -254,6 +255,8 @@ class _Session:
             "images": len(dataset),
         }
         self.log.scores(values, protocol, position.step)
+        if self.args.visualise:
+            self.log.score_matrices(matrices, dataset.factor_names, position.step)
         print(score_table(values, protocol))
 
     @torch.no_grad()
