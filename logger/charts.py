@@ -65,7 +65,7 @@ def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[st
     values = np.asarray(values, dtype=float)
     largest = np.abs(values).max(initial=0)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    if not -1 <= exponent <= 1:
+    if not 0 <= exponent <= 1:
         values, title = values / 10.0**exponent, f"{title}  in 1e{exponent}"
     image = axes.imshow(values, aspect="auto", **limits)
     axes.grid(False)
@@ -73,10 +73,13 @@ def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[st
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     if values.size <= LARGEST_ANNOTATED:
+        decimals = 2 if np.abs(values).max(initial=0) < 10 else 1
         middle = sum(image.get_clim()) / 2
         for (row, column), value in np.ndenumerate(values):
             ink = "black" if value > middle else "white"
-            axes.text(column, row, f"{value:.2g}", ha="center", va="center", color=ink, fontsize=9)
+            axes.text(
+                column, row, f"{value:.{decimals}f}" if value else "0", ha="center", va="center", color=ink, fontsize=9
+            )
     axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
 
 

@@ -119,6 +119,7 @@ def diagnostic_pictures(findings, order: np.ndarray) -> dict[str, np.ndarray]:
 
 def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
     with charts.figure(16, 4.8, right=0.5) as canvas:
+        canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
         charts.stacked_bars(left, {name: values[order] for name, values in findings.per_latent.items()}, latents)
         left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel="norm, by what it does")
