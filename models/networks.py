@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from models.fast_ops import ConvStack
+
 IMAGE_SIZE = 64
 
 
@@ -18,7 +20,7 @@ def mlp(*widths: int) -> nn.Sequential:
 
 def conv_encoder(channels: int, features: int) -> nn.Sequential:
     """`[batch, channels, 64, 64] -> [batch, features]`: four convolutions, then 1024 -> 256 -> features."""
-    return nn.Sequential(
+    return ConvStack(
         nn.Conv2d(channels, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
         nn.ReLU(),
         nn.Conv2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
@@ -36,7 +38,7 @@ def conv_encoder(channels: int, features: int) -> nn.Sequential:
 
 def conv_decoder(features: int, channels: int) -> nn.Sequential:
     """`[batch, features] -> [batch, channels, 64, 64]` logits: the mirror image of `conv_encoder`."""
-    return nn.Sequential(
+    return ConvStack(
         nn.Linear(features, 256),
         nn.ReLU(),
         nn.Linear(256, 1024),

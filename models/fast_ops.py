@@ -1,0 +1,173 @@
+"""The convolution stacks of the 64x64 networks on a CPU: same values up to rounding, fewer bytes moved.
+
+PyTorch's own layers lose most of their time here in four places, and each has a remedy below:
+
+- With one image channel oneDNN has no kernel that fits (3 to 6 % of the machine's product rate); the layer is then a
+  matrix product over patches (`_patches`), and its transpose a product whose result is summed into the image (`_fold`).
+- The weight gradient of a transposed convolution runs at 38 %. It is the weight gradient of a convolution with the
+  roles of input and output exchanged, which runs at 66 %; the bias gradient is then a plain sum.
+- ReLU is applied in place, forward and backward: what it overwrites nobody else holds.
+- The batch passes in pieces of PIECE images, which stay in the cache from one layer to the next and never reach the
+  size at which malloc asks the system for fresh pages at every step. Weight gradients are summed over the pieces.
+
+All layers have kernel 4, stride 2, padding 1. A layer pairs a large image `x` `[n, c, 2h, 2w]` with a small one `y`
+`[n, k, h, w]` through a weight `[k, c, 4, 4]`: `down` maps x to y and `up`, its transpose, y to x. A convolution goes
+down and has `up` as its derivative; a transposed convolution the other way round; the weight gradient of both is
+`correlate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+PIECE = 64  # images
+GEOMETRY = ([2, 2], [1, 1], [1, 1])  # stride, padding, dilation
+
+
+class ConvStack(nn.Sequential):
+    """`nn.Sequential` whose run of convolutions, each followed by a ReLU or by nothing, is computed as one operation.
+
+    Where `fused` says no, the layers run one by one as they are; names and parameters are those of `nn.Sequential`.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not fused(x):
+            return super().forward(x)
+        layers = list(self)
+        convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+        first, last = convolutions[0], convolutions[-1]
+        for layer in layers[:first]:
+            x = layer(x)
+        relu = [i + 1 < len(layers) and isinstance(layers[i + 1], nn.ReLU) for i in convolutions]
+        downward = isinstance(layers[first], nn.Conv2d)
+        parameters = [p for i in convolutions for p in (layers[i].weight, layers[i].bias)]
+        x = _Convolutions.apply(x, downward, relu, *parameters)
+        for layer in layers[last + 1 + relu[-1] :]:
+            x = layer(x)
+        return x
+
+
+def fused(x: torch.Tensor) -> bool:
+    """Whether the operations of this module win for x: a plain tensor on a CPU, in full precision, not compiled."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+class _Convolutions(torch.autograd.Function):
+    """The layers one after the other over each piece of the batch, and their derivatives in reverse."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, downward: bool, relu: Sequence[bool], *parameters: torch.Tensor) -> torch.Tensor:
+        weights, biases = parameters[::2], parameters[1::2]
+        results, kept = [], []  # kept: of every piece, the input of each layer and what the last one gave
+        for piece in x.split(PIECE):
+            piece = piece.contiguous(memory_format=torch.channels_last)
+            piece = operand(piece) if downward else piece
+            kept.append(piece)
+            for weight, bias, rectified in zip(weights, biases, relu, strict=True):
+                piece = (down if downward else up)(piece, weight, bias)
+                kept.append(piece.relu_() if rectified else piece)
+            results.append(piece)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*weights, *kept)
+            ctx.downward, ctx.relu = downward, relu
+        return torch.cat(results) if len(results) > 1 else results[0]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: torch.Tensor):
+        layers = len(ctx.relu)
+        weights, kept = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        totals: list[torch.Tensor | None] = [None] * (2 * layers)  # of weights and biases, as in `parameters`
+        of_x = []
+        for piece, g in enumerate(grad.split(PIECE)):
+            g = g.contiguous(memory_format=torch.channels_last)
+            values = kept[piece * (layers + 1) : (piece + 1) * (layers + 1)]
+            for i in reversed(range(layers)):
+                if ctx.relu[i]:  # in place, but for the gradient that came from outside
+                    into = torch.empty_like(g) if i == layers - 1 else g
+                    g = torch.ops.aten.threshold_backward.grad_input(g, values[i + 1], 0, grad_input=into)
+                of_bias = g.sum((0, 2, 3))  # [channels]
+                if ctx.downward:
+                    of_weight = correlate(values[i], g)  # [k, c, 4, 4]
+                else:
+                    g = operand(g)
+                    of_weight = correlate(g, values[i])  # [k, c, 4, 4]
+                for place, value in ((2 * i, of_weight), (2 * i + 1, of_bias)):
+                    totals[place] = value if totals[place] is None else totals[place].add_(value)
+                if i > 0 or ctx.needs_input_grad[0]:
+                    g = (up if ctx.downward else down)(g, weights[i], None)
+            of_x.append(g)
+        return (torch.cat(of_x) if ctx.needs_input_grad[0] else None), None, None, *totals
+
+
+def operand(x: torch.Tensor) -> torch.Tensor:
+    """What `down` and `correlate` take for x: its patches where one channel makes the matrix product win, else x."""
+    return _patches(x) if x.shape[1] == 1 else x
+
+
+def down(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The convolution. x `[n, c, 2h, 2w]`, or its patches; weight `[k, c, 4, 4]`, bias `[k]` -> `[n, k, h, w]`."""
+    if x.dim() == 4:
+        return torch.ops.aten.convolution(x, weight, bias, *GEOMETRY, False, [0, 0], 1)
+    _, n, h, w = x.shape[1:]
+    patches, matrix = x.view(-1, n * h * w).T, weight.reshape(len(weight), -1).T  # [n*h*w, c*16], [c*16, k]
+    y = patches @ matrix if bias is None else torch.addmm(bias, patches, matrix)  # [n*h*w, k]
+    return y.view(n, h, w, -1).permute(0, 3, 1, 2)  # [n, k, h, w], channels-last
+
+
+def up(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The transposed convolution. y `[n, k, h, w]`, weight `[k, c, 4, 4]`, bias `[c]` -> `[n, c, 2h, 2w]`."""
+    k, c = weight.shape[:2]
+    if c > 3:
+        return torch.ops.aten.convolution(y, weight, bias, *GEOMETRY, True, [0, 0], 1)
+    n, _, h, w = y.shape
+    pixels = y.permute(0, 2, 3, 1).reshape(-1, k)  # [n*h*w, k]
+    patches = weight.reshape(k, c * 16).T @ pixels.T  # [c*16, n*h*w]
+    return _fold(patches.view(c, 16, n, h, w), bias)
+
+
+def correlate(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The gradient of the weight. x `[n, c, 2h, 2w]`, or its patches; y `[n, k, h, w]` -> `[k, c, 4, 4]`."""
+    k = y.shape[1]
+    if x.dim() == 4:
+        like = y.new_empty(()).expand(k, x.shape[1], 4, 4)  # only its shape is read
+        mask = [False, True, False]
+        return torch.ops.aten.convolution_backward(y, x, like, None, *GEOMETRY, False, [0, 0], 1, mask)[1]
+    pixels = y.permute(0, 2, 3, 1).reshape(-1, k)  # [n*h*w, k]
+    return (x.view(-1, len(pixels)) @ pixels).T.reshape(k, x.shape[0], 4, 4)
+
+
+def _patches(x: torch.Tensor) -> torch.Tensor:
+    """Every 4x4 patch: x `[n, c, 2h, 2w]` -> `[c, 16, n, h, w]`, in the order of the weight's entries."""
+    n, c, height, width = x.shape
+    h, w = height // 2, width // 2
+    padded = F.pad(x, (1, 1, 1, 1)).view(n, c, h + 1, 2, w + 1, 2)
+    phases = padded.permute(3, 5, 1, 0, 2, 4).contiguous()  # [2, 2, c, n, h + 1, w + 1]: rows and columns by parity
+    shifted = [phases[i % 2, j % 2, :, :, i // 2 : i // 2 + h, j // 2 : j // 2 + w] for i in range(4) for j in range(4)]
+    return torch.stack(shifted, dim=1)  # [c, 16, n, h, w]
+
+
+def _fold(patches: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The transpose of `_patches`, and the bias `[c]` added: patches `[c, 16, n, h, w]` -> `[n, c, 2h, 2w]`."""
+    c, _, n, h, w = patches.shape
+    phases = patches.new_zeros(2, 2, c, n, h + 1, w + 1)
+    if bias is not None:
+        phases += bias.view(c, 1, 1, 1)
+    for i in range(4):
+        for j in range(4):
+            phases[i % 2, j % 2, :, :, i // 2 : i // 2 + h, j // 2 : j // 2 + w] += patches[:, 4 * i + j]
+    x = patches.new_empty(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)  # [n, c, 2h, 2w], channels-last
+    for i in range(2):
+        for j in range(2):  # parity 0 of the padded image is parity 1 of the image
+            x[:, :, 1 - i :: 2, 1 - j :: 2] = phases[i, j, :, :, 1 - i : h + 1 - i, 1 - j : w + 1 - j].transpose(0, 1)
+    return x
