@@ -1,0 +1,1 @@
+"""From run directories to tables: find runs, summarise their scores, compare configurations, draw them."""

@@ -1,0 +1,201 @@
+"""Run directories in, tables out."""
+
+import argparse
+import csv
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import collect_results
+from results.runs import COLUMNS
+
+PUBLISHED_HEADER = (
+    "_config fac.mean fac.std fac_dim.mean fac_dim.std beta.mean beta.std mig.mean mig.std dci_info.mean dci_info.std "
+    "dci_dis.mean dci_dis.std dci_comp.mean dci_comp.std mod.mean mod.std explicit.mean explicit.std sap.mean sap.std "
+    "fl.mean fl.std n_samples path ctime"
+)
+
+
+def write_run(experiment: Path, n: int, scores: dict, *, state: str | None = "finished", **args) -> Path:
+    """A run of this project: arguments, status, losses and scores."""
+    run = experiment / f"version_{n}"
+    (run / "checkpoints").mkdir(parents=True)
+    args = {"model": "lie_group", "dataset": "dsprites", "latents": 10, "seed": n, **args}
+    (run / "args.json").write_text(json.dumps(args))
+    if state:
+        (run / "status.json").write_text(json.dumps({"state": state}))
+    log_scores(run, scores)
+    return run
+
+
+def log_scores(run: Path, scores: dict) -> None:
+    with open(run / "log_metrics.txt", "a") as file:
+        file.write("metric/loss : 12.5\n")
+        file.writelines(f"dmetric/{name} : {value}\n" for name, value in scores.items())
+
+
+def collect(tmp_path: Path, folder: Path, *flags: str) -> list[dict[str, str]]:
+    table = tmp_path / "table.csv"
+    assert collect_results.main(["--in_dir", str(folder), "--result_file", str(table), *flags]) == 0
+    with open(table, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_a_directory_with_mean_and_standard_deviation(tmp_path):
+    values = [0.5, 0.75, 0.625]
+    for n, value in enumerate(values):
+        write_run(tmp_path / "logs" / "a", n, {"fac_eval": value, "discrete_mig": 0.1})
+    write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.25}, model="beta_shapes")
+    rows = collect(tmp_path, tmp_path / "logs", "--config_variables", "[model, dataset, latents]")
+    assert list(rows[0]) == PUBLISHED_HEADER.split()
+    assert [row["_config"] for row in rows] == ["lie_group-dsprites-10", "beta_shapes-dsprites-10"]
+    assert rows[0]["fac.mean"] == "0.625"
+    assert rows[0]["fac.std"] == f"{statistics.stdev(values):.3f}" == "0.125"
+    assert (rows[0]["mig.mean"], rows[0]["mig.std"]) == ("0.100", "0.000")
+    assert rows[0]["n_samples"] == "3" and rows[0]["path"].endswith("logs/a")
+    assert rows[0]["sap.mean"] == "-"
+    assert (rows[1]["fac.mean"], rows[1]["fac.std"], rows[1]["n_samples"]) == ("0.250", "-", "1")
+
+
+def test_every_column_takes_its_score(tmp_path):
+    scores = {score: (i + 1) / 100 for i, score in enumerate(COLUMNS.values())}
+    write_run(
+        tmp_path / "logs" / "a", 0, {**scores, "fac_train": 0.9, "hig_acc": 0.9, "dci_informativeness_train": 0.9}
+    )
+    (row,) = collect(tmp_path, tmp_path / "logs")
+    for i, column in enumerate(COLUMNS):
+        assert row[f"{column}.mean"] == f"{(i + 1) / 100:.3f}"
+
+
+def test_a_score_of_zero_is_a_sample_and_of_several_evaluations_the_newest_counts_once(tmp_path):
+    write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.0})
+    run = write_run(tmp_path / "logs" / "a", 1, {"fac_eval": 0.9})
+    log_scores(run, {"fac_eval": 0.5})
+    (row,) = collect(tmp_path, tmp_path / "logs")
+    assert (row["fac.mean"], row["n_samples"]) == ("0.250", "2")
+
+
+def test_directories_of_the_authors_code_are_read(tmp_path):
+    for n in range(2):
+        run = tmp_path / "logs" / "theirs" / f"version_{n}"
+        (run / "checkpoints").mkdir(parents=True)
+        torch.save(argparse.Namespace(model="lie_group", dataset="shapes3d"), run / "checkpoints" / "args.pt")
+        log_scores(run, {"fac_eval": 0.5 + n / 4})
+    (row,) = collect(tmp_path, tmp_path / "logs")
+    assert (row["_config"], row["fac.mean"], row["n_samples"]) == ("lie_group-shapes3d", "0.625", "2")
+
+
+def test_what_does_not_count_is_listed_and_does_not_stop_it(tmp_path, capsys):
+    logs = tmp_path / "logs"
+    write_run(logs / "a", 0, {"fac_eval": 0.5})
+    for n, state in ((1, "running"), (2, "failed"), (3, "interrupted")):
+        write_run(logs / "a", n, {"fac_eval": 0.9}, state=state)
+    write_run(logs / "a", 4, {})
+    (logs / "a" / "version_5").mkdir()
+    damaged = write_run(logs / "a", 6, {"fac_eval": 0.9})
+    (damaged / "args.json").write_text("{")
+    (logs / "photographs").mkdir()
+    (logs / "none" / "version_0").mkdir(parents=True)
+    rows = collect(tmp_path, logs)
+    assert [(row["fac.mean"], row["n_samples"]) for row in rows] == [("0.500", "1"), ("-", "0")]
+    listed = capsys.readouterr().err
+    for name, reason in {
+        "a/version_1": "unfinished", "a/version_2": "failed", "a/version_3": "unfinished", "a/version_4": "no scores",
+        "a/version_5": "no run", "a/version_6": "JSON", "photographs": "no version", "none/version_0": "no run",
+    }.items():  # fmt: skip
+        assert any(f"{logs / name}:" in line and reason in line for line in listed.splitlines()), name
+
+
+def test_an_empty_folder_gives_an_empty_table_and_a_missing_one_an_error(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    assert collect(tmp_path, tmp_path / "logs") == []
+    assert collect_results.main(["--in_dir", str(tmp_path / "no"), "--result_file", str(tmp_path / "t.csv")]) == 2
+    assert capsys.readouterr().err.startswith("error: --in_dir")
+
+
+def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
+    for seed in range(3):
+        for model in ("lie_group", "vae"):
+            write_run(tmp_path / "logs" / f"{model}_{seed}", 0, {"fac_eval": seed / 4}, model=model, seed=seed)
+    rows = collect(tmp_path, tmp_path / "logs", "--group-by", "model")
+    assert [(row["_config"], row["n_samples"], row["fac.mean"]) for row in rows] == [
+        ("lie_group", "3", "0.250"),
+        ("vae", "3", "0.250"),
+    ]
+    assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "[seed, model]")) == 6
+
+
+def test_quartiles(tmp_path):
+    values = [0.1, 0.2, 0.4, 0.8]
+    for n, value in enumerate(values):
+        write_run(tmp_path / "logs" / "a", n, {"fac_eval": value})
+    (row,) = collect(tmp_path, tmp_path / "logs", "--quartiles")
+    first, third = np.quantile(values, [0.25, 0.75])
+    assert (row["fac.median"], row["fac.iqr"]) == ("0.300", f"{third - first:.3f}")
+
+
+@pytest.fixture
+def two_models(tmp_path) -> Path:
+    gaps = [0.10, 0.20, 0.30]
+    for seed, gap in enumerate(gaps):
+        write_run(tmp_path / "logs" / "lie", seed, {"fac_eval": 0.5 + gap, "factor_leakage_mean": 0.2}, seed=seed)
+        write_run(
+            tmp_path / "logs" / "vae", seed, {"fac_eval": 0.5, "factor_leakage_mean": 0.1}, model="vae", seed=seed
+        )
+    write_run(tmp_path / "logs" / "vae", 9, {"fac_eval": 0.0}, model="vae", seed=99)
+    return tmp_path / "logs"
+
+
+def test_paired_comparison_over_common_seeds(tmp_path, two_models):
+    collect(tmp_path, two_models, "--compare", "lie_group-dsprites", "vae")
+    with open(tmp_path / "table.paired.csv", newline="") as file:
+        found = {row["score"]: row for row in csv.DictReader(file)}
+    half = 4.302652729911275 * 0.1 / math.sqrt(3)  # t quantile 0.975 for two degrees of freedom
+    assert found["fac"]["difference"] == "0.200" and found["fac"]["n_seeds"] == "3"
+    assert found["fac"]["ci95.low"] == f"{0.2 - half:.3f}" and found["fac"]["ci95.high"] == f"{0.2 + half:.3f}"
+    assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
+
+
+def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
+    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
+    assert collect_results.main(flags) == 2
+    assert "lie_group-dsprites" in capsys.readouterr().err
+
+
+def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
+    for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
+        table = tmp_path / name
+        flags = ["--in_dir", str(two_models), "--result_file", str(table), "--format", name]
+        assert collect_results.main(flags) == 0
+        text = table.read_text()
+        assert bold.format("0.700") in text and bold.format("0.375") not in text
+        assert bold.format("0.100") in text  # leakage: less is better
+    assert "lie\\_group" in (tmp_path / "latex").read_text()
+    assert (tmp_path / "markdown").read_text().count("\n") == 4
+
+
+def test_the_box_plot_is_a_picture(tmp_path, two_models):
+    from PIL import Image
+
+    collect(tmp_path, two_models, "--plot", str(tmp_path / "boxes.png"))
+    with Image.open(tmp_path / "boxes.png") as picture:
+        assert picture.format == "PNG" and min(picture.size) > 100
+        assert len(picture.convert("RGB").getcolors(2**20)) > 5
+
+
+def test_a_thousand_runs_take_less_than_twenty_seconds(tmp_path):
+    scores = dict.fromkeys(COLUMNS.values(), 0.5)
+    for n in range(1000):
+        run = write_run(tmp_path / "logs" / f"experiment_{n // 10}", n % 10, scores)
+        with open(run / "log_metrics.txt", "a") as file:
+            file.write("metric/loss : 1.0\nmetric/kl : 1.0\n" * 70)
+    start = time.perf_counter()
+    rows = collect(tmp_path, tmp_path / "logs")
+    assert time.perf_counter() - start < 20
+    assert len(rows) == 100 and {row["n_samples"] for row in rows} == {"10"}
