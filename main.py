@@ -15,6 +15,7 @@ from interruption import EXIT_STATUS, Interrupted
 from models import MODELS
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
+RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -209,9 +210,7 @@ def _add_training_flags(group) -> None:
         None,
         "a checkpoint every so many steps, besides every epoch",
     )
-    add(
-        group, "--resume", str, "no", "auto: continue the newest unfinished run, else start one", choices=("no", "auto")
-    )
+    add(group, "--resume", str, "no", RESUME_HELP, choices=("no", "auto", "once"))
     add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
     add(group, "--global-step", optional(at_least(0)), None, "number the steps from here instead of the checkpoint's")
 

@@ -47,8 +47,11 @@ def run(args: Namespace, given: Collection[str] = ()) -> None:
     device = pick_device(args.device)
     if args.evaluate:
         evaluate_run(args, device)
-    else:
+        return
+    try:
         train_run(args, device, given)
+    except resume.NothingToDo as reason:
+        print(reason)
 
 
 def pick_device(name: str) -> torch.device:
@@ -69,8 +72,8 @@ def pick_device(name: str) -> torch.device:
 def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> None:
     """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
     run_dir = checkpoint = None
-    if args.load_model or args.resume == "auto":
-        run_dir = resume.find(args.log_path, must_exist=args.load_model)
+    if args.load_model or args.resume != "no":
+        run_dir = resume.find(args.log_path, "load" if args.load_model else args.resume, args.seed)
     if run_dir is not None:
         args = resume.merged_args(run_dir, args, given)
         checkpoint = checkpoints.load_training(run_dir)

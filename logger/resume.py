@@ -21,29 +21,53 @@ CHANGEABLE = {
 }
 
 
-def find(log_path: str | Path, *, must_exist: bool) -> RunDirectory | None:
-    """The newest unfinished run under `log_path` (or `log_path` itself, where it is a run), held for this process.
+def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirectory | None:
+    """The run that a command continues, held for this process; None where it starts a new one.
 
-    Runs that another process trains are passed over, and so are those of other tasks of the same Slurm array.
+    That is the newest unfinished run under `log_path` (or `log_path` itself, where it is a run), with a seed the newest
+    of that seed. Runs that another process trains are passed over, and so are those of other tasks of the same Slurm
+    array.
 
     Args:
-        must_exist: take the newest finished run where none is unfinished, and raise UserError where there is none at
-            all (`--load-model`); else None says that a new run is to be started (`--resume auto`).
+        mode: `auto`; `once`, which starts no second run where one is finished or under way; or `load`, which takes the
+            newest finished run where none is unfinished.
+    Raises:
+        NothingToDo: `once`, and there is such a run.
+        UserError: `load`, and there is no run at all.
     """
     path = Path(log_path)
     if RunDirectory(path).args_file.is_file():
         candidates = [RunDirectory(path)]
     else:
         candidates = [run for run in versions(path) if run.args_file.is_file() and not _of_another_task(run)]
+    if seed is not None:
+        candidates = [run for run in candidates if _seed(run) == seed]
     finished = [run for run in candidates if run.state() == "finished"]
-    unfinished = [run for run in candidates if run.state() != "finished"]
-    for run in [*unfinished, *(finished if must_exist else [])]:
+    if mode == "once" and finished:
+        raise NothingToDo(f"run {finished[0].path} is finished: nothing to do")
+    busy = None
+    for run in [*(run for run in candidates if run not in finished), *(finished if mode == "load" else [])]:
         if run.hold():
             return run
-        print(f"run {run.path} is being trained by another process: passed over", file=sys.stderr)
-    if must_exist:
+        busy = f"run {run.path} is being trained by another process"
+        print(f"{busy}: passed over", file=sys.stderr)
+    if mode == "once" and busy:
+        raise NothingToDo(f"{busy}: nothing to do")
+    if mode == "load":
         raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
     return None
+
+
+class NothingToDo(Exception):
+    """The run that a command asks for is finished or under way."""
+
+
+def _seed(run: RunDirectory) -> int | None:
+    try:
+        return run.read_args().get("seed")
+    except UserError as error:
+        print(f"warning: {error}: passed over", file=sys.stderr)
+        return None
 
 
 def _of_another_task(run: RunDirectory) -> bool:

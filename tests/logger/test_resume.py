@@ -190,3 +190,12 @@ def test_what_ran_in_the_process_before_changes_nothing(start, data, uninterrupt
     assert process.wait() == 0, process.text
     assert state(tmp_path / "other" / "version_0") == "finished"
     assert_equal_runs(tmp_path / "after" / "version_0", uninterrupted())
+
+
+def test_once_skips_what_is_finished(start, tmp_path):
+    log_path = tmp_path / "once"
+    for seed in ("1", "2", "1"):
+        process = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", seed)
+        assert process.wait() == 0, process.text
+    assert "version_0 is finished: nothing to do" in process.text
+    assert sorted(path.name for path in log_path.glob("version_*")) == ["version_0", "version_1"]

@@ -89,9 +89,9 @@ def test_a_requeued_array_task_continues_its_own_run(array_task, tmp_path):
         array_task(812, task)
         begun(RunDirectory.claim(tmp_path))
     array_task(812, 3)
-    assert resume.find(tmp_path, must_exist=False).path.name == "version_812_3"
+    assert resume.find(tmp_path, "auto").path.name == "version_812_3"
     array_task(812, 5)
-    assert resume.find(tmp_path, must_exist=False) is None
+    assert resume.find(tmp_path, "auto") is None
 
 
 def test_numbers_are_counted_not_spelled(tmp_path):
@@ -106,8 +106,8 @@ def test_the_newest_unfinished_run_is_continued(tmp_path):
     runs = [begun(RunDirectory.claim(tmp_path), n=n) for n in range(4)]
     runs[3].write_status("finished")
     (tmp_path / "version_4").mkdir()  # claimed by a process that died at once
-    assert resume.find(tmp_path, must_exist=False).path == runs[2].path
-    assert resume.find(runs[0].path, must_exist=False).path == runs[0].path
+    assert resume.find(tmp_path, "auto").path == runs[2].path
+    assert resume.find(runs[0].path, "auto").path == runs[0].path
 
 
 def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
@@ -138,3 +138,18 @@ def test_the_status_says_how_a_run_ended(tmp_path):
         raise ZeroDivisionError("for a reason")
     assert json.loads(run.status_file.read_text())["reason"] == "for a reason"
     assert run.state() == "failed"
+
+
+def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
+    runs = [begun(RunDirectory.claim(tmp_path), seed=seed) for seed in (5, 6, 7)]
+    runs[1].write_status("finished")
+    found = resume.find(tmp_path, "once", 5)
+    assert found.path == runs[0].path
+    with pytest.raises(resume.NothingToDo, match="version_1 is finished"):
+        resume.find(tmp_path, "once", 6)
+    with pytest.raises(resume.NothingToDo, match="version_0 is being trained by another process"):
+        resume.find(tmp_path, "once", 5)
+    assert resume.find(tmp_path, "auto", 5) is None
+    assert resume.find(tmp_path, "auto", 6) is None
+    assert resume.find(tmp_path, "once", 8) is None
+    assert resume.find(tmp_path, "load", 6).path == runs[1].path

@@ -1,0 +1,113 @@
+"""The loops over seeds, with an interpreter that only notes what it is asked to run."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import main
+from tests.test_main import PUBLISHED_DSPRITES
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+# Notes its flags and the GPU; exits with the status in the file `status_<seed>`, or waits for SIGTERM, then exits 75.
+INTERPRETER = """#!/usr/bin/env bash
+printf '%s\\t' "gpu=${CUDA_VISIBLE_DEVICES:-}" "$@" >> FOLDER/calls
+echo >> FOLDER/calls
+for ((i = 1; i <= $#; i++)); do if [[ ${!i} == --seed ]]; then n=$((i + 1)); seed=${!n}; fi; done
+if [[ -e FOLDER/hang_$seed ]]; then trap 'exit 75' TERM; while :; do sleep 0.02; done; fi
+if [[ -e FOLDER/status_$seed ]]; then exit "$(cat FOLDER/status_$seed)"; fi
+"""
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(INTERPRETER.replace("FOLDER", str(tmp_path)))
+    interpreter.chmod(0o755)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "PYTHON": str(interpreter)}
+
+
+def calls(tmp_path: Path) -> list[list[str]]:
+    return [line.rstrip("\t").split("\t") for line in (tmp_path / "calls").read_text().splitlines()]
+
+
+def parsed(call: list[str]):
+    assert call[1] == "main.py"
+    return main.build_parser().parse_args(call[2:])
+
+
+def run(script: str, environment: dict[str, str], *flags: str) -> int:
+    return subprocess.run([SCRIPTS / script, *flags], env=environment, timeout=30).returncode
+
+
+@pytest.mark.parametrize(("script", "dataset"), [("train_dsprites.sh", "dsprites"), ("train_shapes3d.sh", "shapes3d")])
+def test_the_loop_is_the_published_command_over_ten_seeds(script, dataset, environment, tmp_path):
+    assert run(script, {**environment, "DATA": "/data", "LOGS": "/logs/x", "CUDA_VISIBLE_DEVICES": "3"}) == 0
+    runs = [parsed(call) for call in calls(tmp_path)]
+    assert [args.seed for args in runs] == list(range(10))
+    published = vars(main.build_parser().parse_args(PUBLISHED_DSPRITES))
+    published |= {"dataset": dataset, "eval_dataset": dataset, "data_path": "/data", "eval_data_path": "/data"}
+    published |= {"log_path": "/logs/x", "resume": "once"}
+    if dataset == "shapes3d":
+        published |= {"subgroup_sizes_ls": [400], "hy_hes": 20.0, "recons_loss_type": "l2"}
+    for args in runs:
+        assert vars(args) == {**published, "seed": args.seed}
+    assert {call[0] for call in calls(tmp_path)} == {"gpu=3"}
+
+
+def test_seeds_and_more_flags_are_passed_on(environment, tmp_path):
+    assert run("train_dsprites.sh", {**environment, "SEEDS": "4 7"}, "--epochs", "1") == 0
+    assert [(args.seed, args.epochs, args.data_path) for args in map(parsed, calls(tmp_path))] == [
+        (4, 1, None),
+        (7, 1, None),
+    ]
+
+
+def test_a_failed_seed_does_not_stop_the_others(environment, tmp_path):
+    (tmp_path / "status_1").write_text("2")
+    assert run("over_seeds.sh", {**environment, "SEEDS": "0 1 2"}) == 1
+    assert len(calls(tmp_path)) == 3
+
+
+def test_an_interrupted_run_stops_the_loop(environment, tmp_path):
+    (tmp_path / "status_1").write_text("75")
+    assert run("over_seeds.sh", {**environment, "SEEDS": "0 1 2"}) == 75
+    assert len(calls(tmp_path)) == 2
+
+
+def submit(environment: dict[str, str], tmp_path: Path, folder: Path = SCRIPTS.parent) -> subprocess.Popen:
+    """slurm_sweep.sbatch as task 6 of an array, with a `scontrol` that notes what it is asked."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/usr/bin/env bash\necho "$@" > {tmp_path}/requeued\n')
+    scontrol.chmod(0o755)
+    slurm = {"SLURM_ARRAY_JOB_ID": "81", "SLURM_ARRAY_TASK_ID": "6", "SLURM_SUBMIT_DIR": str(folder)}
+    path = f"{tmp_path}:{environment['PATH']}"
+    command = [SCRIPTS / "slurm_sweep.sbatch", "dsprites", "--epochs", "2"]
+    return subprocess.Popen(command, env={**environment, **slurm, "PATH": path})
+
+
+def test_an_array_task_trains_its_seed(environment, tmp_path):
+    assert submit(environment, tmp_path).wait(30) == 0
+    (call,) = calls(tmp_path)
+    assert (parsed(call).seed, parsed(call).epochs) == (6, 2)
+    assert not (tmp_path / "requeued").exists()
+
+
+def test_a_preempted_array_task_goes_back_into_the_queue(environment, tmp_path):
+    (tmp_path / "hang_6").touch()
+    task = submit(environment, tmp_path)
+    limit = time.monotonic() + 20
+    while not (tmp_path / "calls").exists() and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.1)  # until it has set its trap
+    task.send_signal(signal.SIGTERM)
+    assert task.wait(30) == 75
+    assert (tmp_path / "requeued").read_text().split() == ["requeue", "81_6"]
+
+
+def test_an_array_that_was_submitted_from_elsewhere_says_so(environment, tmp_path):
+    assert submit(environment, tmp_path, tmp_path).wait(30) == 2
