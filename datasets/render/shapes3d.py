@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -118,14 +119,21 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
         _write(temporary, kept, progress)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        # h5py reports a failed write as either of the two, and the reason only as a part of a longer message.
-        reason = next((text for text in ("No space left", "Permission denied") if text in str(error)), str(error))
+        reason = _reason(error)
         raise UserError(
             f"cannot write {path} ({reason}): name a directory with 1.5 GB free that can be written"
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """One line of why h5py could not write: the system's words, which come by number or inside a longer message."""
+    if number := getattr(error, "errno", None):
+        return os.strerror(number)
+    quoted = re.search("error message = '([^']+)'", str(error))
+    return quoted[1] if quoted else " ".join(str(error).split())
 
 
 def _is_replica(path: Path) -> bool:

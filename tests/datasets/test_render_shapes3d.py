@@ -217,8 +217,9 @@ def test_a_failing_disk_leaves_no_half_file(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, hard))
     try:
-        with pytest.raises(UserError, match=r"cannot write .*3dshapes.h5 \("):
+        with pytest.raises(UserError, match=r"cannot write .*3dshapes.h5 \(File too large\)") as caught:
             render_file(tmp_path, progress=False, every=EVERY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(str(caught.value).splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
