@@ -1,10 +1,17 @@
 """Small files in exactly the published layouts, made from random images."""
 
+import hashlib
 import mmap
+import threading
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from local_publisher import BODY, HASTE, MAGIC, Publisher
+
+from datasets.download import fetch
+from datasets.files import DataFile
 
 DSPRITES_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 SHAPES3D_NAME = "3dshapes.h5"
@@ -71,3 +78,27 @@ def is_mapped():
         return array is not None
 
     return look
+
+
+@pytest.fixture
+def publisher():
+    server = Publisher()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def file(publisher):
+    return DataFile("3dshapes.h5", publisher.url, MAGIC, f"md5:{hashlib.md5(BODY).hexdigest()}")
+
+
+@pytest.fixture
+def get(file, tmp_path):
+    def fetch_file(patience=HASTE, **changes):
+        return fetch(replace(file, **changes), tmp_path / "data", progress=False, patience=patience)
+
+    return fetch_file

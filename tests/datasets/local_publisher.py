@@ -1,0 +1,139 @@
+"""A server on this machine that answers as it is told to, also badly, and what it serves."""
+
+import re
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from datasets.download import Patience
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+BODY = MAGIC + bytes(range(256)) * 1200
+OTHER = MAGIC + bytes(range(255, -1, -1)) * 1200
+HASTE = Patience(tries=4, first_wait=0.01, timeout=5)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        publisher = self.server
+        publisher.asked.append(self.headers.get("Range"))
+        publisher.asked_if.append(self.headers.get("If-Range"))
+        step = publisher.steps.pop(0) if publisher.steps else send
+        step(self)
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+class Publisher(ThreadingHTTPServer):
+    """Answers the n-th request with the n-th of `steps`, and every later one with the file."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.steps, self.asked, self.asked_if = [], [], []
+        self.body, self.resumes, self.etag = BODY, True, '"first"'
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/3dshapes.h5"
+
+
+def begin(handler):
+    """Sends the headers that a well-behaved server sends; returns what is to follow."""
+    publisher = handler.server
+    body, wanted = publisher.body, handler.headers.get("Range")
+    same = handler.headers.get("If-Range") in (None, publisher.etag)
+    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and publisher.resumes and same else 0
+    if start >= len(body):
+        handler.send_response(416)
+        handler.send_header("Content-Range", f"bytes */{len(body)}")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return b""
+    handler.send_response(206 if start else 200)
+    if start:
+        handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+    if publisher.etag:
+        handler.send_header("ETag", publisher.etag)
+    handler.send_header("Content-Length", str(len(body) - start))
+    handler.end_headers()
+    return body[start:]
+
+
+def send(handler):
+    handler.wfile.write(begin(handler))
+
+
+def cut_off(handler):
+    rest = begin(handler)
+    handler.wfile.write(rest[: len(rest) // 2])
+
+
+def stall(handler):
+    rest = begin(handler)
+    handler.wfile.write(rest[: len(rest) // 2])
+    handler.wfile.flush()
+    time.sleep(1)
+
+
+def slow(handler):
+    rest = begin(handler)
+    for start in range(0, len(rest), 10_000):
+        handler.wfile.write(rest[start : start + 10_000])
+        time.sleep(0.01)
+
+
+def without_length(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(handler.server.body)
+
+
+def status(code):
+    def answer(handler):
+        handler.send_response(code)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def page(content_type):
+    def answer(handler):
+        text = b"<!DOCTYPE html><html><body>Please sign in</body></html>"
+        handler.send_response(200)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+    return answer
+
+
+def another_part(handler):
+    handler.send_response(206)
+    handler.send_header("Content-Range", f"bytes 0-{len(BODY) - 1}/{len(BODY)}")
+    handler.send_header("Content-Length", str(len(BODY)))
+    handler.end_headers()
+    handler.wfile.write(BODY)
+
+
+def changed_meanwhile(handler):
+    handler.server.body, handler.server.etag = BODY, '"second"'
+    send(handler)
+
+
+def kept(tmp_path):
+    return {path.name: path.read_bytes() for path in (tmp_path / "data").iterdir()}
+
+
+WHOLE = {"3dshapes.h5": BODY}
+
+
+def leave_partial(tmp_path, content):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "3dshapes.h5.partial").write_bytes(content)
