@@ -158,7 +158,7 @@ def _add_model_flags(group) -> None:
     add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
     add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
     add(group, "--recons_loss_type", str, "l2", "reconstruction loss", choices=("l2", "bce"))
-    add(group, "--base-model", str, "beta_celeb", "model of the run that --base-model-path names")
+    add(group, "--base-model", str, "beta_celeb", "model of --base-model-path where no run says", choices=tuple(MODELS))
     add(
         group,
         "--base-model-path",

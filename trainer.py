@@ -24,6 +24,8 @@ from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
 from models import MODELS, build_model, model_class
+from models.base_weights import take_base_weights
+from models.vae import VAE
 from training_loop import Position, permutation, planned_steps, stream_seed, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.
@@ -84,7 +86,7 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
     torch.manual_seed(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     if args.base_model_path and checkpoint is None:
-        load_base_model(model, Path(args.base_model_path))
+        load_base_model(model, Path(args.base_model_path), args.base_model)
     optimisers = model.make_optimisers(args.learning_rate)
     position = _restore(model, optimisers, checkpoint, args.global_step)
     train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
@@ -179,23 +181,26 @@ def check_data(args: Namespace) -> None:
     check_data_path(args.dataset, args.data_path, args.fixed_shape)
 
 
-def load_base_model(model: torch.nn.Module, path: Path) -> None:
-    """Start from the encoder and decoder weights of another run that fit by name and shape; say which.
+def load_base_model(model: VAE, path: Path, base_model: str) -> None:
+    """Start from the layers of another run's encoder and decoder that fit; say which.
 
-    Raises UserError where the path is no run or model.pt, or nothing in it fits.
+    Args:
+        path: a run, or its model.pt.
+        base_model: the model of that run; the run's own record goes first.
+    Raises:
+        UserError: the path is no run or model.pt, or nothing in it fits.
     """
-    file = RunDirectory(path).model_file if path.is_dir() else path
-    own = model.state_dict()
-    theirs = {k: v for k, v in checkpoints.load(file).items() if k.startswith(("encoder.", "decoder."))}
-    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
-        raise UserError(f"--base-model-path {path}: no encoder or decoder weight fits --model; name another run")
-    model.load_state_dict(fitting, strict=False)
-    print(f"from {file}: {len(fitting)} weights taken ({', '.join(fitting)})")
-    if left := [k for k in theirs if k not in fitting]:
-        print(f"from {file}: {len(left)} weights left ({', '.join(left)})")
-    if fresh := [k for k in own if k not in fitting]:
-        print(f"from {file}: {len(fresh)} weights of this model stay as drawn ({', '.join(fresh)})")
+    file, recorded = path, {}
+    if path.is_dir():
+        run_dir = RunDirectory(path)
+        file, recorded = run_dir.model_file, run_dir.read_args() if run_dir.args_file.is_file() else {}
+    name = recorded.get("model", base_model)
+    trunk = model_class(name if name in MODELS else base_model).trunk
+    layers = take_base_weights(model, checkpoints.load(file), trunk)
+    if not layers.taken:
+        raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
+    for what, names in (("taken", layers.taken), ("left", layers.left), ("of this model as drawn", layers.fresh)):
+        print(f"from {file} ({name}): {len(names)} layers {what}" + (f": {', '.join(names)}" if names else ""))
 
 
 class _Session:

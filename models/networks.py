@@ -8,6 +8,7 @@ from torch import nn
 from models.fast_ops import ConvStack
 
 IMAGE_SIZE = 64
+MLP_WIDTH = 1200
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -56,19 +57,19 @@ def conv_decoder(features: int, channels: int) -> nn.Sequential:
 
 def mlp_encoder(channels: int, features: int) -> nn.Sequential:
     """`[batch, channels, 64, 64] -> [batch, features]`: pixels -> 1200 -> 1200 -> features, with ReLU."""
-    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, 1200, 1200, features))
+    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, MLP_WIDTH, MLP_WIDTH, features))
 
 
 def mlp_decoder(features: int, channels: int) -> nn.Sequential:
     """`[batch, features] -> [batch, channels, 64, 64]` logits: features -> 1200 -> 1200 -> 1200 -> pixels, tanh."""
     return nn.Sequential(
-        nn.Linear(features, 1200),
+        nn.Linear(features, MLP_WIDTH),
         nn.Tanh(),
-        nn.Linear(1200, 1200),
+        nn.Linear(MLP_WIDTH, MLP_WIDTH),
         nn.Tanh(),
-        nn.Linear(1200, 1200),
+        nn.Linear(MLP_WIDTH, MLP_WIDTH),
         nn.Tanh(),
-        nn.Linear(1200, channels * IMAGE_SIZE**2),
+        nn.Linear(MLP_WIDTH, channels * IMAGE_SIZE**2),
         nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)),  # [batch, channels, 64, 64]
     )
 

@@ -1,0 +1,61 @@
+"""Start a model from the encoder and the decoder of another one, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+
+from models.vae import VAE
+
+
+@dataclass
+class Taken:
+    """Names of layers, `encoder.0` for `encoder.0.weight` and `encoder.0.bias`."""
+
+    taken: list[str]  # of the model, now with the other model's weights
+    left: list[str]  # of the other model, that fit nowhere
+    fresh: list[str]  # of the model, as they were drawn
+
+
+def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> Taken:
+    """Copy into `model` every layer of `state` that lies at the same place and has the same shapes.
+
+    The same place is the same name, or the same number in the trunk of the encoder or decoder: the Lie group VAE keeps
+    its first convolution as `encoder.prior_group.0`, the others as `encoder.0`. A layer is taken whole or not at all.
+
+    Args:
+        state: a published state dict.
+        trunk: `trunk` of the class that it belongs to.
+    """
+    own, theirs = _layers(model.published_state_dict()), _layers(state)
+    sources: dict[str, str] = {}  # layer of the model -> layer of the state dict
+    for layer, tensors in theirs.items():
+        for place in dict.fromkeys([layer, _moved(layer, trunk, model.trunk)]):
+            if _shapes(own.get(place, {})) == _shapes(tensors) and place not in sources:
+                sources[place] = layer
+                break
+    chosen = {place + kind: tensor for place, layer in sources.items() for kind, tensor in theirs[layer].items()}
+    model.load_state_dict(chosen, strict=False)
+    used = set(sources.values())
+    return Taken(list(sources), [name for name in theirs if name not in used], [n for n in own if n not in sources])
+
+
+def _layers(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Layer name -> {`.weight`: tensor, `.bias`: tensor}; encoder and decoder only, in the order of the state dict."""
+    names = [name for name in state if name.startswith(("encoder.", "decoder."))]
+    by_layer = groupby(names, key=lambda name: name.rpartition(".")[0])
+    return {layer: {name[len(layer) :]: state[name] for name in group} for layer, group in by_layer}
+
+
+def _moved(layer: str, trunk: dict[str, str], own_trunk: dict[str, str]) -> str:
+    """The layer's name with the other model's trunk exchanged for the model's own; unchanged outside the trunk."""
+    for part, prefix in trunk.items():
+        if layer.startswith(prefix + "."):
+            return own_trunk[part] + layer[len(prefix) :]
+    return layer
+
+
+def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {kind: tensor.shape for kind, tensor in tensors.items()}

@@ -1,0 +1,57 @@
+"""Starting a model from another one's encoder and decoder."""
+
+from __future__ import annotations
+
+import torch
+
+from models.base_weights import take_base_weights
+from models.beta import BetaCeleb, BetaShapes
+from models.dip_vae import DIPConvVAE2
+from models.lie_vae import BottleneckVAE, LieGroupVAE
+
+
+def test_the_same_networks_are_taken_whole() -> None:
+    base, model = BetaCeleb(1, 10), DIPConvVAE2(1, 10)
+    layers = take_base_weights(model, base.state_dict(), base.trunk)
+    assert not layers.left
+    assert not layers.fresh
+    for name, value in base.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def test_the_lie_group_vae_starts_from_a_beta_vae() -> None:
+    base, model = BetaCeleb(3, 10), LieGroupVAE(3, [16], [10])
+    layers = take_base_weights(model, base.state_dict(), base.trunk)
+    assert "encoder.prior_group.9" in layers.taken
+    assert layers.left == ["encoder.11", "decoder.0"]
+    assert torch.equal(model.encoder.prior_group[0].weight, base.encoder[0].weight)
+    assert torch.equal(model.decoder.post_exp[11].bias, base.decoder[11].bias)
+    assert {"encoder.prior_group.11", "decoder.lie_alg_basis_ls", "decoder.post_exp.0"} <= set(layers.fresh)
+
+
+def test_a_beta_vae_starts_from_the_lie_group_vae() -> None:
+    base, model = LieGroupVAE(1, [16], [10]), BetaCeleb(1, 10)
+    layers = take_base_weights(model, base.state_dict(), base.trunk)
+    assert layers.fresh == ["encoder.11", "decoder.0"]
+    assert torch.equal(model.encoder[6].weight, base.encoder.prior_group[6].weight)
+
+
+def test_the_basis_and_the_heads_go_from_group_model_to_group_model() -> None:
+    base, model = LieGroupVAE(1, [16], [10]), BottleneckVAE(1, [16], [10])
+    layers = take_base_weights(model, base.state_dict(), base.trunk)
+    assert not layers.left
+    assert layers.fresh == ["decoder.fake_exp.0", "decoder.fake_exp.2"]
+
+
+def test_a_layer_is_taken_whole_or_not_at_all() -> None:
+    """Of the first convolution for three channels, the bias would fit one for one channel."""
+    base, model = BetaCeleb(3, 10), BetaCeleb(1, 10)
+    before = model.encoder[0].bias.clone()
+    layers = take_base_weights(model, base.state_dict(), base.trunk)
+    assert layers.left == layers.fresh == ["encoder.0", "decoder.11"]
+    assert torch.equal(model.encoder[0].bias, before)
+
+
+def test_nothing_of_a_fully_connected_model_fits_a_convolutional_one() -> None:
+    base = BetaShapes(1, 10)
+    assert take_base_weights(BetaCeleb(1, 10), base.state_dict(), base.trunk).taken == []

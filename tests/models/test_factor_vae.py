@@ -1,0 +1,118 @@
+"""FactorVAE's second objective: what it trains, on what, and that it continues with the run."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from models.factor_vae import FactorConvVAE, permute_latents
+from training_loop import train_step
+
+
+@pytest.fixture
+def model(monkeypatch) -> FactorConvVAE:
+    monkeypatch.setattr("models.factor_vae.HIDDEN", 32)
+    torch.manual_seed(0)
+    return FactorConvVAE(1, 4, factor_vae_gamma=6.4)
+
+
+def noise_of(model: FactorConvVAE, batch: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    return model.draw_noise(batch, torch.Generator().manual_seed(seed))
+
+
+def trained(model, optimisers, steps: range) -> dict[str, torch.Tensor]:
+    for step in steps:
+        x = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(step))
+        train_step(model, optimisers, x, noise_of(model, 4, seed=step), step)
+    return model.state_dict()
+
+
+def test_permuting_keeps_the_values_of_each_latent() -> None:
+    z, keys = torch.randn(9, 4), torch.rand(9, 4)
+    shuffled = permute_latents(z, keys.argsort(dim=0))
+    assert torch.equal(shuffled.sort(dim=0).values, z.sort(dim=0).values)
+    rows = {tuple(row) for row in z.tolist()}
+    assert not any(tuple(row) in rows for row in shuffled.tolist())  # no code survives whole
+
+
+def test_a_part_of_the_noise_permutes_a_part_of_the_batch(model) -> None:
+    noise = {name: values[:3] for name, values in noise_of(model, 8).items()}
+    terms = model(torch.rand(3, 1, 64, 64), noise, step=0, objective="discriminator")
+    assert torch.isfinite(terms["loss"])
+
+
+def test_each_objective_trains_its_own_networks(model) -> None:
+    x, noise = torch.rand(4, 1, 64, 64), noise_of(model, 4)
+    for objective, idle in (("vae", "discriminator"), ("discriminator", "encoder")):
+        model.zero_grad()
+        model(x, noise, step=0, objective=objective)["loss"].backward()
+        assert all(p.grad is None for p in getattr(model, idle).parameters())
+    assert all(p.grad is not None for p in model.discriminator.parameters())
+
+
+def test_density_ratio_pulls_on_the_encoder(model) -> None:
+    """The gradient of the estimate goes through the discriminator into the code, as plain autograd has it."""
+    mu = torch.randn(4, 4, requires_grad=True)
+    logvar = torch.zeros(4, 4)
+    (through_terms,) = torch.autograd.grad(model.code_terms(mu, logvar, mu, 0)["density_ratio_tc"], mu)
+    logits = model.discriminator(mu)
+    (plain,) = torch.autograd.grad((logits[:, 0] - logits[:, 1]).mean(), mu)
+    assert through_terms.abs().max() > 0
+    torch.testing.assert_close(through_terms, plain)
+
+
+def test_gradients_are_those_of_finite_differences(model) -> None:
+    model.double()
+    mu, logvar = (torch.randn(4, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+
+    def density_ratio_tc(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+        z = mu + torch.exp(logvar / 2) * 0.3
+        return model.code_terms(mu, logvar, z, 0)["density_ratio_tc"]
+
+    assert torch.autograd.gradcheck(density_ratio_tc, (mu, logvar))
+
+
+def test_discriminator_learns_to_tell_correlated_codes_from_permuted_ones(model, monkeypatch) -> None:
+    monkeypatch.setattr(
+        model, "encode", lambda x: (x[:, 0, 0, :1].expand(-1, 4) * 4 - 2, torch.full((len(x), 4), -4.0))
+    )
+    optimiser = model.make_optimisers(1e-4)["discriminator"]
+    optimiser.param_groups[0]["lr"] = 3e-3  # the layers are narrow, the steps few
+    losses = []
+    for step in range(150):
+        x = torch.rand(64, 1, 1, 1, generator=torch.Generator().manual_seed(step))
+        loss = model(x, noise_of(model, 64, seed=step), step, "discriminator")["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[0] > 0.6
+    assert sum(losses[-10:]) / 10 < 0.3
+    z = torch.linspace(-2, 2, 50)[:, None].expand(-1, 4)
+    assert model.code_terms(z, torch.zeros_like(z), z, 0)["density_ratio_tc"] > 1  # nats, for equal latents
+
+
+def test_resumed_training_equals_uninterrupted_training(model) -> None:
+    uninterrupted, other = copy.deepcopy(model), copy.deepcopy(model)
+    expected = trained(uninterrupted, uninterrupted.make_optimisers(1e-3), range(6))
+
+    optimisers = model.make_optimisers(1e-3)
+    state = copy.deepcopy(trained(model, optimisers, range(3)))
+    states = {name: copy.deepcopy(optimiser.state_dict()) for name, optimiser in optimisers.items()}
+    other.load_state_dict(state)
+    resumed = other.make_optimisers(1e-3)
+    for name, optimiser in resumed.items():
+        optimiser.load_state_dict(states[name])
+    got = trained(other, resumed, range(3, 6))
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+def test_published_layout_has_no_discriminator(model) -> None:
+    assert any(name.startswith("discriminator.") for name in model.state_dict())
+    published = model.published_state_dict()
+    assert all(name.startswith(("encoder.", "decoder.")) for name in published)
+    before = model.discriminator.net[0].weight.clone()
+    model.load_published_state_dict(published)
+    assert torch.equal(model.discriminator.net[0].weight, before)
