@@ -23,7 +23,7 @@ from logger import checkpoints, inputs, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
-from models import MODELS, build_model, model_class
+from models import MODELS, build_model, model_class, unread_flags
 from models.base_weights import take_base_weights
 from models.vae import VAE
 from training_loop import Position, permutation, planned_steps, stream_seed, train
@@ -80,6 +80,8 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
         args = resume.merged_args(run_dir, args, given)
         checkpoint = checkpoints.load_training(run_dir)
     check_args(args)
+    for name in unread_flags(args.model, given):
+        print(f"note: --{name} does nothing for --model {args.model}")
     if args.seed is None:
         args.seed = secrets.randbelow(2**31)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
@@ -190,11 +192,10 @@ def load_base_model(model: VAE, path: Path, base_model: str) -> None:
     Raises:
         UserError: the path is no run or model.pt, or nothing in it fits.
     """
-    file, recorded = path, {}
+    file, name = path, base_model
     if path.is_dir():
-        run_dir = RunDirectory(path)
-        file, recorded = run_dir.model_file, run_dir.read_args() if run_dir.args_file.is_file() else {}
-    name = recorded.get("model", base_model)
+        run_dir = RunDirectory.existing(path, "--base-model-path")
+        file, name = run_dir.model_file, run_dir.read_args().get("model", base_model)
     trunk = model_class(name if name in MODELS else base_model).trunk
     layers = take_base_weights(model, checkpoints.load(file), trunk)
     if not layers.taken:

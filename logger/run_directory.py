@@ -64,13 +64,12 @@ class RunDirectory:
             raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
 
     @classmethod
-    def existing(cls, path: str | Path) -> RunDirectory:
-        """A run that was made earlier, here or by the authors' code. Raises UserError where `path` is not one."""
+    def existing(cls, path: str | Path, flag: str = "--log-path") -> RunDirectory:
+        """A run made earlier, here or by the authors' code. Raises UserError, naming `flag`, where `path` is none."""
         run = cls(path)
         if not run.args_file.is_file() and not run.published_args_file.is_file():
             raise UserError(
-                f"--log-path {path} holds neither args.json nor checkpoints/args.pt: name one run, such as "
-                "logs/version_0"
+                f"{flag} {path} holds neither args.json nor checkpoints/args.pt: name one run, such as logs/version_0"
             )
         return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from argparse import Namespace
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ def model_class(name: str) -> type[VAE]:
     """The class registered as `name`. Raises KeyError for an unknown one."""
     module, _, attribute = MODELS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def unread_flags(name: str, given: Collection[str]) -> list[str]:
+    """Those of the arguments `given`, by their names in the namespace, that other models read and this one does not."""
+    flags = {model: {flag[2:].replace("-", "_") for flag in model_class(model).flags} for model in MODELS}
+    return sorted(argument for argument in set().union(*flags.values()) - flags[name] if argument in given)
 
 
 def build_model(args: Namespace, channels: int) -> VAE:

@@ -35,7 +35,11 @@ class PlainVAE(BetaCeleb):
     """The VAE of Kingma & Welling (2014): the evidence lower bound, nothing weighed. The paper's first ablation."""
 
     equation = "recon + kl"
-    flags = {flag: VAE.flags[flag] for flag in ("--latents", "--recons_loss_type", "--hy_tc", "--hy_dip")}
+    flags = {
+        flag: meaning
+        for flag, meaning in VAE.flags.items()
+        if flag not in ("--beta", "--capacity", "--capacity-leadin")
+    }
     refuses = {
         "beta": (1.0, "it is the unweighted bound; use --model beta_celeb"),
         "capacity": (None, "it is the unweighted bound; use --model annealed_vae"),

@@ -13,7 +13,7 @@ class DIP:
 
     dip_type: str
     equation = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
-    flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag != "--hy_dip"} | {
+    flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag not in ("--hy_dip", "--dip_type")} | {
         "--lambda_od": "weight of dip_off_diagonal, the squared covariances of the code",
         "--lambda_d": "weight of dip_diagonal, the squared distances of its variances from 1",
     }

@@ -24,7 +24,11 @@ class BetaTCVAE(BetaCeleb):
     """
 
     equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
-    flags = {flag: VAE.flags[flag] for flag in ("--latents", "--recons_loss_type", "--hy_dip")} | {
+    flags = {
+        flag: meaning
+        for flag, meaning in VAE.flags.items()
+        if flag not in ("--capacity", "--capacity-leadin", "--hy_tc")
+    } | {
         "--beta": "weight of mutual_information and of dimension_kl",
         "--tc_beta": "weight of total_correlation",
         "--tc_estimator": "estimator of q(z)",

@@ -49,7 +49,11 @@ class VAE(nn.Module):
         "--capacity": "replaces beta kl by beta kl_capacity = beta |kl - C(step)|, in nats",
         "--capacity-leadin": "steps over which C rises from 0 to the capacity",
         "--hy_tc": "adds hy_tc total_correlation",
+        "--tc_estimator": "its estimator of q(z)",
         "--hy_dip": "adds hy_dip (lambda_od dip_off_diagonal + lambda_d dip_diagonal)",
+        "--dip_type": "its covariance: i, of the means; ii, of all codes",
+        "--lambda_od": "its weight off the diagonal",
+        "--lambda_d": "its weight on the diagonal",
     }
     refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # name of an argument -> its neutral value, and what to do
     # Where encoder and decoder trunk lie in the state dict, so that models can start from one another's weights.
