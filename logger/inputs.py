@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 EXAMPLES = 10  # images whose reconstructions are drawn; the first is the data point of the traversals
-PAIRS = 16  # images whose factors are moved
+PAIRS = 12  # images whose factors are moved
 SAMPLE = 256  # images whose codes are measured
 
 

@@ -12,6 +12,7 @@ from logger.inputs import PictureInputs
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 STRONGEST = 4  # latents whose curve is drawn for a factor
+FEW_TICKS = 4  # of small axes: each tick costs a millisecond or two
 SMALLEST_PLANE = 0.5  # width of the plane a path is drawn in, so that noise stays small
 
 
@@ -136,7 +137,7 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
     rows = -(-len(order) // columns)
     limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0
     norms = sum(findings.per_latent.values())  # [latents]
-    with charts.figure(2.5 * columns + 1, 2.8 * rows + 0.7, left=0.9, bottom=0.9) as canvas:
+    with charts.figure(2.5 * columns + 1, 2.8 * rows + 0.55, left=0.9, bottom=0.75) as canvas:
         planes = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, j, name in zip(planes, order, latents, strict=False):
             axes.axhline(0, color="0.7", lw=0.8)
@@ -145,6 +146,7 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
             percent = [f"{100 * values[j] / max(norms[j], 1e-12):.0f}%" for values in findings.per_latent.values()]
             axes.set_title(f"{name}: {' / '.join(percent)}", fontsize=11)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+            axes.locator_params(nbins=FEW_TICKS)
         for axes in planes[len(order) :]:
             axes.set_axis_off()
         canvas.supxlabel(
@@ -164,8 +166,11 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
             for j in strongest:
                 above.plot(codes[:, j], label=f"z{j}")
             above.set(title=name.replace("_", " "), xlabel="value of the factor")
-            above.locator_params(axis="x", integer=True)
-            above.legend(fontsize=9, ncols=2, handlelength=1)
+            above.locator_params(axis="x", integer=True, nbins=FEW_TICKS)
+            above.locator_params(axis="y", nbins=FEW_TICKS)
+            above.legend(fontsize=9, ncols=2, handlelength=1, loc="upper center")
+            low, high = above.get_ylim()
+            above.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
             i, j = strongest[0], strongest[min(1, len(strongest) - 1)]
             below.plot(codes[:, i], codes[:, j], color="0.75", lw=1)
             below.scatter(codes[:, i], codes[:, j], c=np.arange(len(codes)), s=22)
@@ -174,7 +179,7 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
                 middle = (codes[:, latent].min() + codes[:, latent].max()) / 2
                 set_limits(middle - reach, middle + reach)
             below.set(xlabel=f"z{i}", ylabel=f"z{j}")
-            below.locator_params(nbins=5)
+            below.locator_params(nbins=FEW_TICKS)
         grid[0, 0].set_ylabel("mean code")
         return charts.to_array(canvas)
 

@@ -61,8 +61,10 @@ def compositions(model, z: torch.Tensor, i: int, j: int) -> tuple[np.ndarray, np
     values = steps(COMPOSITION_STEPS, z.device)  # [9]
     s, t = (grid.flatten() for grid in torch.meshgrid(values, values, indexing="ij"))  # [81] each
     codes = z.expand(len(s), -1)  # [81, latents]
-    first = torch.sigmoid(model.act(codes, [(i, s), (j, t)]))  # [81, channels, height, width]
-    second = torch.sigmoid(model.act(codes, [(j, t), (i, s)]))
+    along_i, along_j = torch.zeros_like(codes), torch.zeros_like(codes)  # [81, latents] each
+    along_i[:, i], along_j[:, j] = s, t
+    first = torch.sigmoid(model.act(codes, [along_i, along_j]))  # [81, channels, height, width]
+    second = torch.sigmoid(model.act(codes, [along_j, along_i]))
     shape = (COMPOSITION_STEPS, COMPOSITION_STEPS)
     images, difference = to_uint8(first), to_uint8((first - second).abs())
     return images.reshape(*shape, *images.shape[1:]), difference.reshape(*shape, *images.shape[1:])

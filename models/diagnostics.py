@@ -142,12 +142,12 @@ def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.
     """
     start, target = torch.sigmoid(model.decode(before)), torch.sigmoid(model.decode(after))  # [n, c, h, w] each
     nothing = (start - target).square().sum().item()
-    steps = (after - before).mean(dim=0)  # [latents]
-    errors = []
-    for latent, step in enumerate(steps):
-        moved = torch.sigmoid(model.act(before, [(latent, step.expand(len(before)))]))  # [n, c, h, w]
-        errors.append((moved - target).square().sum().item())
-    return np.array(errors) / nothing if nothing > TINY else np.ones(len(errors))
+    n, latents = before.shape
+    steps = (after - before).mean(dim=0).diag()  # [latents, latents], a row for each latent alone
+    moves = steps.repeat_interleave(n, dim=0)  # [latents * n, latents]
+    moved = torch.sigmoid(model.act(before.repeat(latents, 1), [moves]))  # [latents * n, c, h, w]
+    errors = (moved.unflatten(0, (latents, n)) - target).square().sum(dim=(1, 2, 3, 4)).cpu().numpy()  # [latents]
+    return errors / nothing if nothing > TINY else np.ones(latents)
 
 
 def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:

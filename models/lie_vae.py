@@ -166,15 +166,16 @@ class LieGroupVAE(VAE):
             "encoder_feats": torch.sigmoid(self.decoder.draw(encoder_feats)),
         }
 
-    def act(self, z: torch.Tensor, moves: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
-        """A move multiplies the code's group element from the left by `exp(t A_j)`; without a group it adds to z."""
+    def act(self, z: torch.Tensor, moves: Sequence[torch.Tensor]) -> torch.Tensor:
+        """A move t multiplies the code's group element from the left by `exp(sum_j t_j A_j)`.
+
+        Without a group it adds to z.
+        """
         if self.decoder.fake_exp is not None:
             return super().act(z, moves)
         elements = self.decoder.exp(z)  # a list of [n, m_k, m_k]
-        for latent, distance in moves:
-            alone = torch.zeros_like(z)  # [n, latents]
-            alone[:, latent] = distance
-            elements = [step @ element for step, element in zip(self.decoder.exp(alone), elements, strict=True)]
+        for move in moves:
+            elements = [step @ element for step, element in zip(self.decoder.exp(move), elements, strict=True)]
         return self.decoder.draw(torch.cat([element.flatten(1) for element in elements], dim=1))
 
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:

@@ -120,16 +120,14 @@ class VAE(nn.Module):
         mu, _ = self.encode(x)
         return {"latent": torch.sigmoid(self.decode(mu))}
 
-    def act(self, z: torch.Tensor, moves: Sequence[tuple[int, torch.Tensor]]) -> torch.Tensor:
-        """Images of the codes after each latent's action in turn. z `[n, latents]` -> logits `[n, channels, 64, 64]`.
+    def act(self, z: torch.Tensor, moves: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Images of the codes after the actions of some moves in turn: logits `[n, channels, 64, 64]`.
 
         Args:
-            moves: (latent, how far `[n]`), the first one acting first. Here a move adds to the code.
+            z: codes `[n, latents]`.
+            moves: how far along each latent, `[n, latents]` each, the first one acting first. Here they add to z.
         """
-        z = z.clone()
-        for latent, distance in moves:
-            z[:, latent] += distance
-        return self.decode(z)
+        return self.decode(z + sum(moves))
 
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
         """The matrices that a code stands for, `[n, m_k, m_k]` for each subgroup; a model without a group has none."""
