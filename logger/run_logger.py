@@ -129,13 +129,16 @@ class RunLogger:
 
     def _image(self, name: str, encoded: bytes, shape: tuple[int, ...], step: int) -> None:
         """A PNG or GIF of the catalogue to its file, and to TensorBoard, which shows both as they are."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 
-        with atomic.replacing(self.run.path / PICTURES[name].file) as temporary:
+        entry = PICTURES[name]
+        with atomic.replacing(self.run.path / entry.file) as temporary:
             temporary.write_bytes(encoded)
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
-        summary = Summary(value=[Summary.Value(tag=PICTURES[name].tag, image=image)])
-        self.writer.file_writer.add_summary(summary, step)
+        metadata = SummaryMetadata(display_name=entry.tag, summary_description=entry.reading)
+        self.writer.file_writer.add_summary(
+            Summary(value=[Summary.Value(tag=entry.tag, image=image, metadata=metadata)]), step
+        )
 
     def _frame_recorder(self):
         if self._frames is None:
