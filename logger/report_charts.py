@@ -79,7 +79,7 @@ def boxes(groups: dict[str, Sequence[dict[str, float]]], names: dict[str, str]) 
             axes.set_title(title, fontsize=11)
             axes.set_yticks(range(len(labels)), labels)
             axes.set_ylim(len(labels) - 0.4, -0.6)
-            axes.locator_params(axis="x", nbins=5)
+            axes.locator_params(axis="x", nbins=4)
         for axes in grid[len(names) :]:
             axes.set_axis_off()
         return charts.to_array(canvas)

@@ -62,9 +62,13 @@ def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
     shared = {name: kept[0][name] for name in names if name not in differing}
     groups: dict[str, list[Run]] = {}
     for run, args in zip(runs, kept, strict=True):
-        name = ", ".join(f"{key} {args.get(key)}" for key in differing) or "all runs"
+        name = ", ".join(f"{key} {_short(args.get(key))}" for key in differing) or "all runs"
         groups.setdefault(name, []).append(run)
     return groups, shared
+
+
+def _short(value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def spread(values: Sequence[float]) -> str:

@@ -80,7 +80,7 @@ def scores(run: Run) -> list[Html]:
     sources = paper_scores.published(dataset, run.args.get("model", ""))
     rows = []
     for metric in paper_scores.ordered(run.scores):
-        row = [name_cell(metric), f"{run.scores[metric]:.4f}"]
+        row = [name_cell(metric), number(run.scores[metric])]
         rows.append(row + [published_cell(values.get(metric)) for values in sources.values()])
     plain = {name: value for name, value in run.protocol.items() if isinstance(value, str | int | float)}
     protocol = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(plain.items()))
@@ -136,10 +136,10 @@ def diagnostics(run: Run) -> Html:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, in plain notation where that is short."""
+    """Four decimals, or four significant digits where those would be too few or too many."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else str(value)
-    return f"{value:.4g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def pictures(run: Run, names: tuple[str, ...]) -> list[Html]:

@@ -146,7 +146,7 @@ def test_comparison_has_means_deviations_and_boxes_by_group(sweep):
     checked = check_page(path)
     text = " ".join(checked.text)
     assert "hy_hes 40" in text and "hy_hes 0" in text
-    assert "0.75 ± 0.07071 (2)" in text and "0.5 ± 0.1 (3)" in text
+    assert "0.7500 ± 0.0707 (2)" in text and "0.5000 ± 0.1000 (3)" in text
     assert "0.861 ± 0.020" in text
     assert any("Box plots of every score" in image["alt"] for image in checked.images)
     assert "5 runs in 2 groups" in text
