@@ -90,7 +90,7 @@ def evaluate(
     test: tuple | None = None,
     decoder: Callable | None = None,
     bootstrap: int = 0,
-    batch_size: int = 512,
+    batch_size: int = 256,
     device: str = "cpu",
     progress: bool = False,
     workers: int | None = None,
@@ -140,20 +140,24 @@ def evaluate(
         settings = {"batch_size": batch_size, "device": device, "progress": progress}
         codes = encode(encoder, factors, indices, **settings)
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
-    scores = _score(names, draws[0], replace(request, keep=keep))
-    replicates = [_score(names, drawn, request) for drawn in draws[1:]]
+    scores = _score(names, draws[0], replace(request, keep=keep), progress)
+    replicates = [_score(names, drawn, request, progress) for drawn in draws[1:]]
     if not replicates:
         return scores
     errors = {f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores}
     return scores | errors
 
 
-def _score(names: Sequence[str], drawn: dict[str, dict[str, np.ndarray]], request: Request) -> dict[str, float]:
+def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, progress: bool) -> dict[str, float]:
     """One replicate: every metric on its draws."""
+    from tqdm import tqdm
+
     scores: dict[str, float] = {}
-    for name in names:
-        values = METRICS[name].score(replace(request, drawn=drawn[name]))
-        scores |= {output: values[output] for output in METRICS[name].outputs if output in values}
+    with tqdm(names, desc="scoring", unit=" metrics", disable=not progress, leave=False) as bar:
+        for name in bar:
+            bar.set_postfix_str(name)
+            values = METRICS[name].score(replace(request, drawn=drawn[name]))
+            scores |= {output: values[output] for output in METRICS[name].outputs if output in values}
     return scores
 
 

@@ -41,3 +41,11 @@ def test_sampled_scores_agree_with_the_reference(case):
         error = expected[name]["std"] / np.sqrt(4)
         mean = np.mean([run[name] for run in runs])
         assert mean == pytest.approx(expected[name]["mean"], abs=3 * error + 0.01), name
+
+
+def test_dci_agrees_with_the_reference():
+    # The case with the fewest classes; `python -m benchmarks.metrics --check-dci` checks all three in some minutes.
+    scores = evaluate(*cases.tables("partial")[:2], ["dci"], test=cases.tables("partial")[2:])
+    for name, value in scores.items():
+        expected = cases.EXPECTED["partial"]["expected"]["dci"][name]
+        assert value == pytest.approx(expected["mean"], abs=expected["spread"] + 0.005), name

@@ -1,0 +1,140 @@
+"""Time of every metric on a data set of full dSprites size, beside the time to encode the images it asks for.
+
+    python -m benchmarks.metrics [--preset full] [--encode N] [--data-path DIR] [--no-dci] [--check-dci]
+
+The codes are made by hand (each factor on a latent, with noise), so that every metric does its usual work; the
+encoder, a convolutional net of the model's size with random weights, is timed apart, on N images of the data set
+(0: all that the protocols ask for), and its rate is what `encode` is estimated from. Beside the wall clock stands
+the CPU time of this process and its children, which other work on the machine disturbs less. `--check-dci` compares
+DCI with its published reference values, which takes a few minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib.externals.loky import get_reusable_executor
+
+import metrics
+from metrics.evaluation import applicable, draw
+from metrics.sampling import GridSource, encode
+
+FACTOR_SIZES = (3, 6, 40, 32, 32)
+LATENTS = 10
+REFERENCE = Path(__file__).parent.parent / "tests" / "data" / "reference"
+
+
+class HandMadeCodes:
+    """A stand-in for the data set whose "images" are codes of dSprites' 737,280 factor combinations."""
+
+    factor_sizes = FACTOR_SIZES
+
+    def __init__(self):
+        sizes = np.array(FACTOR_SIZES)
+        factors = self.index_to_factors(np.arange(len(self)))  # [n, 5]
+        codes = np.random.default_rng(0).standard_normal((len(self), LATENTS), dtype=np.float32)  # [n, 10]
+        codes[:, :5] = (factors - (sizes - 1) / 2) / (sizes / np.sqrt(12)) + 0.1 * codes[:, :5]
+        self.codes = torch.from_numpy(codes)
+
+    def __len__(self) -> int:
+        return int(np.prod(FACTOR_SIZES))
+
+    def index_to_factors(self, index: np.ndarray) -> np.ndarray:
+        """`[n]` -> `[n, 5]`."""
+        return np.stack(np.unravel_index(index, FACTOR_SIZES), axis=-1)
+
+    def batch(self, index: np.ndarray, device: str = "cpu") -> torch.Tensor:
+        """`[n]` -> codes `[n, 10]`."""
+        return self.codes[index].to(device)
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of its finished children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def timed(function: Callable) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of one call."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    function()
+    get_reusable_executor().shutdown(wait=True)  # the CPU time of worker processes counts once they have ended
+    return time.perf_counter() - wall, cpu_seconds() - cpu
+
+
+def encoding(images: int, wanted: int, data_path: str | None) -> None:
+    """Prints the encoder's rate on `images` images in random order of the index, and what it means for the
+    protocols.
+    """
+    from datasets import load_dataset
+    from models.networks import conv_encoder
+
+    dataset = load_dataset("dsprites", data_path)
+    encoder = conv_encoder(dataset.channels, LATENTS).eval().to(memory_format=torch.channels_last)
+    count = images or wanted
+    index = np.sort(np.random.default_rng(0).choice(len(dataset), count, replace=False))
+    wall, cpu = timed(lambda: encode(encoder, dataset, [index], batch_size=256, device="cpu", progress=True))
+    threads = torch.get_num_threads()
+    print(f"encode {count} images: {wall:.1f} s, {count / wall:.0f} images/s, CPU {cpu:.1f} s, {threads} threads")
+    print(f"  at that rate {wanted} images take {wanted * wall / count:.0f} s, CPU {wanted * cpu / count:.0f} s")
+    print(f"  and all {len(dataset)} images {len(dataset) * wall / count:.0f} s")
+
+
+def check_dci() -> None:
+    """Prints DCI on the three reference cases beside the published values and the largest difference allowed."""
+    expected = json.loads((REFERENCE / "metrics.json").read_text())
+    with np.load(REFERENCE / "metrics_cases.npz", allow_pickle=False) as arrays:
+        for case, values in expected.items():
+            train, test = (
+                (arrays[f"{case}_z_{split}"], arrays[f"{case}_factors_{split}"]) for split in ("train", "test")
+            )
+            for name, value in metrics.evaluate(*train, ["dci"], test=test).items():
+                reference = values["expected"]["dci"][name]
+                allowed = reference["spread"] + 0.005
+                verdict = "agrees" if abs(value - reference["mean"]) <= allowed else "DIFFERS"
+                print(f"{case:8} {name:28} {value:.4f}  reference {reference['mean']:.4f} +- {allowed:.4f}  {verdict}")
+
+
+def main() -> None:
+    """Prints one line a metric, then totals and the peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="full", choices=list(metrics.PRESETS))
+    parser.add_argument(
+        "--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all wanted"
+    )
+    parser.add_argument("--data-path", help="directory of the published dSprites file (default: the replica)")
+    parser.add_argument("--no-dci", action="store_true", help="leave out the boosted trees")
+    parser.add_argument("--check-dci", action="store_true", help="compare DCI with its reference values")
+    args = parser.parse_args()
+    dataset = HandMadeCodes()
+    source, preset = GridSource(dataset), metrics.PRESETS[args.preset]
+    names = [name for name in applicable(None, source, None) if not (args.no_dci and name == "dci")]
+    drawn = draw(source, names, preset, seed=0)
+    indices = [
+        array.ravel() for arrays in drawn.values() for key, array in arrays.items() if not key.endswith("_label")
+    ]
+    wanted = len(np.unique(np.concatenate(indices)))
+    print(f"preset {args.preset}: {sum(map(len, indices))} samples drawn, {wanted} of {len(dataset)} images")
+    metrics.evaluate(dataset.codes[:50], source.factors(np.arange(50)), ["beta_vae"], preset="fast")  # imports
+    total = np.zeros(2)
+    print(f"{'metric':20} {'wall s':>8} {'CPU s':>8}")
+    for name in names:
+        spent = timed(lambda: metrics.evaluate(lambda x: x, dataset, [name], preset=preset, batch_size=100_000))  # noqa: B023
+        total += spent
+        print(f"{name:20} {spent[0]:8.2f} {spent[1]:8.2f}", flush=True)
+    print(f"{'all':20} {total[0]:8.2f} {total[1]:8.2f}")
+    encoding(args.encode, wanted, args.data_path)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    if args.check_dci:
+        check_dci()
+
+
+if __name__ == "__main__":
+    main()
