@@ -8,7 +8,7 @@ import numpy as np
 
 from errors import UserError
 
-MAX_FLOAT_LEVELS = 1000
+MAX_LEVELS = 1000
 
 
 class InputError(UserError, ValueError):
@@ -44,26 +44,24 @@ def check_representations(representations, name: str = "representations") -> np.
 
 
 def check_factors(factors, name: str = "factors") -> np.ndarray:
-    """Anything array-like `[n, k]` -> int64 or float64 `[n, k]`; a float column counts its distinct values as classes.
+    """Anything array-like `[n, k]` -> int64 or float64 `[n, k]`; the distinct values of a column are its classes.
 
-    Raises InputError for other shapes, dtypes, NaN, inf, and for float columns that look continuous.
+    Raises InputError for other shapes, dtypes, NaN, inf, and for columns of more than 1,000 values: those are no
+    factors.
     """
     values = as_array(factors)
     if values.ndim != 2 or 0 in values.shape:
-        raise InputError(
-            f"{name}: expected a table [samples, factors] with at least one of each, got shape {values.shape}"
-        )
-    if values.dtype.kind in "iub":
-        return values.astype(np.int64)  # [n, k]
-    if values.dtype.kind != "f":
+        raise InputError(f"{name}: expected a table [samples, factors] with at least one of each, got {values.shape}")
+    if values.dtype.kind not in "iubf":
         raise InputError(f"{name}: expected integers (or a few float levels a column), got dtype {values.dtype}")
+    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
     if not np.isfinite(values).all():
         raise InputError(f"{name}: holds NaN or infinity; every sample needs a value of every factor")
     for column, entries in enumerate(values.T):
         levels = len(np.unique(entries))
-        if levels > MAX_FLOAT_LEVELS:
-            raise InputError(f"{name}: column {column} has {levels} distinct float values; bin it into classes first")
-    return values.astype(np.float64)  # [n, k]
+        if levels > MAX_LEVELS:
+            raise InputError(f"{name}: column {column} has {levels} distinct values; bin it into classes first")
+    return values
 
 
 def check_pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,8 @@ def with_nan():
         (ideal()[0].astype(str), ideal()[1], "dtype"),
         (ideal()[0], ideal()[1].astype(str), "dtype"),
         (ideal()[0], np.where(ideal()[1] == 0, np.nan, 1.0), "NaN"),
-        (np.zeros((2000, 2)), np.random.default_rng(0).random((2000, 2)), "distinct float values"),
+        (np.zeros((2000, 2)), np.random.default_rng(0).random((2000, 2)), "2000 distinct values"),
+        (np.zeros((2000, 1)), np.arange(2000)[:, None], "2000 distinct values"),
         (lambda codes: codes, ideal()[1], "FactorDataset"),
     ],
 )
