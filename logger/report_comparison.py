@@ -102,10 +102,14 @@ def _scores(groups: dict[str, list[Run]], scores: dict[str, list[dict[str, float
     }
     # Published values stand beside runs of one model on one data set only: else it is unclear whose they are.
     sources = paper_scores.published(*settings.pop()) if len(settings) == 1 else {}
-    rows = []
+    rows, further = [], []
     for metric in metrics:
         values = [spread([run[metric] for run in members if metric in run]) for members in scores.values()]
-        rows.append([name_cell(metric), *values, *(published_cell(source.get(metric)) for source in sources.values())])
+        if metric in paper_scores.NAMES:
+            compared = [published_cell(source.get(metric)) for source in sources.values()]
+            rows.append([name_cell(metric), *values, *compared])
+        else:
+            further.append([name_cell(metric), *values])
     shown = {metric: paper_scores.reading_name(metric) for metric in metrics if metric in paper_scores.NAMES}
     shown = shown or {metric: metric for metric in metrics[:9]}
     boxes = report_charts.boxes(scores, shown)
@@ -113,7 +117,11 @@ def _scores(groups: dict[str, list[Run]], scores: dict[str, list[dict[str, float
     caption = "One point a run; boxes span the quartiles, the bar is the median, whiskers reach 1.5 box lengths."
     content = [page.table(["score", *scores, *sources], rows)]
     content.append(element("p", "Mean ± sample standard deviation (number of runs).", class_="soft"))
-    return [*content, published_note(list(sources)), drawn(boxes, alt, caption)]
+    content += [published_note(list(sources)), drawn(boxes, alt, caption)]
+    if further:
+        more = page.table(["score", *scores], further)
+        content.append(element("details", element("summary", f"{len(further)} further scores"), more))
+    return content
 
 
 def _curves(groups: dict[str, list[Run]]) -> Html:

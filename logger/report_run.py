@@ -78,16 +78,23 @@ def scores(run: Run) -> list[Html]:
         return [element("p", "No scores were taken: python main.py --evaluate=True --log-path=<run> takes them.")]
     dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
     sources = paper_scores.published(dataset, run.args.get("model", ""))
-    rows = []
+    rows, further = [], []
     for metric in paper_scores.ordered(run.scores):
         row = [name_cell(metric), number(run.scores[metric])]
-        rows.append(row + [published_cell(values.get(metric)) for values in sources.values()])
+        if metric in paper_scores.NAMES:
+            rows.append(row + [published_cell(values.get(metric)) for values in sources.values()])
+        else:
+            further.append(row)
     plain = {name: value for name, value in run.protocol.items() if isinstance(value, str | int | float)}
     protocol = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(plain.items()))
     result = [page.table(["score", "this run", *sources], rows)]
     if protocol:
         result.append(element("p", f"Protocol: {protocol}.", class_="soft"))
-    return [*result, published_note(list(sources))]
+    result.append(published_note(list(sources)))
+    if further:
+        more = page.table(["score", "this run"], further)
+        result.append(element("details", element("summary", f"{len(further)} further scores"), more))
+    return result
 
 
 def published_note(sources: list[str]) -> Html:

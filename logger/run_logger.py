@@ -129,16 +129,13 @@ class RunLogger:
 
     def _image(self, name: str, encoded: bytes, shape: tuple[int, ...], step: int) -> None:
         """A PNG or GIF of the catalogue to its file, and to TensorBoard, which shows both as they are."""
-        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
         entry = PICTURES[name]
         with atomic.replacing(self.run.path / entry.file) as temporary:
             temporary.write_bytes(encoded)
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
-        metadata = SummaryMetadata(display_name=entry.tag, summary_description=entry.reading)
-        self.writer.file_writer.add_summary(
-            Summary(value=[Summary.Value(tag=entry.tag, image=image, metadata=metadata)]), step
-        )
+        self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=entry.tag, image=image)]), step)
 
     def _frame_recorder(self):
         if self._frames is None:

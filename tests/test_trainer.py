@@ -71,6 +71,8 @@ def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
     assert scores["protocol"]["images"] == 480
     with Image.open(trained / "traversals.png") as picture:
         assert picture.width > 20 * 64
+    for file in ("algebra.png", "mutual_information.png", "importance.png", "traversals.gif"):
+        assert (trained / file).stat().st_size > 1000, file
     assert set(weights(trained)) >= {"decoder.lie_alg_basis_ls.0", "encoder.prior_group.0.weight"}
 
 
@@ -152,5 +154,5 @@ def test_training_without_network_or_real_file_says_replica(trained, small_dspri
 
 def test_visualise_false_draws_nothing(small_dsprites, tmp_path):
     run(small_dsprites, tmp_path, "--max-steps=1", "--visualise=False", "--end-metrics=no")
-    assert not list((tmp_path / "version_0").glob("*.png"))
+    assert not [*(tmp_path / "version_0").rglob("*.png"), *(tmp_path / "version_0").rglob("*.gif")]
     assert not tags(tmp_path / "version_0", "images")

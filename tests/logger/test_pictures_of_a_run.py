@@ -187,3 +187,11 @@ def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
     code = "import sys, logger.run_logger, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with caplog.at_level("WARNING"):
+        EventAccumulator(str(run.path)).Reload()
+    assert [record.getMessage() for record in caplog.records] == []
