@@ -29,9 +29,9 @@ def score(codes, drawn: dict) -> dict[str, float]:
     2. Multinomial logistic regression without regularisation on 1,000 points; `hig_acc` is its accuracy on them.
     3. `val_hig_acc`: its accuracy on 1,000 fresh points.
 
-    Range [0, 1]; ideal 1; a useless code about 1 / (number of varying factors). Any code from which the factors are
-    linear can score high, rotated ones too. Constant factors are not drawn; with fewer than two varying factors the
-    answer is known: 1.
+    Range [0, 1]; ideal 1; a useless code about 1 / (number of varying factors). A rotated code scores in between
+    (its latents differ whatever is shared), copies cost nothing. Constant factors are not drawn; with fewer than
+    two varying factors the answer is known: 1.
 
     Source: Higgins et al. 2017, section 3, with the features of Locatello et al. 2019. Convention: features are
     divided by their training deviation before the fit, which changes no unregularised optimum but lets the solver

@@ -60,7 +60,7 @@ def _fit_lasso(train, values, test, test_values):
     from sklearn.linear_model import Lasso
 
     mean, deviation = values.mean(), values.std()
-    model = Lasso(alpha=LASSO_ALPHA).fit(train, (values - mean) / deviation)
+    model = Lasso(alpha=LASSO_ALPHA, max_iter=20_000).fit(train, (values - mean) / deviation)
     fits = []
     for codes, target in ((train, values), (test, test_values)):
         residual = (target - mean) / deviation - model.predict(codes)
@@ -182,9 +182,10 @@ def score_lasso(
     """DCI as in `score`, with the absolute weights of a lasso (alpha 0.02) from standardised codes to each
     standardised factor.
 
-    Informativeness is R^2, not below 0 (ideal 1, useless 0). Linear only: a code that holds a factor on a circle or
-    in classes scores low here and may be ideal for trees. Source: Eastwood & Williams 2018. Convention: a fixed
-    alpha in place of cross-validation, R^2 in place of their normalised root mean squared error.
+    Informativeness is R^2, not below 0 (ideal 1, useless 0; D and C are then shares of noise and mean nothing).
+    Linear only: a code that holds a factor on a circle or in classes scores low here and may be ideal for trees.
+    Source: Eastwood & Williams 2018. Convention: a fixed alpha in place of cross-validation, R^2 in place of their
+    normalised root mean squared error.
     """
     mean, deviation = train_representations.mean(0), train_representations.std(0)  # [d], [d]
     deviation = np.where(deviation > 0, deviation, 1.0)

@@ -15,9 +15,9 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
     2. A random forest (100 trees, depth at most 15) on the concatenated codes `[z, z']` predicts one of 2k classes.
     3. `downstream_rep`: accuracy on as many fresh pairs as it was trained on (1,000).
 
-    Range [0, 1]; ideal 1 in the limit of many pairs; a useless code 1 / 2k. For a factor with two values forwards
-    and backwards are the same pair: such a factor is right half the time at best. Constant factors are never
-    stepped; with none left: 1.
+    Range [0, 1]; ideal 1 in the limit of many pairs (about 0.5 for five factors and 1,000 pairs); a useless code 1
+    / 2k. For a factor with two values forwards and backwards are the same pair: such a factor is right half the
+    time at best. Constant factors are never stepped; with none left: 1.
 
     Source: Painter, Hare & Pruegel-Bennett 2020 (downstream evaluation of the symmetry actions); forest as the
     reference logs it.

@@ -48,9 +48,10 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
 
     Ranges: independence [0, 1], ideal 1, collapsed 0; errors from 0 (ideal) up. The ideal code for all of them
     holds each factor on a circle about the origin, in a plane of its own; one latent per factor is independent (1)
-    but cannot return cyclically. The basis does not matter: a rotated code is as good as the ideal one. For a code
-    that holds no factor the best A is nearly 0, all steps alike: independence about 0, code error about 0.5.
-    Constant factors are left out; with none left, or a collapsed code: 0, 1, 1.
+    but cannot return cyclically, and the jump from the last value to the first costs it much code error. The basis
+    does not matter: a rotated code is as good as the ideal one. For a code that holds no factor the best A is
+    nearly 0, all steps alike: independence about 0, code error about 0.5. Constant factors are left out; with none
+    left, or a collapsed code: 0, 1, 1.
 
     Source: Painter, Hare & Pruegel-Bennett 2020, section 5 (true independence); definition of Higgins et al. 2018.
     Convention: the precise forms above are this project's; the published figures are not normalised.

@@ -28,7 +28,7 @@ def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
         return np.abs(first.T @ second) / len(first)
     from sklearn.linear_model import Lasso
 
-    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA).fit(first, second).coef_)).T
+    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA, max_iter=20_000).fit(first, second).coef_)).T
 
 
 def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
