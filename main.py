@@ -236,6 +236,9 @@ def _add_evaluation_flags(group) -> None:
 def _add_machine_flags(group) -> None:
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
     add(group, "--num-threads", optional(at_least(1)), None, "CPU threads; none: one a core")
+    add(group, "--precision", str, "fp32", "of the training loss; bf16 is autocast", choices=("fp32", "tf32", "bf16"))
+    add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
+    add(group, "--data-on-device", boolean, False, "copy the images to the device's memory and cut batches there")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import machine
 import metrics
 from datasets import DATASETS, check_data_path, load_dataset
 from datasets.factor_dataset import split_indices
@@ -31,7 +32,7 @@ from training_loop import Position, permutation, planned_steps, stream_seed, tra
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
     *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "evaluate", "device", "num_threads", "quiet"),
+    *("log_path", "evaluate", "device", "num_threads", "data_on_device", "quiet"),
 }
 
 
@@ -46,6 +47,7 @@ def run(args: Namespace, given: Collection[str] = ()) -> None:
     """
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
+    machine.keep_freed_memory()
     device = pick_device(args.device)
     if args.evaluate:
         evaluate_run(args, device)
@@ -93,6 +95,12 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
     position = _restore(model, optimisers, checkpoint, args.global_step)
     train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
     model.training_images = len(train_index)
+    if args.data_on_device:
+        dataset.to_device(device)
+    machine.set_precision(model, args.precision, device)
+    speed = machine.Speed(model, optimisers, device, args.batch_size)
+    if args.compile:
+        model.compile()
     planned = planned_steps(len(train_index), args.batch_size, args.epochs, args.max_steps)
     recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}
     if run_dir is None:
@@ -104,7 +112,7 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
         print(
             f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}"
         )
-        log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None)
+        log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None, share_of_speed=speed.lap)
         if checkpoint is None:
             log.arguments(recorded, model)
         session = _Session(args, model, dataset, optimisers, run_dir, log, device, interruption)
@@ -132,6 +140,7 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
         if args.end_metrics and not (args.metrics and position.step):  # the last epoch was scored already
             session.score(position)
         log.close()
+    print(f"training speed     {speed.summary()}")
     _print_paths(run_dir, args.visualise)
 
 
@@ -152,6 +161,8 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     checkpoints.load_weights(model, run_dir.model_file)
+    if args.data_on_device:
+        dataset.to_device(device)
     checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
     print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")

@@ -177,7 +177,7 @@ def _noise(model, batch: int, seed: int, step: int, device: torch.device) -> dic
     """The step's random numbers. Scalars stay on the CPU, where reading them waits for nothing."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
     noise = model.draw_noise(batch, generator)
-    return {name: value.to(device) if value.dim() else value for name, value in noise.items()}
+    return {name: value.to(device, non_blocking=True) if value.dim() else value for name, value in noise.items()}
 
 
 class _Watch:

@@ -102,8 +102,8 @@ class Adversarial:
     def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
         networks = [*self.encoder.parameters(), *self.decoder.parameters()]
         return {
-            "vae": torch.optim.Adam(networks, lr=learning_rate),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9)),
+            "vae": torch.optim.Adam(networks, lr=learning_rate, fused=True),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9), fused=True),
         }
 
 

@@ -38,7 +38,8 @@ class GroupEncoder(nn.Module):
         parts = group_feats.split(self.subgroup_sizes, dim=1)  # each [batch, subgroup_size_k]
         mu = torch.cat([net(part) for net, part in zip(self.to_means, parts, strict=True)], dim=1)  # [batch, latents]
         logvar = torch.cat([net(part) for net, part in zip(self.to_logvar, parts, strict=True)], dim=1)
-        return mu, logvar  # [batch, latents] each
+        dtype = torch.promote_types(mu.dtype, torch.float32)  # autocast gives less
+        return mu.to(dtype), logvar.to(dtype)  # [batch, latents] each
 
 
 class GroupDecoder(LieAlgebra):
@@ -63,7 +64,10 @@ class GroupDecoder(LieAlgebra):
 
     def group_feats(self, z: torch.Tensor) -> torch.Tensor:
         """z `[batch, latents]` -> group features g, `[batch, sum(subgroup_sizes)]`."""
-        return super().group_feats(z) if self.fake_exp is None else self.fake_exp(z)
+        if self.fake_exp is not None:
+            return self.fake_exp(z)
+        with torch.autocast(z.device.type, enabled=False):  # the exponential loses too much in half precision
+            return super().group_feats(z)
 
     def draw(self, group_feats: torch.Tensor) -> torch.Tensor:
         """Group features `[batch, sum(subgroup_sizes)]` -> logits `[batch, channels, 64, 64]`."""

@@ -16,6 +16,7 @@ def reconstruction_loss(x_hat_logits: torch.Tensor, x: torch.Tensor, kind: str) 
     Args:
         x_hat_logits, x: `[batch, channels, height, width]`; `x` in [0, 1].
     """
+    x_hat_logits = x_hat_logits.to(x.dtype)  # of autocast
     if kind == "bce":
         total = F.binary_cross_entropy_with_logits(x_hat_logits, x, reduction="sum")  # []
     elif kind == "l2":

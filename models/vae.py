@@ -107,7 +107,7 @@ class VAE(nn.Module):
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x `[batch, channels, 64, 64]` in [0, 1] -> `mu, logvar`, each `[batch, latents]`."""
-        mu, logvar = self.encoder(x).chunk(2, dim=1)  # [batch, latents] each
+        mu, logvar = self.encoder(x).to(x.dtype).chunk(2, dim=1)  # [batch, latents] each
         return mu, logvar
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
@@ -217,7 +217,7 @@ class VAE(nn.Module):
 
     def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
         """Optimiser of each objective, in the order in which a training step takes them."""
-        return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate)}
+        return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)}
 
     def published_state_dict(self) -> dict[str, torch.Tensor]:
         """The state dict in the published layout: `state_dict()` without what only continues a run."""

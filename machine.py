@@ -1,0 +1,125 @@
+"""What a run asks of the machine: memory, precision, compilation, and how much of the machine's speed it reaches.
+
+The yardstick is the rate of one large fp32 matrix product, measured where the run takes place. The share of it that a
+training step reaches is a figure that can be compared between machines.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+PRODUCT_SIZE = 1024
+MAX_LAPS = 10_000
+
+
+def keep_freed_memory() -> None:
+    """Have glibc's malloc hold on to what a step frees, for the next one.
+
+    By default it returns large blocks to the system and gets them back as fresh pages, which the kernel must fill with
+    zeros: up to a quarter of a step's time. Other C libraries are left as they are.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_threshold, 32 << 20)  # the largest value that it takes
+    libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def set_precision(model: torch.nn.Module, precision: str, device: torch.device) -> None:
+    """How the model's training loss is computed: `fp32`, `tf32` (fp32 with shorter products on a GPU) or `bf16`.
+
+    `bf16` is autocast: products and convolutions in bfloat16, weights and optimiser in float32. Only `forward`, hence
+    training and validation, is affected: codes for scores and pictures stay in full precision.
+    """
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    if precision == "bf16":
+        model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
+
+
+def product_rate(device: torch.device, seconds: float = 0.15, clock: Callable[[], float] = time.perf_counter) -> float:
+    """FLOP/s of an fp32 matrix product of PRODUCT_SIZE^3 on the device: the median over so many seconds."""
+    a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device)
+    b, out = torch.ones_like(a), torch.empty_like(a)
+    times, end = [], time.perf_counter() + seconds
+    torch.mm(a, b, out=out)  # the first call sets up
+    while not times or time.perf_counter() < end:
+        synchronise(device)
+        start = clock()
+        torch.mm(a, b, out=out)
+        synchronise(device)
+        times.append(clock() - start)
+    return 2 * PRODUCT_SIZE**3 / max(statistics.median(times), 1e-9)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).synchronize()
+
+
+def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: int) -> float:
+    """FLOP of one training step, as torch.utils.flop_counter counts them on steps of two and of four images.
+
+    Two sizes, because penalties on the weights cost the same for any batch. Matrix exponentials and elementwise
+    operations are not counted. Leaves no gradient behind and draws from no global generator.
+
+    Args:
+        objectives: what `make_optimisers` names.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counts = []
+    for images in (2, 4):
+        x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
+        noise = model.draw_noise(images, torch.Generator().manual_seed(0))
+        noise = {name: value.to(device) if value.dim() else value for name, value in noise.items()}
+        with FlopCounterMode(display=False) as counter:
+            for objective in objectives:
+                model(x, noise, 0, objective)["loss"].backward()
+        counts.append(counter.get_total_flops())
+    model.zero_grad(set_to_none=True)
+    per_image = (counts[1] - counts[0]) / 2
+    return counts[0] + (batch - 2) * per_image
+
+
+class Speed:
+    """Images/s of a training run, and its share of the device's product rate. Measures the latter when made.
+
+    Args:
+        objectives: what `make_optimisers` names.
+        batch: images a step.
+    """
+
+    def __init__(self, model: torch.nn.Module, objectives, device: torch.device, batch: int):
+        self.flops_per_image = step_flops(model, objectives, device, batch) / batch
+        self.product_rate = product_rate(device)
+        self.laps: list[float] = []
+
+    def share(self, images_per_second: float) -> float:
+        """The share of the product rate that this many images/s make."""
+        return images_per_second * self.flops_per_image / self.product_rate
+
+    def lap(self, images_per_second: float) -> float:
+        """Note the speed since the last report; returns its share."""
+        if len(self.laps) < MAX_LAPS:
+            self.laps.append(images_per_second)
+        return self.share(images_per_second)
+
+    def summary(self) -> str:
+        """One line for the end of a run: the median over its reports."""
+        if not self.laps:
+            return "not measured: no report fell into this run"
+        speed = statistics.median(self.laps)
+        flops = speed * self.flops_per_image
+        return (
+            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.share(speed):.0%} of this machine's fp32 "
+            f"matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
+        )

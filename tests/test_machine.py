@@ -1,0 +1,119 @@
+"""The yardstick of speed, precision, compilation, and that a step never waits for the device."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+import machine
+import training_loop
+from datasets import FactorDataset
+from models.lie_vae import LieGroupVAE
+
+CPU = torch.device("cpu")
+
+
+def small_model(channels: int = 1) -> LieGroupVAE:
+    torch.manual_seed(0)
+    return LieGroupVAE(channels, [9], [3], recons_loss_type="bce").to(memory_format=torch.channels_last)
+
+
+def small_dataset(images: int = 12) -> FactorDataset:
+    pixels = np.random.default_rng(0).integers(2, size=(images, 64, 64, 1), dtype=np.uint8)
+    return FactorDataset("dots", "made up", ["which"], [images], pixels, pixel_max=1)
+
+
+def one_step(model, dataset, optimisers, step: int) -> dict[str, torch.Tensor]:
+    x = dataset.batch(np.arange(4), CPU)
+    noise = training_loop._noise(model, len(x), 0, step, CPU)
+    return training_loop.train_step(model, optimisers, x, noise, step)
+
+
+def test_step_flops_are_those_of_the_networks():
+    model = LieGroupVAE(1, [100], [10], recons_loss_type="bce")
+    per_image = (machine.step_flops(model, ["vae"], CPU, 20) - machine.step_flops(model, ["vae"], CPU, 10)) / 10
+    # 8.2 + 8.15 million multiply-adds forward, twice that backward but for the first layer's 0.52 million.
+    assert per_image == pytest.approx(2e6 * (3 * (8.2 + 8.15) - 0.52), rel=0.01)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_step_flops_do_not_depend_on_the_kernels(monkeypatch):
+    model = small_model(3)
+    fused = machine.step_flops(model, ["vae"], CPU, 8)
+    monkeypatch.setattr("models.fast_ops.fused", lambda x: False)
+    assert machine.step_flops(model, ["vae"], CPU, 8) == fused
+
+
+def test_counting_flops_changes_no_random_state():
+    model, before = small_model(), torch.get_rng_state()
+    machine.step_flops(model, ["vae"], CPU, 8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_speed_is_the_share_of_the_product_rate():
+    speed = machine.Speed(small_model(), ["vae"], CPU, 8)
+    at_full = speed.product_rate / speed.flops_per_image
+    assert speed.share(at_full) == pytest.approx(1)
+    assert "no report" in speed.summary()
+    for images_per_second in (at_full / 4, at_full / 2, at_full * 3 / 4):
+        speed.lap(images_per_second)
+    assert "50% of this machine's" in speed.summary()
+
+
+def test_product_rate_takes_little_time():
+    machine.product_rate(CPU, 0.01)
+    start = time.process_time()
+    assert machine.product_rate(CPU, 0.1) > 1e8
+    assert time.process_time() - start < 2
+
+
+def test_bf16_stays_close_to_fp32_and_leaves_encoding_alone():
+    model, x = small_model(), small_dataset().batch(np.arange(4), CPU)
+    noise = model.draw_noise(4, torch.Generator().manual_seed(0)) | {"from_encoder_feats": torch.tensor(False)}
+    codes, exact = model.encode(x)[0], model(x, noise, 0)
+    machine.set_precision(model, "bf16", CPU)
+    rounded = model(x, noise, 0)
+    rounded["loss"].backward()
+    assert torch.equal(model.encode(x)[0], codes)
+    assert not torch.equal(rounded["recon"], exact["recon"])
+    for name in ("recon", "kl", "loss"):
+        torch.testing.assert_close(rounded[name], exact[name], rtol=0.03, atol=1e-3)
+        assert rounded[name].dtype == torch.float32
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def numbers_read(function) -> int:
+    with profile(activities=[ProfilerActivity.CPU]) as trace:
+        function()
+    return sum(event.count for event in trace.key_averages() if event.key == "aten::_local_scalar_dense")
+
+
+def test_a_step_reads_no_number_from_the_device(monkeypatch):
+    """Reading a number waits for a GPU. The one read of a step is the choice of the path, which stays on the CPU."""
+    model, dataset = small_model(), small_dataset()
+    optimisers = model.make_optimisers(1e-3)
+    # On a CPU the fused Adam reads its step counters; on a GPU its kernel does, over there.
+    monkeypatch.setattr(optimisers["vae"], "step", lambda: None)
+    assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)) == 1
+    assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)["loss"].item()) == 2
+
+
+def test_a_step_leaves_no_memory_behind():
+    """What a step allocates is freed at its end: the live tensors after the second and the fifth step are the same."""
+    model, dataset = small_model(), small_dataset()
+    optimisers = model.make_optimisers(1e-3)
+
+    def living() -> int:
+        gc.collect()
+        return sum(type(value) in (torch.Tensor, torch.nn.Parameter) for value in gc.get_objects())
+
+    counts = []
+    for step in range(5):
+        one_step(model, dataset, optimisers, step)
+        counts.append(living())
+    assert counts[1] == counts[4]
