@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from logger import charts
 from logger.reading import Run
 
+LABEL_WIDTH = 30  # characters of a group's name in a line
 TERMS = (("loss", "loss"), ("recon", "reconstruction"), ("kl", "KL divergence, nats"))
 
 
@@ -64,8 +66,9 @@ def boxes(groups: dict[str, Sequence[dict[str, float]]], names: dict[str, str]) 
     """
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    height, labels = 1.0 + 0.42 * len(groups), list(groups)
-    left = 0.5 + 0.09 * max(map(len, labels))
+    labels = [textwrap.fill(name, LABEL_WIDTH) for name in groups]
+    lines = [line for label in labels for line in label.split("\n")]
+    height, left = 1.0 + 0.2 * len(groups) + 0.22 * len(lines), 0.5 + 0.09 * max(map(len, lines))
     with charts.figure(left + 3.1 * columns + 0.2, (height + 0.5) * rows + 0.3, left=left) as canvas:
         canvas.subplots_adjust(wspace=0.12, hspace=0.55 if rows > 1 else 0)
         grid = canvas.subplots(rows, columns, squeeze=False, sharey=True).ravel()
