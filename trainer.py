@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
 import resource
 import secrets
@@ -11,23 +11,22 @@ from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import machine
-import metrics
 from datasets import DATASETS, check_data_path, load_dataset
 from datasets.factor_dataset import split_indices
+from distributed import Group
 from errors import UserError
 from interruption import Interruption
-from logger import checkpoints, inputs, resume
+from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
-from logger.scores import score_table
 from models import MODELS, build_model, model_class, unread_flags
 from models.base_weights import take_base_weights
 from models.vae import VAE
-from training_loop import Position, permutation, planned_steps, stream_seed, train
+from session import Follower, Session
+from training_loop import Position, planned_steps, stream_seed, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
@@ -50,7 +49,8 @@ def run(args: Namespace, given: Collection[str] = ()) -> None:
     machine.keep_freed_memory()
     device = pick_device(args.device)
     if args.evaluate:
-        evaluate_run(args, device)
+        if Group().leads:
+            evaluate_run(args, device)
         return
     try:
         train_run(args, device, given)
@@ -66,26 +66,49 @@ def pick_device(name: str) -> torch.device:
     if not available[name]:
         raise UserError(f"--device {name} is not available on this machine; use --device auto")
     if name == "cuda":
+        torch.cuda.set_device(Group().local_rank)
         # The same seed gives the same bits: no autotuned or atomic kernels.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device(name)
+    return torch.device(name, Group().local_rank) if name == "cuda" else torch.device(name)
 
 
 def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> None:
     """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
-    run_dir = checkpoint = None
-    if args.load_model or args.resume != "no":
-        run_dir = resume.find(args.log_path, "load" if args.load_model else args.resume, args.seed)
-    if run_dir is not None:
-        args = resume.merged_args(run_dir, args, given)
-        checkpoint = checkpoints.load_training(run_dir)
+    group = Group()
+    with Interruption() as interruption:
+        try:
+            with group.joined(device):
+                _train(args, device, given, group, interruption)
+        except UserError:
+            if interruption.requested and group.size > 1:  # the others went first
+                interruption.stop()
+            raise
+
+
+def _train(args: Namespace, device: torch.device, given: Collection[str], group: Group, interruption) -> None:
+    run_dir = None
+
+    def start() -> dict:
+        """What the leading process finds out for all."""
+        nonlocal run_dir
+        try:
+            run_dir, merged = _find_run(args, given, group)
+        except resume.NothingToDo as reason:
+            return {"nothing": str(reason)}
+        if merged.seed is None:
+            merged.seed = secrets.randbelow(2**31)
+        return {"args": vars(merged), "checkpoint": checkpoints.load_training(run_dir) if run_dir else None}
+
+    started = group.from_leader(start)
+    if "nothing" in started:
+        raise resume.NothingToDo(started["nothing"])
+    args, checkpoint = Namespace(**started["args"]), started["checkpoint"]
     check_args(args)
-    for name in unread_flags(args.model, given):
-        print(f"note: --{name} does nothing for --model {args.model}")
-    if args.seed is None:
-        args.seed = secrets.randbelow(2**31)
+    if group.leads:
+        for name in unread_flags(args.model, given):
+            print(f"note: --{name} does nothing for --model {args.model}")
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     torch.manual_seed(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
@@ -101,23 +124,24 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
     speed = machine.Speed(model, optimisers, device, args.batch_size)
     if args.compile:
         model.compile()
-    planned = planned_steps(len(train_index), args.batch_size, args.epochs, args.max_steps)
     recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}
-    if run_dir is None:
-        run_dir = RunDirectory.claim(args.log_path)
-    else:
-        resume.prepare(run_dir, checkpoint, recorded, position, planned)
-    with Interruption() as interruption, run_dir.training():
-        run_dir.write_args(recorded)
-        print(
-            f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}"
-        )
-        log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None, share_of_speed=speed.lap)
-        if checkpoint is None:
+    log = None
+    with contextlib.ExitStack() as stack:
+        if group.leads:
+            if run_dir is None:
+                run_dir = RunDirectory.claim(args.log_path)
+            else:
+                planned = planned_steps(len(train_index), args.batch_size, args.epochs, args.max_steps)
+                resume.prepare(run_dir, checkpoint, recorded, position, planned)
+            stack.enter_context(run_dir.training())
+            run_dir.write_args(recorded)
+            print(_describe(run_dir, args, dataset, device) + (f", {group.size} processes" if group.size > 1 else ""))
+            log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None, share_of_speed=speed.lap)
+        kind = Session if group.leads else Follower
+        session = kind(args, model, dataset, optimisers, run_dir, log, device, interruption, group)
+        if group.leads and checkpoint is None:
             log.arguments(recorded, model)
-        session = _Session(args, model, dataset, optimisers, run_dir, log, device, interruption)
-        if checkpoint is None:
-            session.on_checkpoint(position)
+            session.save(position)
         with interruption.deferred():
             train(
                 model,
@@ -133,15 +157,26 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
                 batch_size=args.batch_size,
                 shuffle=args.shuffle,
                 device=device,
-                show_bar=not args.quiet,
+                show_bar=group.leads and not args.quiet,
+                group=group,
             )
-        if args.visualise:
-            log.animate_training(position.step)
-        if args.end_metrics and not (args.metrics and position.step):  # the last epoch was scored already
-            session.score(position)
-        log.close()
-    print(f"training speed     {speed.summary()}")
-    _print_paths(run_dir, args.visualise)
+        if group.leads:
+            session.finish(position)
+    if group.leads:
+        print(f"training speed     {speed.summary()}")
+        _print_paths(run_dir, args.visualise)
+
+
+def _find_run(args: Namespace, given: Collection[str], group: Group) -> tuple[RunDirectory | None, Namespace]:
+    """The run to continue, if one is, and the arguments to go on with."""
+    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
+    run_dir = resume.find(args.log_path, mode, args.seed) if mode != "no" else None
+    return run_dir, resume.merged_args(run_dir, args, given) if run_dir else args
+
+
+def _describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
+    data = f"{args.model} on {dataset.name} ({dataset.source})"
+    return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
 
 
 def evaluate_run(args: Namespace, device: torch.device) -> None:
@@ -165,9 +200,9 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
         dataset.to_device(device)
     checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
-    print(f"run {run_dir.path}: {args.model} on {dataset.name} ({dataset.source}), seed {args.seed}, device {device}")
+    print(_describe(run_dir, args, dataset, device))
     log = RunLogger(run_dir)
-    session = _Session(args, model, dataset, {}, run_dir, log, device, Interruption())
+    session = Session(args, model, dataset, {}, run_dir, log, device, Interruption(), Group())
     session.score(Position(step=step))
     if args.visualise:
         session.draw(step)
@@ -213,89 +248,6 @@ def load_base_model(model: VAE, path: Path, base_model: str) -> None:
         raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
     for what, names in (("taken", layers.taken), ("left", layers.left), ("of this model as drawn", layers.fresh)):
         print(f"from {file} ({name}): {len(names)} layers {what}" + (f": {', '.join(names)}" if names else ""))
-
-
-class _Session:
-    """What a run does when the training loop reports: log, draw, score, save."""
-
-    def __init__(self, args, model, dataset, optimisers, run_dir, log: RunLogger, device, interruption: Interruption):
-        self.args, self.model, self.dataset, self.optimisers = args, model, dataset, optimisers
-        self.run_dir, self.log, self.device, self.interruption = run_dir, log, device, interruption
-
-    @functools.cached_property
-    def picture_inputs(self) -> inputs.PictureInputs:
-        """The images that all pictures of this run are drawn from."""
-        index = permutation(np.arange(len(self.dataset)), self.args.seed, "pictures")
-        return inputs.gather(self.dataset, index, self.device)
-
-    def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
-        self.log.training(terms, images_per_second, position.step, position.images)
-        if self.args.visualise:
-            self.log.frame(self.model, self.picture_inputs, position.step)
-
-    def wants_checkpoint(self, position: Position, epoch_ends: bool) -> bool:
-        """Before slow scores a checkpoint is written as well as after, so that no step is lost to them."""
-        due = self.args.checkpoint_steps and position.step % self.args.checkpoint_steps == 0
-        return bool(self.interruption.requested or due or (epoch_ends and self.args.metrics))
-
-    def on_checkpoint(self, position: Position) -> None:
-        """Save; then stop, where that was asked for."""
-        logs = self.log.lengths()
-        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict(), vars(self.args), logs)
-        if self.interruption.requested:
-            self.interruption.stop()
-
-    def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
-        """Log, draw and score before the checkpoint: a run that dies on the way does all of it again."""
-        self.log.validation(validation, position.step, position.images)
-        if self.args.visualise:
-            self.draw(position.step)
-        if self.args.metrics:
-            self.score(position)
-        self.on_checkpoint(position)
-
-    def draw(self, step: int) -> None:
-        self.log.pictures(self.model, self.picture_inputs, step)
-
-    def score(self, position: Position) -> None:
-        """Disentanglement scores on the whole data set, on the screen and in the run."""
-        dataset = self._evaluation_dataset()
-        settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
-        self.model.eval()
-        matrices: dict[str, np.ndarray] = {}
-        with self.interruption.deferred(False):  # scores take minutes and keep no state: a signal stops them at once
-            values = metrics.evaluate(
-                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, keep=matrices, **settings
-            )
-        self.model.train()
-        protocol = {
-            **metrics.protocol(**settings),
-            "dataset": dataset.name,
-            "data_source": dataset.source,
-            "images": len(dataset),
-        }
-        self.log.scores(values, protocol, position.step)
-        if self.args.visualise:
-            self.log.score_matrices(matrices, dataset.factor_names, position.step)
-        print(score_table(values, protocol))
-
-    @torch.no_grad()
-    def _mean_code(self, x: torch.Tensor) -> torch.Tensor:
-        """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`."""
-        mu, _ = self.model.encode(x)  # [n, latents]
-        return mu
-
-    def _evaluation_dataset(self):
-        """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it."""
-        args = self.args
-        name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
-        if (name, path) == (args.dataset, args.data_path):
-            return self.dataset
-        fixed_shape = args.fixed_shape if name == args.dataset else None
-        dataset = load_dataset(name, path, fixed_shape=fixed_shape, progress=not args.quiet)
-        if dataset.channels != self.dataset.channels:
-            raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {self.dataset.channels}")
-        return dataset
 
 
 def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None) -> Position:

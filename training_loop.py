@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from distributed import Group
 from errors import UserError
 
 REPORT_EVERY = 20  # steps between two looks at the loss: each look waits for the device
@@ -69,16 +70,18 @@ def train_step(
     x: torch.Tensor,
     noise: dict[str, torch.Tensor],
     step: int,
+    weight: float = 1.0,
 ) -> dict[str, torch.Tensor]:
     """One update of every objective, in order. Returns the detached loss terms; no wait for the device.
 
+    `weight` multiplies the gradients: the share of a part of the batch, see `distributed`.
     The first objective's terms keep their names; those of another one, `o`, become `o_<term>`.
     """
     reported: dict[str, torch.Tensor] = {}
     for objective, optimiser in optimisers.items():
         terms = model(x, noise, step, objective)
         optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
+        (terms["loss"] if weight == 1 else terms["loss"] * weight).backward()
         optimiser.step()
         prefix = f"{objective}_" if reported else ""
         reported |= {prefix + name: term.detach() for name, term in terms.items()}
@@ -101,6 +104,7 @@ def train(
     shuffle: bool,
     device: torch.device,
     show_bar: bool,
+    group: Group,
 ) -> None:
     """Train from `position` (updated in place) to the last epoch or `max_steps`, whichever comes first.
 
@@ -110,6 +114,7 @@ def train(
         hooks: told of the loss every REPORT_EVERY steps and of the validation after every epoch, also a cut one; asked
             after every step whether it wants to write a checkpoint. Training goes on to the bit from any `position`
             that it was shown there, or after `on_epoch`.
+        group: the processes that share every batch; the leading one alone validates.
     Raises:
         UserError: the loss is not finite; the message names the term and the step.
     """
@@ -117,6 +122,7 @@ def train(
     total = planned_steps(len(train_index), batch_size, epochs, max_steps)
     done = position.epoch * batches + position.batch  # steps
     clock, watch = _Clock(), _Watch()
+    parallel = group.wrap(model, device)
     with tqdm(
         total=total * batch_size,
         initial=done * batch_size,
@@ -130,17 +136,20 @@ def train(
             for start in range(position.batch * batch_size, len(order), batch_size):
                 if done == total:
                     break
-                x = dataset.batch(order[start : start + batch_size], device)  # [batch, channels, height, width]
-                noise = _noise(model, len(x), seed, position.step, device)
-                terms = train_step(model, optimisers, x, noise, position.step)
+                index = order[start : start + batch_size]  # [batch]
+                part, weight = group.part(len(index)), group.weight(len(index))
+                x = dataset.batch(index[part], device)  # [batch, channels, height, width]
+                noise = _noise(model, len(index), seed, position.step, device, part)
+                terms = train_step(parallel, optimisers, x, noise, position.step, weight)
                 position.step += 1
-                position.images += len(x)
+                position.images += len(index)
                 position.batch += 1
                 position.unreported = True
                 done += 1
-                clock.images += len(x)
+                clock.images += len(index)
                 watch.note(position.step, terms)
                 if done % REPORT_EVERY == 0 or done == total:
+                    terms = group.mean(terms, weight)
                     watch.check()
                     bar.update(done * batch_size - bar.n)
                     bar.set_postfix_str(f"epoch {position.epoch + 1}/{epochs} loss {terms['loss']:.2f}", refresh=False)
@@ -150,7 +159,7 @@ def train(
                     hooks.on_checkpoint(position)
             watch.check()
             subset = permutation(validation_index if len(validation_index) else train_index, seed, "validation")
-            validation = validate(model, dataset, subset, batch_size, position.step, device)
+            validation = validate(model, dataset, subset, batch_size, position.step, device) if group.leads else {}
             if position.batch == batches:
                 position.epoch, position.batch = position.epoch + 1, 0
             position.unreported = False
@@ -173,11 +182,16 @@ def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, devi
     return totals
 
 
-def _noise(model, batch: int, seed: int, step: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """The step's random numbers. Scalars stay on the CPU, where reading them waits for nothing."""
+def _noise(
+    model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)
+) -> dict[str, torch.Tensor]:
+    """The step's random numbers, drawn for the whole batch and cut to one part of it.
+
+    Scalars stay on the CPU, where reading them waits for nothing.
+    """
     generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
     noise = model.draw_noise(batch, generator)
-    return {name: value.to(device, non_blocking=True) if value.dim() else value for name, value in noise.items()}
+    return {name: value[part].to(device, non_blocking=True) if value.dim() else value for name, value in noise.items()}
 
 
 class _Watch:

@@ -13,7 +13,10 @@ from errors import UserError
 from logger.run_directory import RunDirectory, array_task, versions
 
 # What a command says about itself and its machine: never taken from the run.
-OWN = {"log_path", "resume", "load_model", "evaluate", "global_step", "device", "num_threads", "quiet"}
+OWN = {
+    *("log_path", "resume", "load_model", "evaluate", "global_step"),
+    *("device", "num_threads", "data_on_device", "quiet"),
+}
 # What may be changed on the way: how long to go on, what to watch, where the data lies now.
 CHANGEABLE = {
     *("epochs", "max_steps", "checkpoint_steps", "metrics", "end_metrics", "metric_preset", "visualise"),

@@ -28,7 +28,6 @@ TINY = {
     "--num-threads": "1",
     "--device": "cpu",
 }
-LIE_GROUP = ("--model", "lie_group", "--subgroup_sizes_ls", "[16]", "--subspace_sizes_ls", "[4]")
 
 
 class Run:

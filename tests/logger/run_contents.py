@@ -4,6 +4,9 @@ from pathlib import Path
 
 import torch
 
+# Flags that make of the tiny run one of the real model.
+LIE_GROUP = ("--model", "lie_group", "--subgroup_sizes_ls", "[16]", "--subspace_sizes_ls", "[4]")
+
 
 def scalars(run: Path) -> list[tuple[str, int, float]]:
     """(tag, step, value) of every scalar in the run's event files, repeated ones included, in a defined order.

@@ -11,8 +11,10 @@ import sys
 import tempfile
 
 import torch
+import torch.utils.flop_counter
 import torch.utils.tensorboard
 
+import machine
 import main
 import metrics
 import models
@@ -73,6 +75,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     models.MODELS["tiny"] = "tiny_model:TinyVAE"
     metrics.evaluate = scores
+    machine.product_rate = lambda *_: 1e9  # measuring it takes a while at every start
     warm_up()
     for line in sys.stdin:
         request = json.loads(line)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import LIE_GROUP
-from run_contents import assert_equal_runs, scalars, training_state
+from run_contents import LIE_GROUP, assert_equal_runs, scalars, training_state
 
 KILLS = 20
 

@@ -1,0 +1,148 @@
+"""What a run does when the training loop reports to it: log, draw, score, save, stop."""
+
+from __future__ import annotations
+
+import functools
+from argparse import Namespace
+
+import numpy as np
+import torch
+
+import metrics
+from datasets import load_dataset
+from distributed import Group
+from errors import UserError
+from interruption import Interruption
+from logger import checkpoints, inputs
+from logger.run_directory import RunDirectory
+from logger.run_logger import RunLogger
+from logger.scores import score_table
+from models.vae import VAE
+from training_loop import Position, permutation
+
+
+class Session:
+    """What a run does when the training loop reports: log, draw, score, save."""
+
+    def __init__(
+        self,
+        args: Namespace,
+        model: VAE,
+        dataset,
+        optimisers: dict[str, torch.optim.Optimizer],
+        run_dir: RunDirectory | None,
+        log: RunLogger | None,
+        device: torch.device,
+        interruption: Interruption,
+        group: Group,
+    ):
+        self.args, self.model, self.dataset, self.optimisers = args, model, dataset, optimisers
+        self.run_dir, self.log, self.device, self.interruption = run_dir, log, device, interruption
+        self.group = group
+
+    @functools.cached_property
+    def picture_inputs(self) -> inputs.PictureInputs:
+        """The images that all pictures of this run are drawn from."""
+        index = permutation(np.arange(len(self.dataset)), self.args.seed, "pictures")
+        return inputs.gather(self.dataset, index, self.device)
+
+    def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
+        self.log.training(terms, images_per_second, position.step, position.images)
+        if self.args.visualise:
+            self.log.frame(self.model, self.picture_inputs, position.step)
+
+    def wants_checkpoint(self, position: Position, epoch_ends: bool) -> bool:
+        """Before slow scores a checkpoint is written as well as after, so that no step is lost to them."""
+        due = self.args.checkpoint_steps and position.step % self.args.checkpoint_steps == 0
+        return self._told_to_stop() or bool(due or (epoch_ends and self.args.metrics))
+
+    def on_checkpoint(self, position: Position) -> None:
+        """Save; then stop, where that was asked for."""
+        self.save(position)
+        if self.interruption.requested:
+            self.interruption.stop()
+
+    def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
+        """Log, draw and score before the checkpoint: a run that dies on the way does all of it again."""
+        self.log.validation(validation, position.step, position.images)
+        if self.args.visualise:
+            self.draw(position.step)
+        if self.args.metrics:
+            self.score(position)
+        self._told_to_stop()
+        self.on_checkpoint(position)
+
+    def save(self, position: Position) -> None:
+        logs = self.log.lengths()
+        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict(), vars(self.args), logs)
+
+    def finish(self, position: Position) -> None:
+        """After the last step: the animation of the training, and the scores, unless the last epoch was scored."""
+        if self.args.visualise:
+            self.log.animate_training(position.step)
+        if self.args.end_metrics and not (self.args.metrics and position.step):
+            self.score(position)
+        self.log.close()
+
+    def _told_to_stop(self) -> bool:
+        """Whether any process of the run got a signal. All stop after the same step."""
+        if self.group.any(self.interruption.requested is not None):
+            self.interruption.requested = self.interruption.requested or "a signal to another process"
+        return self.interruption.requested is not None
+
+    def draw(self, step: int) -> None:
+        self.log.pictures(self.model, self.picture_inputs, step)
+
+    def score(self, position: Position) -> None:
+        """Disentanglement scores on the whole data set, on the screen and in the run."""
+        dataset = self._evaluation_dataset()
+        settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
+        self.model.eval()
+        matrices: dict[str, np.ndarray] = {}
+        with self.interruption.deferred(False):  # scores take minutes and keep no state: a signal stops them at once
+            values = metrics.evaluate(
+                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, keep=matrices, **settings
+            )
+        self.model.train()
+        protocol = {
+            **metrics.protocol(**settings),
+            "dataset": dataset.name,
+            "data_source": dataset.source,
+            "images": len(dataset),
+        }
+        self.log.scores(values, protocol, position.step)
+        if self.args.visualise:
+            self.log.score_matrices(matrices, dataset.factor_names, position.step)
+        print(score_table(values, protocol))
+
+    @torch.no_grad()
+    def _mean_code(self, x: torch.Tensor) -> torch.Tensor:
+        """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`."""
+        mu, _ = self.model.encode(x)  # [n, latents]
+        return mu
+
+    def _evaluation_dataset(self):
+        """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it."""
+        args = self.args
+        name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+        if (name, path) == (args.dataset, args.data_path):
+            return self.dataset
+        fixed_shape = args.fixed_shape if name == args.dataset else None
+        dataset = load_dataset(name, path, fixed_shape=fixed_shape, progress=not args.quiet)
+        if dataset.channels != self.dataset.channels:
+            raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {self.dataset.channels}")
+        return dataset
+
+
+class Follower(Session):
+    """What the other processes of a run do at the same moments: nothing but to stop with the leading one."""
+
+    def on_report(self, position: Position, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
+        pass
+
+    def on_epoch(self, position: Position, validation: dict[str, torch.Tensor]) -> None:
+        self._told_to_stop()  # waits until the leading process has drawn and scored
+        self.on_checkpoint(position)
+
+    def save(self, position: Position) -> None:
+        pass
