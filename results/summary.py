@@ -67,11 +67,11 @@ def rows_by_arguments(found: Found, names: Sequence[str]) -> list[Row]:
 
 
 def best_rows(rows: Sequence[Row]) -> dict[str, int]:
-    """Column -> number of the row with the best mean."""
+    """Column -> number of the row with the best mean; none is best where all are alike."""
     best = {}
     for column in COLUMNS.keys() - NOT_A_SCORE:
         means = {i: mean for i, row in enumerate(rows) if (mean := row.statistic(column, "mean")) is not None}
-        if means:
+        if means and (len(means) == 1 or len(set(means.values())) > 1):
             best[column] = (min if column in LOWER_IS_BETTER else max)(means, key=means.get)
     return best
 

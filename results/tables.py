@@ -14,7 +14,7 @@ MISSING = "-"
 
 def number(value: float | None) -> str:
     """Three decimals, `-` for what is missing."""
-    return MISSING if value is None else f"{value:.3f}"
+    return MISSING if value is None else f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no minus before 0
 
 
 def header(statistics: Sequence[str]) -> list[str]:

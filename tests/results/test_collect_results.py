@@ -162,6 +162,15 @@ def test_paired_comparison_over_common_seeds(tmp_path, two_models):
     assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
 
 
+def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
+    for model in ("a", "b"):
+        write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
+    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
+    assert collect_results.main(flags) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
+
+
 def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
     flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
     assert collect_results.main(flags) == 2
