@@ -34,10 +34,15 @@ def write_report(paths: Sequence[str | Path], output: str | Path | None = None) 
     else:
         from logger import report_comparison
 
-        title = f"{len(runs)} runs in {', '.join(Path(path).resolve().name for path in paths)}"
-        content = report_comparison.report(runs, title)
+        content = report_comparison.report(runs, f"{len(runs)} runs in {_names(paths)}")
     atomic.write_text(output, content)
     return output
+
+
+def _names(paths: Sequence[str | Path]) -> str:
+    """The folders that were asked for, each once; of a single run, the one it lies in."""
+    folders = (Path(path).resolve() for path in paths)
+    return ", ".join(dict.fromkeys(f.parent.name if (f / "args.json").is_file() else f.name for f in folders))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
