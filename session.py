@@ -101,7 +101,13 @@ class Session:
         matrices: dict[str, np.ndarray] = {}
         with self.interruption.deferred(False):  # scores take minutes and keep no state: a signal stops them at once
             values = metrics.evaluate(
-                self._mean_code, dataset, device=self.device, progress=not self.args.quiet, keep=matrices, **settings
+                self._mean_code,
+                dataset,
+                decoder=self._image,
+                device=self.device,
+                progress=not self.args.quiet,
+                keep=matrices,
+                **settings,
             )
         self.model.train()
         protocol = {
@@ -120,6 +126,11 @@ class Session:
         """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`."""
         mu, _ = self.model.encode(x)  # [n, latents]
         return mu
+
+    @torch.no_grad()
+    def _image(self, z: torch.Tensor) -> torch.Tensor:
+        """z `[n, latents]` -> the image `[n, channels, 64, 64]` in [0, 1]."""
+        return torch.sigmoid(self.model.decode(z))
 
     def _evaluation_dataset(self):
         """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it."""
