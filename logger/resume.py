@@ -51,8 +51,12 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
     busy = None
     for run in [*(run for run in candidates if run not in finished), *(finished if mode == "load" else [])]:
         if run.hold():
-            return run
-        busy = f"run {run.path} is being trained by another process"
+            if run in finished or run.state() != "finished":
+                return run
+            run.release()  # another process has finished it since the look at its state
+            busy = f"run {run.path} has just been finished by another process"
+        else:
+            busy = f"run {run.path} is being trained by another process"
         print(f"{busy}: passed over", file=sys.stderr)
     if mode == "once" and busy:
         raise NothingToDo(f"{busy}: nothing to do")

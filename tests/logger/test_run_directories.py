@@ -153,3 +153,16 @@ def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
     assert resume.find(tmp_path, "auto", 6) is None
     assert resume.find(tmp_path, "once", 8) is None
     assert resume.find(tmp_path, "load", 6).path == runs[1].path
+
+
+def test_a_run_that_is_finished_between_the_look_and_the_hold_is_not_continued(tmp_path, monkeypatch):
+    run = begun(RunDirectory.claim(tmp_path), seed=5)
+    hold = RunDirectory.hold
+
+    def late(self) -> bool:
+        run.write_status("finished")
+        return hold(self)
+
+    monkeypatch.setattr(RunDirectory, "hold", late)
+    assert resume.find(tmp_path, "auto", 5) is None
+    assert run.hold()
