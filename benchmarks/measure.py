@@ -1,0 +1,89 @@
+"""Timing against the machine's fp32 matrix product: the two take turns, and the ratio of each turn is what counts.
+
+Whatever else slows the machine down slows both. With `--cpu-time` the clock is the processor time of this process, all
+threads together: on a machine that others use, and on one thread, its ratios hold where those of the wall clock do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+import machine
+
+SIZE = 2048  # of the product
+
+
+def parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
+    """A command line with what every benchmark of speed takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: one a core)"
+    )
+    parser.add_argument("--cpu-time", action="store_true", help="processor time in place of the wall clock")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"turns, of which the median counts ({rounds})")
+    return parser
+
+
+@dataclass
+class Figures:
+    """Medians over the turns."""
+
+    seconds: float
+    share: float  # of the product rate; where the FLOP are unknown, seconds in units of one product's
+
+    def row(self, flops: float, images: int) -> str:
+        """Cells of a Markdown table: milliseconds, images/s, GFLOP/s, share."""
+        speed = f"{1e3 * self.seconds:.1f} | {images / self.seconds:,.0f} | {flops / self.seconds / 1e9:.1f}"
+        return f"{speed} | {self.share:.0%}"
+
+
+class Yardstick:
+    """The product that everything is timed against."""
+
+    def __init__(self, args: argparse.Namespace):
+        torch.set_num_threads(args.threads)
+        machine.keep_freed_memory()
+        self.clock = time.process_time if args.cpu_time else time.perf_counter
+        self.rounds = args.rounds
+        generator = torch.Generator().manual_seed(0)
+        self.a, self.b = (torch.randn(SIZE, SIZE, generator=generator) for _ in range(2))
+        self.out = torch.empty(SIZE, SIZE)
+        self.products: list[float] = []  # seconds
+
+    def _time(self, function: Callable[[], object]) -> float:
+        start = self.clock()
+        function()
+        return self.clock() - start
+
+    def _product(self) -> float:
+        self.products.append(self._time(lambda: torch.mm(self.a, self.b, out=self.out)))
+        return self.products[-1]
+
+    def compare(self, functions: dict[str, Callable[[], object]], flops: dict[str, float]) -> dict[str, Figures]:
+        """Each function by turns with the product; `flops` of one call each."""
+        for function in functions.values():
+            function()
+        self._product()
+        seconds, shares = {name: [] for name in functions}, {name: [] for name in functions}
+        for _ in range(self.rounds):
+            for name, function in functions.items():
+                product, taken = self._product(), self._time(function)
+                seconds[name].append(taken)
+                shares[name].append(flops[name] / taken * product / (2 * SIZE**3))
+        return {name: Figures(statistics.median(seconds[name]), statistics.median(shares[name])) for name in functions}
+
+    def describe(self) -> str:
+        """One line on the machine, after the measurements."""
+        rate = 2 * SIZE**3 / statistics.median(self.products) / 1e9
+        clock = "processor time" if self.clock is time.process_time else "wall clock"
+        threads = torch.get_num_threads()
+        return (
+            f"fp32 product {SIZE}^3: {rate:.0f} GFLOP/s, {threads} thread{'s' * (threads > 1)}, {clock}; "
+            f"medians of {self.rounds} turns; torch {torch.__version__}"
+        )
