@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from models.exponential import matrix_exp
+
 
 class LieAlgebra(nn.Module):
     """Basis matrices `A_j`, one a latent, for one or several subgroups.
@@ -73,7 +75,13 @@ class LieAlgebra(nn.Module):
 
     def exp(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`exp(sum_j z_j A_j)` (eq. 4 of the paper). z `[batch, latents]` -> a list of `[batch, m_k, m_k]`."""
-        return [torch.matrix_exp(element) for element in self.algebra_elements(z)]  # each [batch, m_k, m_k]
+        elements = self.algebra_elements(z)  # each [batch, m_k, m_k]
+        for size in set(self.subgroup_sizes):  # subgroups of one size together: fewer and larger products
+            alike = [k for k, other in enumerate(self.subgroup_sizes) if other == size]
+            together = matrix_exp(torch.stack([elements[k] for k in alike]))  # [alike, batch, m, m]
+            for k, element in zip(alike, together, strict=True):
+                elements[k] = element
+        return elements
 
     def group_feats(self, z: torch.Tensor) -> torch.Tensor:
         """The group elements flattened and concatenated: z `[batch, latents]` -> `[batch, feature_size]`."""
