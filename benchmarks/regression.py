@@ -1,0 +1,69 @@
+"""Compare the speed of this tree with the stored baseline; exit status 1 where something is more than 10 % slower.
+
+    python -m benchmarks.regression [--threads N] [--cpu-time] [--update]
+
+What is compared are shares of the fp32 product rate, which differ little between machines of one kind; the baseline
+records the kind. `--update` measures and stores a new one in benchmarks/baseline.json.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+import atomic
+from benchmarks.measure import Yardstick, parser
+from benchmarks.train_step import CONFIGURATIONS, Case
+
+BASELINE = Path(__file__).with_name("baseline.json")
+NAMES = ("lie_group dsprites", "lie_group shapes3d")
+TOLERANCE = 0.10
+
+
+def measure(yardstick: Yardstick) -> dict[str, float]:
+    """Share of the product rate by configuration and operation."""
+    shares = {}
+    for name in NAMES:
+        figures, _ = Case(CONFIGURATIONS[name]).measure(yardstick)
+        shares |= {f"{name} {what}": round(figure.share, 4) for what, figure in figures.items()}
+    return shares
+
+
+def key(args) -> str:
+    """What must agree for shares to be comparable: the kind of processor, the threads, the clock."""
+    clock = "processor time" if args.cpu_time else "wall clock"
+    return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {args.threads} threads, {clock}"
+
+
+def main() -> int:
+    options = parser(__doc__.splitlines()[0])
+    options.prog = f"python -m benchmarks.{Path(__file__).stem}"
+    options.add_argument("--update", action="store_true", help="store what is measured as the new baseline")
+    args = options.parse_args()
+    baselines = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    if not args.update and key(args) not in baselines:
+        print(f"no baseline for {key(args)} (there are: {'; '.join(baselines) or 'none'}); store one with --update")
+        return 0
+    yardstick = Yardstick(args)
+    shares = measure(yardstick)
+    print(yardstick.describe())
+    if args.update:
+        atomic.write_text(BASELINE, json.dumps({**baselines, key(args): shares}, indent=2) + "\n")
+        print(f"stored in {BASELINE.name}: {shares}")
+        return 0
+    slower = False
+    print("| what | baseline | now | ratio |\n|---|---|---|---|")
+    for what, before in baselines[key(args)].items():
+        ratio = shares[what] / before
+        remark = " SLOWER" if ratio < 1 - TOLERANCE else ""
+        slower |= bool(remark)
+        print(f"| {what} | {before:.0%} | {shares[what]:.0%} | {ratio:.2f}{remark} |")
+    return int(slower)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
