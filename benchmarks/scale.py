@@ -81,9 +81,14 @@ def draw(curves: dict[str, list[tuple[int, float]]], file: str) -> None:
 
     figure, axes = pyplot.subplots(1, len(SWEEPS), figsize=(3 * len(SWEEPS), 2.6), sharey=True, layout="constrained")
     for axis, what in zip(axes, SWEEPS, strict=True):
-        axis.loglog(*zip(*curves[what], strict=True), marker="o")
+        values, costs = zip(*curves[what], strict=True)
+        axis.loglog(values, costs, marker="o")
+        axis.set_xticks(values, [str(value) for value in values])
+        axis.minorticks_off()
         axis.set_xlabel(what)
         axis.grid(True, which="both", alpha=0.3)
+    ticks = [1000, 2000, 5000]
+    axes[0].set_yticks(ticks, [str(tick) for tick in ticks])
     axes[0].set_ylabel("step, µs an image")
     figure.savefig(file, dpi=100)
 
