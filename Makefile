@@ -29,8 +29,13 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Each also runs alone, with options: `python -m benchmarks.train_step --help`.
 bench: $(VENV)/.installed
-	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.exponential
+	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.fidelity dsprites tests/data/dsprites_frames.npz
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .hypothesis

@@ -10,12 +10,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 import machine
 from datasets import DATASETS, check_data_path, load_dataset
-from datasets.factor_dataset import split_indices
+from datasets.factor_dataset import FactorDataset, split_indices
 from distributed import Group
 from errors import UserError
 from interruption import Interruption
@@ -88,10 +90,68 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
 
 
 def _train(args: Namespace, device: torch.device, given: Collection[str], group: Group, interruption) -> None:
+    args, run_dir, checkpoint = _agree(args, given, group)
+    check_args(args)
+    if group.leads:
+        for name in unread_flags(args.model, given):
+            print(f"note: --{name} does nothing for --model {args.model}")
+    parts = _assemble(args, checkpoint, device)
+    speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size)
+    if args.compile:
+        parts.model.compile()
+    recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
+    log = None
+    with contextlib.ExitStack() as stack:
+        if group.leads:
+            if run_dir is None:
+                run_dir = RunDirectory.claim(args.log_path)
+            else:
+                planned = planned_steps(len(parts.train_index), args.batch_size, args.epochs, args.max_steps)
+                resume.prepare(run_dir, checkpoint, recorded, parts.position, planned)
+            stack.enter_context(run_dir.training())
+            run_dir.write_args(recorded)
+            processes = f", {group.size} processes" if group.size > 1 else ""
+            print(_describe(run_dir, args, parts.dataset, device) + processes)
+            resumed_at = parts.position.step if checkpoint else None
+            log = RunLogger(run_dir, resumed_at=resumed_at, share_of_speed=speed.lap)
+        kind = Session if group.leads else Follower
+        session = kind(args, parts.model, parts.dataset, parts.optimisers, run_dir, log, device, interruption, group)
+        if group.leads and checkpoint is None:
+            log.arguments(recorded, parts.model)
+            session.save(parts.position)
+        with interruption.deferred():
+            train(
+                parts.model,
+                parts.dataset,
+                parts.train_index,
+                parts.validation_index,
+                parts.optimisers,
+                session,
+                parts.position,
+                seed=args.seed,
+                epochs=args.epochs,
+                max_steps=args.max_steps,
+                batch_size=args.batch_size,
+                shuffle=args.shuffle,
+                device=device,
+                show_bar=group.leads and not args.quiet,
+                group=group,
+            )
+        if group.leads:
+            session.finish(parts.position)
+    if group.leads:
+        print(f"training speed     {speed.summary()}")
+        _print_paths(run_dir, args.visualise)
+
+
+def _agree(args: Namespace, given: Collection[str], group: Group) -> tuple[Namespace, RunDirectory | None, dict | None]:
+    """What the leading process finds out for all: arguments, the run to continue (for itself), its checkpoint.
+
+    Raises `resume.NothingToDo` in every process where the run is finished already.
+    """
     run_dir = None
 
-    def start() -> dict:
-        """What the leading process finds out for all."""
+    def find_out() -> dict:
         nonlocal run_dir
         try:
             run_dir, merged = _find_run(args, given, group)
@@ -101,14 +161,25 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
             merged.seed = secrets.randbelow(2**31)
         return {"args": vars(merged), "checkpoint": checkpoints.load_training(run_dir) if run_dir else None}
 
-    started = group.from_leader(start)
-    if "nothing" in started:
-        raise resume.NothingToDo(started["nothing"])
-    args, checkpoint = Namespace(**started["args"]), started["checkpoint"]
-    check_args(args)
-    if group.leads:
-        for name in unread_flags(args.model, given):
-            print(f"note: --{name} does nothing for --model {args.model}")
+    found = group.from_leader(find_out)
+    if "nothing" in found:
+        raise resume.NothingToDo(found["nothing"])
+    return Namespace(**found["args"]), run_dir, found["checkpoint"]
+
+
+class _Parts(NamedTuple):
+    """What a training is made of."""
+
+    dataset: FactorDataset
+    model: VAE
+    optimisers: dict[str, torch.optim.Optimizer]
+    position: Position
+    train_index: np.ndarray  # int64 [n]
+    validation_index: np.ndarray  # int64 [m]
+
+
+def _assemble(args: Namespace, checkpoint: dict | None, device: torch.device) -> _Parts:
+    """Data, model and optimisers as the arguments say, at the checkpoint's position where there is one."""
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     torch.manual_seed(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
@@ -121,50 +192,7 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
     if args.data_on_device:
         dataset.to_device(device)
     machine.set_precision(model, args.precision, device)
-    speed = machine.Speed(model, optimisers, device, args.batch_size)
-    if args.compile:
-        model.compile()
-    recorded = {**vars(args), "data_source": dataset.source, "torch": str(torch.__version__)}
-    log = None
-    with contextlib.ExitStack() as stack:
-        if group.leads:
-            if run_dir is None:
-                run_dir = RunDirectory.claim(args.log_path)
-            else:
-                planned = planned_steps(len(train_index), args.batch_size, args.epochs, args.max_steps)
-                resume.prepare(run_dir, checkpoint, recorded, position, planned)
-            stack.enter_context(run_dir.training())
-            run_dir.write_args(recorded)
-            print(_describe(run_dir, args, dataset, device) + (f", {group.size} processes" if group.size > 1 else ""))
-            log = RunLogger(run_dir, resumed_at=position.step if checkpoint else None, share_of_speed=speed.lap)
-        kind = Session if group.leads else Follower
-        session = kind(args, model, dataset, optimisers, run_dir, log, device, interruption, group)
-        if group.leads and checkpoint is None:
-            log.arguments(recorded, model)
-            session.save(position)
-        with interruption.deferred():
-            train(
-                model,
-                dataset,
-                train_index,
-                validation_index,
-                optimisers,
-                session,
-                position,
-                seed=args.seed,
-                epochs=args.epochs,
-                max_steps=args.max_steps,
-                batch_size=args.batch_size,
-                shuffle=args.shuffle,
-                device=device,
-                show_bar=group.leads and not args.quiet,
-                group=group,
-            )
-        if group.leads:
-            session.finish(position)
-    if group.leads:
-        print(f"training speed     {speed.summary()}")
-        _print_paths(run_dir, args.visualise)
+    return _Parts(dataset, model, optimisers, position, train_index, validation_index)
 
 
 def _find_run(args: Namespace, given: Collection[str], group: Group) -> tuple[RunDirectory | None, Namespace]:
