@@ -49,8 +49,10 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
         "logs": logs,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
     }
-    write(state, run.training_file, keep=run.previous_training_file)
+    # model.pt first: a run that is killed between the two goes on from the checkpoint before and writes both again. The
+    # other way round, a run killed at its last step would be found trained to the end, with an old model.pt.
     write(model.published_state_dict(), run.model_file)
+    write(state, run.training_file, keep=run.previous_training_file)
 
 
 def write(content, path: Path, keep: Path | None = None) -> None:

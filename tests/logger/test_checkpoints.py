@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(UserError, match=r"cannot write .*training\.pt: No space left on device; free some space"):
+    with pytest.raises(UserError, match=r"cannot write .*model\.pt: No space left on device; free some space"):
         save(run, model, 2)
     monkeypatch.undo()
     assert step(run) == 1
