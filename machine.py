@@ -91,16 +91,17 @@ def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: 
 
 
 class Speed:
-    """Images/s of a training run, and its share of the device's product rate. Measures the latter when made.
+    """Images/s of a training run, and its share of the device's product rate.
 
     Args:
         objectives: what `make_optimisers` names.
         batch: images a step.
+        rate: what `product_rate` gave, before anything ran in the background.
     """
 
-    def __init__(self, model: torch.nn.Module, objectives, device: torch.device, batch: int):
+    def __init__(self, model: torch.nn.Module, objectives, device: torch.device, batch: int, rate: float):
         self.flops_per_image = step_flops(model, objectives, device, batch) / batch
-        self.product_rate = product_rate(device)
+        self.product_rate = rate
         self.laps: list[float] = []
 
     def share(self, images_per_second: float) -> float:

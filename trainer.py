@@ -95,8 +95,9 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
     if group.leads:
         for name in unread_flags(args.model, given):
             print(f"note: --{name} does nothing for --model {args.model}")
+    product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once they are open
     parts = _assemble(args, checkpoint, device)
-    speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size)
+    speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size, product_rate)
     if args.compile:
         parts.model.compile()
     recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
