@@ -1,6 +1,8 @@
 """A run that is stopped and started again equals one that nothing disturbed, to the bit."""
 
+import contextlib
 import json
+import os
 import random
 import signal
 import time
@@ -40,7 +42,13 @@ def kill_somewhere(process, log_path: Path, moments: random.Random, in_a_write: 
         wait_until(lambda before=before: checkpoint_id(log_path) != before, process)
     if in_a_write:
         pattern = f"version_*/checkpoints/.training.pt.{process.pid}.partial"
-        wait_until(lambda: list(log_path.glob(pattern)), process)
+        while wait_until(lambda: list(log_path.glob(pattern)), process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGSTOP)  # held still, to see whether it is in the write yet
+                time.sleep(0.002)
+                if list(log_path.glob(pattern)):
+                    break
+                os.kill(process.pid, signal.SIGCONT)
     else:
         time.sleep(moments.uniform(0, 0.1))
     return process.kill() == -signal.SIGKILL
