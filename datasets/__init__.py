@@ -56,7 +56,9 @@ def load_dataset(
                     f"--data-path {data_path}: there is no {path.name}; fetch it with {_fetch_command(name, path)}"
                 )
             from datasets.download import fetch
+            from datasets.files import make_directory
 
+            make_directory(path.parent, "name another with --data-path, or leave the flag out to draw the replica")
             fetch(module.FILE, path.parent, progress=progress)
     return module.load(path, fixed_shape=fixed_shape, progress=progress)
 

@@ -104,6 +104,17 @@ def test_a_signal_finishes_the_step_and_exits_with_the_status_for_a_restart(numb
     assert_equal_runs(log_path / "version_0", uninterrupted())
 
 
+def test_a_signal_that_comes_from_the_terminal_and_from_a_script_is_one_request(start, tmp_path):
+    log_path = tmp_path / "signalled"
+    process = start(log_path, "--checkpoint-steps", "3")
+    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.previous.pt")), process)
+    process.signal(signal.SIGINT)
+    with contextlib.suppress(ProcessLookupError):
+        process.signal(signal.SIGTERM)
+    assert process.wait() == 75
+    assert state(log_path / "version_0") == "interrupted"
+
+
 def test_scores_of_every_epoch_and_of_the_end_are_logged_once(start, tmp_path):
     whole = start(tmp_path / "whole", "--metrics", "yes", "--end-metrics", "yes")
     assert whole.wait() == 0, whole.text
