@@ -59,6 +59,13 @@ def product_rate(device: torch.device, seconds: float = 0.15, clock: Callable[[]
     return 2 * PRODUCT_SIZE**3 / max(statistics.median(times), 1e-9)
 
 
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor on the device. CUDA is not waited for: that takes memory which the system may not move."""
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has done what it was given."""
     if device.type in ("cuda", "mps"):
@@ -80,7 +87,7 @@ def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: 
     for images in (2, 4):
         x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
         noise = model.draw_noise(images, torch.Generator().manual_seed(0))
-        noise = {name: value.to(device) if value.dim() else value for name, value in noise.items()}
+        noise = {name: value.to(device) for name, value in noise.items()}
         with FlopCounterMode(display=False) as counter:
             for objective in objectives:
                 model(x, noise, 0, objective)["loss"].backward()

@@ -1,4 +1,4 @@
-"""Assemble a run: device, seed, data, model, optimisers, logger, checkpoint; then train or evaluate."""
+"""Train or evaluate as the command line asks: find or make the run, put it together, and see it through."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import sys
 from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 
 import machine
+from assembly import Parts, assemble, check_machine, make_step, pick_device
 from datasets import DATASETS, check_data_path, load_dataset
-from datasets.factor_dataset import FactorDataset, split_indices
 from distributed import Group
 from errors import UserError
 from interruption import Interruption
@@ -25,10 +23,8 @@ from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from models import MODELS, build_model, model_class, unread_flags
-from models.base_weights import take_base_weights
-from models.vae import VAE
 from session import Follower, Session
-from training_loop import Position, planned_steps, stream_seed, train
+from training_loop import Position, planned_steps, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
@@ -60,22 +56,6 @@ def run(args: Namespace, given: Collection[str] = ()) -> None:
         print(reason)
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is cuda, else mps, else cpu. Raises UserError for a device that this machine lacks."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(kind for kind, present in available.items() if present)
-    if not available[name]:
-        raise UserError(f"--device {name} is not available on this machine; use --device auto")
-    if name == "cuda":
-        torch.cuda.set_device(Group().local_rank)
-        # The same seed gives the same bits: no autotuned or atomic kernels.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device(name, Group().local_rank) if name == "cuda" else torch.device(name)
-
-
 def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> None:
     """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
     group = Group()
@@ -92,29 +72,22 @@ def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> 
 def _train(args: Namespace, device: torch.device, given: Collection[str], group: Group, interruption) -> None:
     args, run_dir, checkpoint = _agree(args, given, group)
     check_args(args)
+    check_machine(args, device, group)
     if group.leads:
         for name in unread_flags(args.model, given):
             print(f"note: --{name} does nothing for --model {args.model}")
     product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once they are open
-    parts = _assemble(args, checkpoint, device)
+    parts = assemble(args, checkpoint, device)
     speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size, product_rate)
-    if args.compile:
-        parts.model.compile()
-    recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
+    step = make_step(args, parts, device, group)
     log = None
     with contextlib.ExitStack() as stack:
         if group.leads:
-            if run_dir is None:
-                run_dir = RunDirectory.claim(args.log_path)
-            else:
-                planned = planned_steps(len(parts.train_index), args.batch_size, args.epochs, args.max_steps)
-                resume.prepare(run_dir, checkpoint, recorded, parts.position, planned)
-            stack.enter_context(run_dir.training())
-            run_dir.write_args(recorded)
+            recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
+            run_dir = _open_run(run_dir, checkpoint, parts, recorded, stack)
             processes = f", {group.size} processes" if group.size > 1 else ""
             print(_describe(run_dir, args, parts.dataset, device) + processes)
-            resumed_at = parts.position.step if checkpoint else None
-            log = RunLogger(run_dir, resumed_at=resumed_at, share_of_speed=speed.lap)
+            log = RunLogger(run_dir, resumed_at=parts.position.step if checkpoint else None, share_of_speed=speed.lap)
         kind = Session if group.leads else Follower
         session = kind(args, parts.model, parts.dataset, parts.optimisers, run_dir, log, device, interruption, group)
         if group.leads and checkpoint is None:
@@ -123,10 +96,10 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
         with interruption.deferred():
             train(
                 parts.model,
+                step,
                 parts.dataset,
                 parts.train_index,
                 parts.validation_index,
-                parts.optimisers,
                 session,
                 parts.position,
                 seed=args.seed,
@@ -143,6 +116,23 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
     if group.leads:
         print(f"training speed     {speed.summary()}")
         _print_paths(run_dir, args.visualise)
+
+
+def _open_run(
+    run_dir: RunDirectory | None, checkpoint: dict | None, parts: Parts, recorded: dict, stack: contextlib.ExitStack
+) -> RunDirectory:
+    """The run's directory, new or taken back to its checkpoint, with what was asked for written down.
+
+    It is marked as in training until `stack` ends.
+    """
+    if run_dir is None:
+        run_dir = RunDirectory.claim(recorded["log_path"])
+    else:
+        lengths = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
+        resume.prepare(run_dir, checkpoint, recorded, parts.position, planned_steps(len(parts.train_index), *lengths))
+    stack.enter_context(run_dir.training())
+    run_dir.write_args(recorded)
+    return run_dir
 
 
 def _agree(args: Namespace, given: Collection[str], group: Group) -> tuple[Namespace, RunDirectory | None, dict | None]:
@@ -166,34 +156,6 @@ def _agree(args: Namespace, given: Collection[str], group: Group) -> tuple[Names
     if "nothing" in found:
         raise resume.NothingToDo(found["nothing"])
     return Namespace(**found["args"]), run_dir, found["checkpoint"]
-
-
-class _Parts(NamedTuple):
-    """What a training is made of."""
-
-    dataset: FactorDataset
-    model: VAE
-    optimisers: dict[str, torch.optim.Optimizer]
-    position: Position
-    train_index: np.ndarray  # int64 [n]
-    validation_index: np.ndarray  # int64 [m]
-
-
-def _assemble(args: Namespace, checkpoint: dict | None, device: torch.device) -> _Parts:
-    """Data, model and optimisers as the arguments say, at the checkpoint's position where there is one."""
-    dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
-    torch.manual_seed(args.seed)
-    model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
-    if args.base_model_path and checkpoint is None:
-        load_base_model(model, Path(args.base_model_path), args.base_model)
-    optimisers = model.make_optimisers(args.learning_rate)
-    position = _restore(model, optimisers, checkpoint, args.global_step)
-    train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
-    model.training_images = len(train_index)
-    if args.data_on_device:
-        dataset.to_device(device)
-    machine.set_precision(model, args.precision, device)
-    return _Parts(dataset, model, optimisers, position, train_index, validation_index)
 
 
 def _find_run(args: Namespace, given: Collection[str], group: Group) -> tuple[RunDirectory | None, Namespace]:
@@ -256,40 +218,6 @@ def check_data(args: Namespace) -> None:
         if name is not None and name not in DATASETS:
             raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(DATASETS)}")
     check_data_path(args.dataset, args.data_path, args.fixed_shape)
-
-
-def load_base_model(model: VAE, path: Path, base_model: str) -> None:
-    """Start from the layers of another run's encoder and decoder that fit; say which.
-
-    Args:
-        path: a run, or its model.pt.
-        base_model: the model of that run; the run's own record goes first.
-    Raises:
-        UserError: the path is no run or model.pt, or nothing in it fits.
-    """
-    file, name = path, base_model
-    if path.is_dir():
-        run_dir = RunDirectory.existing(path, "--base-model-path")
-        file, name = run_dir.model_file, run_dir.read_args().get("model", base_model)
-    trunk = model_class(name if name in MODELS else base_model).trunk
-    layers = take_base_weights(model, checkpoints.load(file), trunk)
-    if not layers.taken:
-        raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
-    for what, names in (("taken", layers.taken), ("left", layers.left), ("of this model as drawn", layers.fresh)):
-        print(f"from {file} ({name}): {len(names)} layers {what}" + (f": {', '.join(names)}" if names else ""))
-
-
-def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None) -> Position:
-    position = Position()
-    if checkpoint is not None:
-        model.load_state_dict(checkpoint["model"])
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(checkpoint["optimisers"][name])
-        position = Position(**checkpoint["progress"])
-        checkpoints.restore_random_states(checkpoint["random"])
-    if global_step is not None:
-        position.step = global_step
-    return position
 
 
 def _print_paths(run_dir: RunDirectory, visualise: bool) -> None:

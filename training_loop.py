@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import machine
 from distributed import Group
 from errors import UserError
 
@@ -90,10 +92,10 @@ def train_step(
 
 def train(
     model: torch.nn.Module,
+    step: Callable[..., dict[str, torch.Tensor]],
     dataset,
     train_index: np.ndarray,
     validation_index: np.ndarray,
-    optimisers: dict[str, torch.optim.Optimizer],
     hooks: Hooks,
     position: Position,
     *,
@@ -109,6 +111,9 @@ def train(
     """Train from `position` (updated in place) to the last epoch or `max_steps`, whichever comes first.
 
     Args:
+        model: what is validated; `step` trains it.
+        step: makes one update of `x, noise, step, weight` and returns the terms: `train_step` with its model and
+            optimisers, or what stands for it.
         dataset: has `batch(index, device) -> [n, channels, height, width]`.
         train_index, validation_index: int64, indices of images.
         hooks: told of the loss every REPORT_EVERY steps and of the validation after every epoch, also a cut one; asked
@@ -122,7 +127,6 @@ def train(
     total = planned_steps(len(train_index), batch_size, epochs, max_steps)
     done = position.epoch * batches + position.batch  # steps
     clock, watch = _Clock(), _Watch()
-    parallel = group.wrap(model, device)
     with tqdm(
         total=total * batch_size,
         initial=done * batch_size,
@@ -140,7 +144,7 @@ def train(
                 part, weight = group.part(len(index)), group.weight(len(index))
                 x = dataset.batch(index[part], device)  # [batch, channels, height, width]
                 noise = _noise(model, len(index), seed, position.step, device, part)
-                terms = train_step(parallel, optimisers, x, noise, position.step, weight)
+                terms = step(x, noise, position.step, weight)
                 position.step += 1
                 position.images += len(index)
                 position.batch += 1
@@ -185,13 +189,10 @@ def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, devi
 def _noise(
     model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)
 ) -> dict[str, torch.Tensor]:
-    """The step's random numbers, drawn for the whole batch and cut to one part of it.
-
-    Scalars stay on the CPU, where reading them waits for nothing.
-    """
+    """The step's random numbers, drawn for the whole batch and cut to one part of it; scalars hold for all of it."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
     noise = model.draw_noise(batch, generator)
-    return {name: value[part].to(device, non_blocking=True) if value.dim() else value for name, value in noise.items()}
+    return {name: machine.send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
 class _Watch:

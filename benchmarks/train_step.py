@@ -42,8 +42,6 @@ class Case:
         x = pixels if channels == 3 else (pixels > 0.95).float()
         self.x = x.contiguous(memory_format=torch.channels_last)  # [batch, channels, 64, 64]
         self.noise = self.model.draw_noise(self.batch, torch.Generator().manual_seed(0))
-        if "from_encoder_feats" in self.noise:  # the dearer path, which four steps of five take
-            self.noise["from_encoder_feats"] = torch.tensor(False)
 
     def step(self) -> None:
         train_step(self.model, self.optimisers, self.x, self.noise, 0)

@@ -38,11 +38,13 @@ class RawImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device."""
         import torch
 
+        from machine import send
+
         rows = self.array[as_numpy(index)]  # [n, height, width, channels]
         if _is_cpu(device):
             return torch.from_numpy(np.divide(rows, self.pixel_max, dtype=np.float32))
         # A quarter of the bytes travels: the division is done over there.
-        return torch.from_numpy(rows).to(device).float().div_(float(self.pixel_max))
+        return send(torch.from_numpy(rows), torch.device(device)).float().div_(float(self.pixel_max))
 
     def to_device(self, device) -> DeviceImages:
         """The same images in the device's memory."""
@@ -69,10 +71,12 @@ class PackedImages:
         """int64 `[n]` -> float32 `[n, height, width, 1]`, 0 or 1, on the device."""
         import torch
 
+        from machine import send
+
         rows = self.packed[as_numpy(index)]  # [n, bytes]
         if _is_cpu(device):
             return torch.from_numpy(np.take(_BITS, rows, axis=0)).view(self.shape)  # [n, height, width, 1]
-        return self._unpacked(torch.from_numpy(rows).to(device))
+        return self._unpacked(send(torch.from_numpy(rows), torch.device(device)))
 
     def to_device(self, device) -> DeviceImages:
         """The same images, still packed, in the device's memory."""
@@ -103,7 +107,10 @@ class DeviceImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device, by default the images' own."""
         import torch
 
-        index = torch.as_tensor(index, device=self.rows.device)  # [n]
+        from machine import send
+
+        index = torch.as_tensor(index)  # [n]
+        index = index if index.device == self.rows.device else send(index, self.rows.device)
         images = self.decode(self.rows.index_select(0, index))  # [n, height, width, channels]
         return images if device is None else images.to(device)
 

@@ -15,7 +15,7 @@ from logger.run_directory import RunDirectory, array_task, versions
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
     *("log_path", "resume", "load_model", "evaluate", "global_step"),
-    *("device", "num_threads", "data_on_device", "quiet"),
+    *("device", "num_threads", "data_on_device", "cuda_graph", "quiet"),
 }
 # What may be changed on the way: how long to go on, what to watch, where the data lies now.
 CHANGEABLE = {

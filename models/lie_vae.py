@@ -210,8 +210,10 @@ class LieGroupVAE(VAE):
         mu, logvar = self.encoder.posterior(encoder_feats)  # [batch, latents] each
         z = self.sample(mu, logvar, noise)  # [batch, latents]
         decoder_feats = self.decoder.group_feats(z)  # [batch, features]
-        from_encoder_feats = noise is not None and bool(noise["from_encoder_feats"])
-        x_hat_logits = self.decoder.draw(encoder_feats if from_encoder_feats else decoder_feats)  # [batch, nc, 64, 64]
+        drawn = decoder_feats  # [batch, features]
+        if noise is not None:  # a choice of values, not of code: nothing waits for it, and a recorded step can take it
+            drawn = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)
+        x_hat_logits = self.decoder.draw(drawn)  # [batch, channels, 64, 64]
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
             **self.code_terms(mu, logvar, z, step),

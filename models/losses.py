@@ -40,8 +40,13 @@ def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     return per_image.mean(dim=0)  # [latents]
 
 
-def capacity_at(step: int, capacity: float, leadin: int) -> float:
-    """KL capacity C(step) in nats: from 0 linearly to `capacity` over `leadin` steps (Burgess et al. 2018, eq. 8)."""
+def capacity_at(step: int | torch.Tensor, capacity: float, leadin: int) -> float | torch.Tensor:
+    """KL capacity C(step) in nats: from 0 linearly to `capacity` over `leadin` steps (Burgess et al. 2018, eq. 8).
+
+    A recorded step counts in an int64 tensor `[]`; C is then float64 `[]`, of the same value.
+    """
+    if isinstance(step, torch.Tensor):
+        return capacity * (step.double() / leadin).clamp(max=1.0)
     return capacity * min(step / leadin, 1.0)
 
 
