@@ -3,13 +3,15 @@
     python -m benchmarks.regression [--threads N] [--cpu-time] [--update]
 
 What is compared are shares of the fp32 product rate, which differ little between machines of one kind; the baseline
-records the kind. `--update` measures and stores a new one in benchmarks/baseline.json.
+records the kind. Other work on the machine makes single measurements scatter by ten percent: where something seems
+slower, all is measured ATTEMPTS times, and the medians count. `--update` stores such medians in baseline.json.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import statistics
 import sys
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from benchmarks.train_step import CONFIGURATIONS, Case
 BASELINE = Path(__file__).with_name("baseline.json")
 NAMES = ("lie_group dsprites", "lie_group shapes3d")
 TOLERANCE = 0.10
+ATTEMPTS = 3
 
 
 def measure(yardstick: Yardstick) -> dict[str, float]:
@@ -31,6 +34,16 @@ def measure(yardstick: Yardstick) -> dict[str, float]:
         figures, _ = Case(CONFIGURATIONS[name]).measure(yardstick)
         shares |= {f"{name} {what}": round(figure.share, 4) for what, figure in figures.items()}
     return shares
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Of each share over several measurements."""
+    return {what: statistics.median(run[what] for run in runs) for what in runs[0]}
+
+
+def slower_than(before: dict[str, float], shares: dict[str, float]) -> list[str]:
+    """What reaches less than its baseline, by more than TOLERANCE."""
+    return [what for what, share in before.items() if shares[what] < share * (1 - TOLERANCE)]
 
 
 def key(args) -> str:
@@ -49,20 +62,23 @@ def main() -> int:
         print(f"no baseline for {key(args)} (there are: {'; '.join(baselines) or 'none'}); store one with --update")
         return 0
     yardstick = Yardstick(args)
-    shares = measure(yardstick)
-    print(yardstick.describe())
     if args.update:
+        shares = medians([measure(yardstick) for _ in range(ATTEMPTS)])
+        print(yardstick.describe())
         atomic.write_text(BASELINE, json.dumps({**baselines, key(args): shares}, indent=2) + "\n")
         print(f"stored in {BASELINE.name}: {shares}")
         return 0
-    slower = False
+    before, runs = baselines[key(args)], [measure(yardstick)]
+    if slower_than(before, runs[0]):
+        runs += [measure(yardstick) for _ in range(ATTEMPTS - 1)]
+    shares = medians(runs)
+    slower = slower_than(before, shares)
+    print(yardstick.describe())
     print("| what | baseline | now | ratio |\n|---|---|---|---|")
-    for what, before in baselines[key(args)].items():
-        ratio = shares[what] / before
-        remark = " SLOWER" if ratio < 1 - TOLERANCE else ""
-        slower |= bool(remark)
-        print(f"| {what} | {before:.0%} | {shares[what]:.0%} | {ratio:.2f}{remark} |")
-    return int(slower)
+    for what, share in before.items():
+        remark = " SLOWER" if what in slower else ""
+        print(f"| {what} | {share:.0%} | {shares[what]:.0%} | {shares[what] / share:.2f}{remark} |")
+    return int(bool(slower))
 
 
 if __name__ == "__main__":
