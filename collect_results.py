@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import atomic
-from errors import UserError
+from errors import UserError, command_line
 from results import tables
 from results.runs import find
 from results.summary import Row, paired, rows_by_arguments, rows_by_directory
@@ -83,15 +83,10 @@ def _row(rows: Sequence[Row], wanted: str) -> Row:
     return matching[0]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. One line on stderr and exit status 2 for what the user can mend."""
-    args = build_parser().parse_args(argv)
-    try:
-        collect(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+@command_line
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    collect(build_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

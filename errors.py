@@ -1,4 +1,10 @@
-"""The one exception that a person at the command line is meant to read."""
+"""The one exception that a person at the command line is meant to read, and how a command line tells it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -6,3 +12,17 @@ class UserError(Exception):
 
     `main.py` and the other command lines print it to stderr and exit with status 2, without a traceback.
     """
+
+
+def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
+    """For the `main` of a command line: it returns the exit status, 0, or 2 after the one line of a UserError."""
+
+    @functools.wraps(main)
+    def wrapped(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except UserError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 2
+
+    return wrapped

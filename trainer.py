@@ -192,6 +192,8 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
     print(_describe(run_dir, args, dataset, device))
+    if checkpoint and run_dir.state() != "finished":
+        print("note: this run is unfinished; when it goes on, the lines that this evaluation logs are cut off its log")
     log = RunLogger(run_dir)
     session = Session(args, model, dataset, {}, run_dir, log, device, Interruption(), Group())
     session.score(Position(step=step))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import DATASETS, load_dataset
-from errors import UserError
+from errors import UserError, command_line
 
 BATCH = 256
 ROUNDS = 5
@@ -79,20 +79,16 @@ def measure(name: str, path: str | None, seconds: float) -> None:
     )
 
 
-def main() -> int:
+@command_line
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__.splitlines()[0])
     for name in DATASETS:
         parser.add_argument(f"--{name}", metavar="PATH", help="its file or directory (default: the replica)")
     parser.add_argument("--only", choices=DATASETS, help="measure this data set alone")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round (default 0.5)")
     args = parser.parse_args()
-    try:
-        for name in [args.only] if args.only else DATASETS:
-            measure(name, getattr(args, name), args.seconds)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    for name in [args.only] if args.only else DATASETS:
+        measure(name, getattr(args, name), args.seconds)
 
 
 if __name__ == "__main__":

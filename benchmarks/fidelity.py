@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from errors import UserError
+from errors import UserError, command_line
 
 
 def read_frames(path: str | Path) -> np.ndarray:
@@ -125,8 +125,9 @@ def report_shapes3d(path: str, per_frame: bool, progress: bool, picture: str | N
 REPORTS = {"dsprites": report_dsprites, "shapes3d": report_shapes3d}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line. Returns the exit status: 0, or 2 with one line on stderr."""
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
     parser.add_argument("dataset", choices=REPORTS)
     parser.add_argument("file", help=".npz or .npy file with real frames")
@@ -134,12 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--picture", metavar="PNG", help="shapes3d: save real and drawn images side by side")
     options = parser.parse_args(arguments)
-    try:
-        REPORTS[options.dataset](options.file, options.per_frame, not options.quiet, options.picture)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    REPORTS[options.dataset](options.file, options.per_frame, not options.quiet, options.picture)
 
 
 if __name__ == "__main__":

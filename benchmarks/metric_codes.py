@@ -8,6 +8,7 @@ It takes some minutes, nearly all of them in the trees of DCI. `--write` replace
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 import metrics
 from atomic import write_text
-from errors import UserError
+from errors import UserError, command_line
 
 FACTOR_SIZES = (5, 6, 7, 8, 9)
 NOISE = 0.02
@@ -123,6 +124,7 @@ def markdown(columns: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+@command_line
 def main() -> None:
     """Prints the table, or writes it into a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -141,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

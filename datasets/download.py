@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from datasets import DATASETS
 from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
-from errors import UserError
+from errors import UserError, command_line
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
 _SPARE = 2**24  # bytes that stay free on the disk
@@ -224,8 +224,9 @@ class _Transfer:
             )
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. Returns the exit status: 0, or 2 after an error that was printed, or 130 when interrupted."""
+    """The command line. Its exit status is 130 when it was interrupted."""
     parser = argparse.ArgumentParser(prog="python -m datasets.download", description=__doc__)
     parser.add_argument("dataset", choices=DATASETS, help="the data set")
     parser.add_argument("directory", type=Path, help="where its file goes; made if missing")
@@ -237,9 +238,6 @@ def main(arguments: list[str] | None = None) -> int:
         path = fetch(file, args.directory, url=args.url, progress=not args.quiet)
         if not is_published(file, path):
             raise UserError(f"{path} is there already and is not the published file: move it away, then repeat")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import atomic
-from errors import UserError
+from errors import UserError, command_line
 from logger.run_directory import RunDirectory
 
 
@@ -41,19 +41,15 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
     return target
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command line. Exit status 2, and one line, where a run or a folder is not right."""
+@command_line
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m logger.export", description=__doc__.splitlines()[0])
     parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/version_0")
     parser.add_argument("directory", metavar="DIRECTORY", help="where to write it")
     args = parser.parse_args(argv)
-    try:
-        made = export(args.run, args.directory)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    made = export(args.run, args.directory)
     print(f"exported {args.run} to {made.path}: {made.model_file.name} and {made.published_args_file.name}")
-    return 0
 
 
 if __name__ == "__main__":

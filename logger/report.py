@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import atomic
-from errors import UserError
+from errors import UserError, command_line
 from logger.reading import find_runs, read_run
 
 
@@ -45,18 +45,14 @@ def _names(paths: Sequence[str | Path]) -> str:
     return ", ".join(dict.fromkeys(f.parent.name if (f / "args.json").is_file() else f.name for f in folders))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; what the user can mend is one line on stderr and exit status 2."""
+@command_line
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m logger.report", description=__doc__)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a run (logs/version_0) or a folder of runs")
     parser.add_argument("--output", metavar="FILE", help="where to write [report.html in the first PATH]")
     args = parser.parse_args(argv)
-    try:
-        print(f"report  {write_report(args.paths, args.output)}")
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    print(f"report  {write_report(args.paths, args.output)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 import zipfile
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from errors import UserError, command_line
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
 
@@ -175,21 +174,17 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     return scores, record | {"versions": versions}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0, or 2 after one line on stderr."""
+@command_line
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     from atomic import write_text
 
     args = build_parser().parse_args(argv)
     if args.list:
         print(list_metrics())
-        return 0
-    try:
-        scores, record = run(args)
-        print(table(scores))
-        path = args.json or args.codes[0].with_suffix(".scores.json")
-        write_text(path, json.dumps({"scores": scores, "protocol": record}, indent=2) + "\n")
-        print(f"written to {path}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return
+    scores, record = run(args)
+    print(table(scores))
+    path = args.json or args.codes[0].with_suffix(".scores.json")
+    write_text(path, json.dumps({"scores": scores, "protocol": record}, indent=2) + "\n")
+    print(f"written to {path}")

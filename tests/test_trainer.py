@@ -115,6 +115,16 @@ def test_evaluation_repeats_the_scores_of_the_run(trained, small_dsprites):
     assert [tag for tag, _ in lines(trained)].count("dmetric/fac_eval") == 2
 
 
+def test_evaluation_of_an_unfinished_run_says_what_will_become_of_it(small_dsprites, tmp_path, capsys):
+    run(small_dsprites, tmp_path, "--max-steps=1", "--seed=1", "--end-metrics=no", "--visualise=no")
+    evaluate = [f"--log-path={tmp_path}/version_0", "--evaluate=yes", f"--eval_data_path={small_dsprites}"]
+    evaluate += ["--metric-preset=fast", "--visualise=no", "--quiet", "--num-threads=1"]
+    for state, said in (("finished", False), ("interrupted", True)):
+        (tmp_path / "version_0/status.json").write_text(json.dumps({"state": state}))
+        assert main.main(evaluate) == 0
+        assert ("note: this run is unfinished" in capsys.readouterr().out) is said
+
+
 def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_path, capsys):
     run(
         small_dsprites,

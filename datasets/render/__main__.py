@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from datasets.files import locked, make_directory
-from errors import UserError
+from errors import UserError, command_line
 
 # name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
 RENDERERS = {
@@ -47,20 +47,15 @@ def _every(options: list[str]) -> dict[str, int]:
     return every
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line. Returns the exit status: 0, or 2 with one line on stderr."""
-    try:
-        options = _parser().parse_args(arguments)
-        renderer = import_module(RENDERERS[options.dataset])
-        every = _every(options.every)
-        directory = make_directory(Path(options.directory), "name a directory that can be written")
-        with locked(directory / renderer.FILE_NAME):
-            path = renderer.render_file(directory, progress=not options.quiet, every=every)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(path)
-    return 0
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    options = _parser().parse_args(arguments)
+    renderer = import_module(RENDERERS[options.dataset])
+    every = _every(options.every)
+    directory = make_directory(Path(options.directory), "name a directory that can be written")
+    with locked(directory / renderer.FILE_NAME):
+        print(renderer.render_file(directory, progress=not options.quiet, every=every))
 
 
 if __name__ == "__main__":
