@@ -2,8 +2,8 @@
 
 A GPU finishes the small operations of these models faster than Python can hand them over. A CUDA graph keeps the whole
 step, forward, backward and optimisers, as one object (PyTorch's `torch.cuda.CUDAGraph`). What a recording cannot do is
-ask: no value of the step may be read by Python, every tensor keeps its place, every shape its size. The tests prove
-this of every model, with a recorder that needs no GPU.
+ask: no value of the step may be read by Python or come from it, every tensor keeps its place, every shape its size. The
+tests check this of every model, with a recorder that needs no GPU.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from errors import UserError
 from training_loop import train_step
 
 Terms = dict[str, torch.Tensor]
@@ -21,8 +22,12 @@ WARM_UP = 3  # steps done one operation after another first: libraries set thems
 def record_cuda_graph(step: Callable[[], Terms]) -> tuple[Terms, Callable[[], None]]:
     """Record what `step` would do, without doing it. Returns the tensors it will fill, and what does it."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        terms = step()
+    try:
+        with torch.cuda.graph(graph):
+            terms = step()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0][:150]
+        raise UserError(f"--cuda-graph: this step cannot be recorded ({reason}): leave the flag out") from error
     return terms, graph.replay
 
 

@@ -75,8 +75,8 @@ def synchronise(device: torch.device) -> None:
 def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: int) -> float:
     """FLOP of one training step, as torch.utils.flop_counter counts them on steps of two and of four images.
 
-    Two sizes, because penalties on the weights cost the same for any batch. Matrix exponentials and elementwise
-    operations are not counted. Leaves no gradient behind and draws from no global generator.
+    Two sizes, because penalties on the weights cost the same for any batch. Elementwise operations are not counted.
+    Leaves no gradient behind and draws from no global generator.
 
     Args:
         objectives: what `make_optimisers` names.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Not what a run is, but where and how it was started.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
+LEFT_OUT |= {"data_on_device", "cuda_graph"}
 METRICS = (
     "validation/loss",
     "validation/recon",

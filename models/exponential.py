@@ -6,8 +6,8 @@ squaring. Autograd goes back through the products.
 
 What is squared is not e^B but X = e^B - I, by `e^2B - I = 2 X + X X`. A small X keeps all its digits, which are lost
 beside the ones of the identity: matrices may be scaled down more than they need, by a number of squarings that is
-known beforehand, and the error at |A| = 20 is a tenth of that of squaring e^B. In return, directions that e^A shrinks
-to almost nothing are known to an absolute error, not to a relative one.
+known beforehand, and at |A| = 20 the error is a half to a twentieth of that of squaring e^B. In return, directions that
+e^A shrinks to almost nothing are known to an absolute error, not to a relative one.
 
 Error. Let B = A / 2^s with |B| <= THETA = 1/2 in the 1-norm. The remainder R = e^B - T(B) is bounded by
 rho = THETA^10 / 10! / (1 - THETA / 11) = 2.9e-10. All these matrices commute: T(B)^(2^s) = e^A (I - e^-B R)^(2^s), and
@@ -31,9 +31,10 @@ LARGEST_NORM = THETA * 2**SQUARINGS  # there; e^128 is beyond float32
 def matrix_exp(a: torch.Tensor) -> torch.Tensor:
     """`exp(a)` of each matrix, `[..., m, m] -> [..., m, m]`.
 
-    In float32 by the scheme above. On a CPU the number of squarings is that of the matrix of largest norm. Elsewhere,
-    reading the norm would mean to wait, and a recorded step cannot read: there are always SQUARINGS, and matrices with
-    a norm above LARGEST_NORM give nan. In float64, for which degree 9 is too low, by `torch.matrix_exp`.
+    In float32 by the scheme above. On a CPU, and wherever no gradient is wanted, the number of squarings is that of the
+    matrix of largest norm. In a training step elsewhere, reading the norm would mean to wait, and a recorded step
+    cannot read: there are always SQUARINGS, and matrices with a norm above LARGEST_NORM give nan. In float64, for which
+    degree 9 is too low, by `torch.matrix_exp`.
     """
     if a.dtype != torch.float32 or a.numel() == 0:
         return torch.matrix_exp(a)
@@ -45,8 +46,8 @@ def matrix_exp(a: torch.Tensor) -> torch.Tensor:
 
 
 def _can_wait(a: torch.Tensor) -> bool:
-    """Whether a number can be read from `a` at no cost."""
-    return a.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether a number may be read from `a`: at no cost on a CPU; outside training at the cost of a wait."""
+    return (a.device.type == "cpu" or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 
 
 def _squarings(norm: float) -> int:

@@ -204,7 +204,8 @@ class LieGroupVAE(VAE):
     def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
         """Terms as in `VAE.loss_terms`, and `group_feats_rec`, `hessian`, `commutator`. The image is decoded once.
 
-        In training, a penalty without weight is not computed; in evaluation (`noise` None) all are.
+        In training, a penalty without weight is not computed; in evaluation (`noise` None) all are. Features that are
+        not decoded get zero gradients from the image, not none: with `hy_rec` 0, Adam's moments of the basis decay.
         """
         encoder_feats = self.encoder.group_feats(x)  # [batch, features]
         mu, logvar = self.encoder.posterior(encoder_feats)  # [batch, latents] each

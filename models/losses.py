@@ -43,10 +43,10 @@ def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
 def capacity_at(step: int | torch.Tensor, capacity: float, leadin: int) -> float | torch.Tensor:
     """KL capacity C(step) in nats: from 0 linearly to `capacity` over `leadin` steps (Burgess et al. 2018, eq. 8).
 
-    A recorded step counts in an int64 tensor `[]`; C is then float64 `[]`, of the same value.
+    A recorded step counts in an int64 tensor `[]`; C is then float32 `[]`, of the same value rounded once.
     """
     if isinstance(step, torch.Tensor):
-        return capacity * (step.double() / leadin).clamp(max=1.0)
+        return (capacity * (step.double() / leadin).clamp(max=1.0)).float()  # []
     return capacity * min(step / leadin, 1.0)
 
 

@@ -182,8 +182,7 @@ class VAE(nn.Module):
         kl = kl_per_latent.sum()  # []
         terms = {"kl": kl, "kl_per_latent": kl_per_latent}
         if self.capacity is not None:
-            capacity = torch.as_tensor(capacity_at(step, self.capacity, self.capacity_leadin), dtype=kl.dtype)  # []
-            terms["kl_capacity"] = (kl - capacity).abs()  # []
+            terms["kl_capacity"] = (kl - capacity_at(step, self.capacity, self.capacity_leadin)).abs()  # []
         if self.hy_tc != 0:
             terms["total_correlation"] = total_correlation(z, mu, logvar, self.training_images, self.tc_estimator)  # []
         if self.hy_dip != 0:

@@ -14,7 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 # Operations whose result Python reads, or whose shape depends on values: the host would have to wait for the device.
+# `lift_fresh` is a tensor made of Python's values: its copy to the device would be waited for as well.
 WAITING = {
+    "lift_fresh",
     *("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "nonzero_numpy", "argwhere"),
     *("masked_select", "_unique", "_unique2", "unique_dim", "unique_consecutive", "bincount", "repeat_interleave"),
 }
@@ -58,6 +60,21 @@ class Tape(TorchDispatchMode):
         """Names of the operations, and the shapes of what came out: what a device would be given to do."""
         shape = lambda value: tuple(value.shape) if isinstance(value, torch.Tensor) else None  # noqa: E731
         return [(operation._schema.name, tree_map(shape, out)) for operation, _, _, out in self.operations]
+
+
+class OnOneDevice(TorchDispatchMode):
+    """Fails at a tensor of another device: a copy from or to the host, which the host might have to wait for."""
+
+    def __init__(self, device: str):
+        super().__init__()
+        self.device = device
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        out = operation(*args, **(kwargs or {}))
+        for value in tree_leaves((args, kwargs, out)):
+            if isinstance(value, torch.Tensor) and value.device.type != self.device:
+                raise Waits(f"{operation._schema.name} with a tensor of {value.device}")
+        return out
 
 
 def recorder(state: Callable[[], Iterable[torch.Tensor]]) -> Callable:

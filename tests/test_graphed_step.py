@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -14,7 +15,7 @@ from graphed_step import WARM_UP, GraphedStep
 from main import build_parser, main
 from models import MODELS, build_model
 from models.vae import VAE
-from tests.recorder import Tape, Waits, recorder
+from tests.recorder import OnOneDevice, Tape, Waits, recorder
 from training_loop import _noise, train_step
 
 SMALL = ["--latents=4", "--subgroup_sizes_ls=[16,9]", "--subspace_sizes_ls=[3,1]", "--forward_eg_prob=0.5"]
@@ -96,9 +97,9 @@ def test_every_step_gives_the_device_the_same_to_do(name: str) -> None:
     optimisers = model.make_optimisers(1e-3)
     tapes = []
     for number in range(4):
-        x, noise = inputs(model, number)
+        (x, noise), step = inputs(model, number), torch.tensor(number)
         with Tape() as tape:
-            train_step(model, optimisers, x, noise, torch.tensor(number))
+            train_step(model, optimisers, x, noise, step)
         tapes.append(tape.signature())
     assert all(tape == tapes[1] for tape in tapes[2:])  # the first step makes Adam's moments
 
@@ -117,6 +118,19 @@ def test_what_cannot_be_recorded_is_refused_before_any_work() -> None:
         check_machine(args, cuda, group)
 
 
+@pytest.mark.parametrize(("name", "flags"), CASES, ids=lambda value: "".join(value))
+def test_nothing_is_copied_from_or_to_the_host_within_a_step(name: str, flags: list[str], monkeypatch) -> None:
+    """On the device `meta`, which has shapes and no values: reading one is an error by itself."""
+    monkeypatch.setattr("torch.autocast", lambda *_, **__: contextlib.nullcontext())  # it does not know this device
+    model = build(name, *flags).to("meta")
+    x, noise = inputs(model, 0)
+    x, noise = x.to("meta"), {name: value.to("meta") for name, value in noise.items()}
+    step = torch.zeros((), dtype=torch.int64, device="meta")
+    with OnOneDevice("meta"):
+        for objective in model.make_optimisers(1e-3):
+            model(x, noise, step, objective)["loss"].backward()
+
+
 class Asks(VAE):
     """A model that reads a value of its step: in one way or another."""
 
@@ -132,12 +146,14 @@ class Asks(VAE):
             value = value * (2 if value > 0.01 else 1)
         elif self.way == "mask":
             value = value + x[x > 0.5].mean() * self.weight
+        elif self.way == "constant":
+            value = value * torch.tensor(2.0)
         elif self.way == "step":
             value = value * float(step)
         return {"recon": value, "kl": value}
 
 
-@pytest.mark.parametrize("way", ["item", "branch", "mask", "step"])
+@pytest.mark.parametrize("way", ["item", "branch", "mask", "constant", "step"])
 def test_a_model_that_asks_for_a_value_is_found_out(way: str) -> None:
     step = graphed(Asks(way))
     with pytest.raises(Waits):

@@ -105,6 +105,20 @@ def test_a_step_reads_no_number_from_the_device(monkeypatch):
     assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)["loss"].item()) == 1
 
 
+def test_a_compiled_model_is_not_compiled_again_at_every_step():
+    """Once, and once more when the number of the step has turned out to change; the capacity's schedule reads it."""
+    from torch._dynamo.testing import CompileCounterWithBackend
+
+    torch._dynamo.reset()
+    model, counter = LieGroupVAE(1, [9], [3], capacity=5.0), CompileCounterWithBackend("eager")
+    model.compile(backend=counter)
+    for step in range(6):
+        x, noise = torch.rand(2, 1, 64, 64), model.draw_noise(2, torch.Generator().manual_seed(step))
+        model(x, noise, step)["loss"].backward()
+    torch._dynamo.reset()
+    assert 1 <= counter.frame_count <= 2
+
+
 def test_a_step_leaves_no_memory_behind():
     """What a step allocates is freed at its end: the live tensors after the second and the fifth step are the same."""
     model, dataset = small_model(), small_dataset()
