@@ -60,8 +60,8 @@ def product_rate(device: torch.device, seconds: float = 0.15, clock: Callable[[]
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A CPU tensor on the device. CUDA is not waited for: that takes memory which the system may not move."""
-    if device.type == "cuda":
+    """A tensor on the device. CUDA is not waited for: that takes memory which the system may not move."""
+    if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 

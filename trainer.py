@@ -128,8 +128,9 @@ def _open_run(
     if run_dir is None:
         run_dir = RunDirectory.claim(recorded["log_path"])
     else:
-        lengths = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
-        resume.prepare(run_dir, checkpoint, recorded, parts.position, planned_steps(len(parts.train_index), *lengths))
+        batch_size, epochs, max_steps = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
+        planned = planned_steps(len(parts.train_index), batch_size, epochs, max_steps)
+        resume.prepare(run_dir, checkpoint, recorded, parts.position, planned)
     stack.enter_context(run_dir.training())
     run_dir.write_args(recorded)
     return run_dir

@@ -109,8 +109,7 @@ class DeviceImages:
 
         from machine import send
 
-        index = torch.as_tensor(index)  # [n]
-        index = index if index.device == self.rows.device else send(index, self.rows.device)
+        index = send(torch.as_tensor(index), self.rows.device)  # [n]
         images = self.decode(self.rows.index_select(0, index))  # [n, height, width, channels]
         return images if device is None else images.to(device)
 

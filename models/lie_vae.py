@@ -213,7 +213,7 @@ class LieGroupVAE(VAE):
         decoder_feats = self.decoder.group_feats(z)  # [batch, features]
         drawn = decoder_feats  # [batch, features]
         if noise is not None:  # a choice of values, not of code: nothing waits for it, and a recorded step can take it
-            drawn = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)
+            drawn = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)  # [batch, features]
         x_hat_logits = self.decoder.draw(drawn)  # [batch, channels, 64, 64]
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []

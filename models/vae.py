@@ -160,7 +160,7 @@ class VAE(nn.Module):
         Args:
             x: images `[batch, channels, 64, 64]` in [0, 1].
             noise: what `draw_noise` gave, on the device of x; None evaluates at the mean code, deterministically.
-            step: training steps done so far, for schedules.
+            step: training steps done so far, for schedules; an int64 tensor `[]` in a recorded step.
         """
         mu, logvar = self.encode(x)  # [batch, latents] each
         z = self.sample(mu, logvar, noise)  # [batch, latents]
