@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-SOURCES = *.py datasets logger metrics models tests benchmarks
 
 # Long enough for position and scale to show in the traversals, short enough to wait for.
 DEMO = --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 --seed 1 \

@@ -12,17 +12,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-import machine
 from datasets import load_dataset
 from datasets.factor_dataset import FactorDataset, split_indices
-from distributed import Group
-from errors import UserError
 from graphed_step import GraphedStep
 from logger import checkpoints
 from logger.run_directory import RunDirectory
 from models import MODELS, build_model, model_class
 from models.base_weights import take_base_weights
 from models.vae import VAE
+from system import machine
+from system.errors import UserError
+from system.processes import Group
 from training_loop import Position, stream_seed, train_step
 
 

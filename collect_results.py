@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import atomic
-from errors import UserError, command_line
 from results import tables
 from results.runs import find
 from results.summary import Row, paired, rows_by_arguments, rows_by_directory
+from system.errors import UserError, command_line
+from system.files import write_text
 
 
 def names(text: str) -> list[str]:
@@ -58,7 +58,7 @@ def collect(args: argparse.Namespace) -> None:
     statistics = ["mean", "std", *(["median", "iqr"] if args.quartiles else [])]
     result_file = Path(args.result_file)
     result_file.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(result_file, tables.FORMATS[args.format](rows, statistics))
+    write_text(result_file, tables.FORMATS[args.format](rows, statistics))
     print(tables.overview(rows))
     print(f"{len(found.runs)} runs in {len(rows)} rows, {len(found.left_out)} left out: {result_file}")
     if args.plot:
@@ -70,7 +70,7 @@ def collect(args: argparse.Namespace) -> None:
         first, second = (_row(rows, wanted) for wanted in args.compare)
         differences = paired(first, second)
         file = result_file.with_name(f"{result_file.stem}.paired.csv")
-        atomic.write_text(file, tables.paired_csv(differences))
+        write_text(file, tables.paired_csv(differences))
         print(f"{first.config} minus {second.config}, over common seeds, 95% confidence: {file}")
         print(tables.screen([line.split(",") for line in tables.paired_csv(differences).splitlines()]))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from errors import UserError
+from system.errors import UserError
 from training_loop import train_step
 
 Terms = dict[str, torch.Tensor]

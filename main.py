@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from datasets import DATASETS
-from errors import UserError
-from interruption import EXIT_STATUS, Interrupted
 from models import MODELS
+from system.errors import UserError
+from system.signals import EXIT_STATUS, Interrupted
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
@@ -244,7 +244,7 @@ def _add_machine_flags(group) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (interruption.py)."""
+    """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (system/signals.py)."""
     args = build_parser().parse_args(argv)
     import trainer  # torch is imported only now, so that --help answers at once
 

@@ -10,14 +10,14 @@ import torch
 
 import metrics
 from datasets import load_dataset
-from distributed import Group
-from errors import UserError
-from interruption import Interruption
 from logger import checkpoints, inputs
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
 from models.vae import VAE
+from system.errors import UserError
+from system.processes import Group
+from system.signals import Interruption
 from training_loop import Position, permutation
 
 

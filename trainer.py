@@ -13,17 +13,17 @@ from pathlib import Path
 
 import torch
 
-import machine
 from assembly import Parts, assemble, check_machine, make_step, pick_device
 from datasets import DATASETS, check_data_path, load_dataset
-from distributed import Group
-from errors import UserError
-from interruption import Interruption
 from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from models import MODELS, build_model, model_class, unread_flags
 from session import Follower, Session
+from system import machine
+from system.errors import UserError
+from system.processes import Group
+from system.signals import Interruption
 from training_loop import Position, planned_steps, train
 
 # What --evaluate takes from its own command line; everything else comes from the run.

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import machine
-from distributed import Group
-from errors import UserError
+from system import machine
+from system.errors import UserError
+from system.processes import Group
 
 REPORT_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 MAX_VALIDATION_BATCHES = 50
@@ -76,7 +76,7 @@ def train_step(
 ) -> dict[str, torch.Tensor]:
     """One update of every objective, in order. Returns the detached loss terms; no wait for the device.
 
-    `weight` multiplies the gradients: the share of a part of the batch, see `distributed`.
+    `weight` multiplies the gradients: the share of a part of the batch, see `system.processes`.
     The first objective's terms keep their names; those of another one, `o`, become `o_<term>`.
     """
     reported: dict[str, torch.Tensor] = {}

@@ -17,10 +17,10 @@ from unittest.mock import patch
 
 import torch
 
-import machine
 from benchmarks.measure import Yardstick, parser
 from benchmarks.train_step import CONFIGURATIONS, Case
-from models import fast_ops
+from models.kernels import fast_ops
+from system import machine
 
 # In the order in which they were made; a variant has all up to its own.
 CHANGES = ("PyTorch's defaults", "channels-last", "kernels that fit", "pieces of 64 images", "freed memory kept")

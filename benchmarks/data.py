@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import DATASETS, load_dataset
-from errors import UserError, command_line
+from system.errors import UserError, command_line
 
 BATCH = 256
 ROUNDS = 5

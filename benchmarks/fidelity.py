@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from errors import UserError, command_line
+from system.errors import UserError, command_line
 
 
 def read_frames(path: str | Path) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-import machine
+from system import machine
 
 SIZE = 2048  # of the product
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 import metrics
-from atomic import write_text
-from errors import UserError, command_line
+from system.errors import UserError, command_line
+from system.files import write_text
 
 FACTOR_SIZES = (5, 6, 7, 8, 9)
 NOISE = 0.02

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-import atomic
 from benchmarks.measure import Yardstick, parser
 from benchmarks.train_step import CONFIGURATIONS, Case
+from system.files import write_text
 
 BASELINE = Path(__file__).with_name("baseline.json")
 NAMES = ("lie_group dsprites", "lie_group shapes3d")
@@ -65,7 +65,7 @@ def main() -> int:
     if args.update:
         shares = medians([measure(yardstick) for _ in range(ATTEMPTS)])
         print(yardstick.describe())
-        atomic.write_text(BASELINE, json.dumps({**baselines, key(args): shares}, indent=2) + "\n")
+        write_text(BASELINE, json.dumps({**baselines, key(args): shares}, indent=2) + "\n")
         print(f"stored in {BASELINE.name}: {shares}")
         return 0
     before, runs = baselines[key(args)], [measure(yardstick)]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-import machine
 import main as command_line
 from benchmarks.measure import Figures, Yardstick, parser
 from models import MODELS, build_model, fast_ops
+from system import machine
 from training_loop import train_step
 
 PUBLISHED = ["--batch-size=256", "--hy_rec=0.1", "--hy_commute=0", "--forward_eg_prob=0.2"]

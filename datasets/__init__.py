@@ -6,9 +6,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from atomic import write_text
 from datasets.factor_dataset import FactorDataset, split_indices
-from errors import UserError
+from system.errors import UserError
+from system.files import write_text
 
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 

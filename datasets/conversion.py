@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from datasets.files import cache_directory, can_be_written, free_bytes, locked, make_directory, partial_path, replacing
-from errors import UserError
+from system.errors import UserError
 
 
 def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from datasets import DATASETS
 from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
-from errors import UserError, command_line
+from system.errors import UserError, command_line
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
 _SPARE = 2**24  # bytes that stay free on the disk

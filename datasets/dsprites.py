@@ -18,7 +18,7 @@ from datasets.conversion import convert_once
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile, check_size, grid_sizes
 from datasets.images import PackedImages
-from errors import UserError
+from system.errors import UserError
 
 FILE = DataFile(
     name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",

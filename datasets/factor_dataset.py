@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.images import RawImages, as_numpy
-from errors import UserError
+from system.errors import UserError
 
 if TYPE_CHECKING:
     import torch

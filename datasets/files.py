@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-import atomic
-from errors import UserError
+from system import files as system_files
+from system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Hold `locked(path)`. Raises UserError when the disk is full, and for every other OSError of the body.
     """
-    with atomic.replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
+    with system_files.replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
         yield handle
 
 

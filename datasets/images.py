@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from errors import UserError
+from system.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class RawImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device."""
         import torch
 
-        from machine import send
+        from system.machine import send
 
         rows = self.array[as_numpy(index)]  # [n, height, width, channels]
         if _is_cpu(device):
@@ -71,7 +71,7 @@ class PackedImages:
         """int64 `[n]` -> float32 `[n, height, width, 1]`, 0 or 1, on the device."""
         import torch
 
-        from machine import send
+        from system.machine import send
 
         rows = self.packed[as_numpy(index)]  # [n, bytes]
         if _is_cpu(device):
@@ -107,7 +107,7 @@ class DeviceImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device, by default the images' own."""
         import torch
 
-        from machine import send
+        from system.machine import send
 
         index = send(torch.as_tensor(index), self.rows.device)  # [n]
         images = self.decode(self.rows.index_select(0, index))  # [n, height, width, channels]

@@ -19,7 +19,7 @@ from datasets.conversion import convert_once, mapped
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile, check_size, grid_sizes
 from datasets.images import RawImages
-from errors import UserError
+from system.errors import UserError
 
 FILE = DataFile(
     name="3dshapes.h5",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import atomic
 from logger import grids, pictures
+from system.files import replacing
 
 FOLDER = "frames"
 COLUMNS = 9
@@ -42,7 +42,7 @@ class FrameRecorder:
         walks = pictures.traversals(model, model.encode(x)[0], COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
         names = [f"z{j}" for j in range(len(walks))]
         picture = grids.labelled(walks, names, title=f"step {step:,}")
-        with atomic.replacing(self.folder / f"{step:09d}.png") as temporary:
+        with replacing(self.folder / f"{step:09d}.png") as temporary:
             temporary.write_bytes(grids.png_bytes(picture))
         self.last = step
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import atomic
-from errors import UserError
 from logger.run_directory import RunDirectory
+from system.errors import UserError
+from system.files import replacing
 
 
 def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> None:
@@ -56,10 +56,10 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
 
 
 def write(content, path: Path, keep: Path | None = None) -> None:
-    """torch.save `content` to `path`, atomically; `keep` as in `atomic.replacing`. Raises UserError."""
+    """torch.save `content` to `path`, atomically; `keep` as in `system.files.replacing`. Raises UserError."""
     buffer = io.BytesIO()  # so that a full disk is met by an OSError of Python's, not inside torch.save
     torch.save(content, buffer)
-    with atomic.replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
+    with replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
         file.write(buffer.getbuffer())
 
 

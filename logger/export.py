@@ -12,9 +12,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-import atomic
-from errors import UserError, command_line
 from logger.run_directory import RunDirectory
+from system.errors import UserError, command_line
+from system.files import replacing
 
 
 def export(run: str | Path, directory: str | Path) -> RunDirectory:
@@ -36,7 +36,7 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
     checkpoints.write(weights, target.model_file)
     checkpoints.write(Namespace(**args), target.published_args_file)
     if source.metrics_file.is_file():
-        with atomic.replacing(target.metrics_file) as temporary:
+        with replacing(target.metrics_file) as temporary:
             shutil.copyfile(source.metrics_file, temporary)
     return target
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from errors import UserError
 from logger.catalogue import PICTURES
+from system.errors import UserError
 
 if TYPE_CHECKING:
     import pandas

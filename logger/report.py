@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import atomic
-from errors import UserError, command_line
 from logger.reading import find_runs, read_run
+from system.errors import UserError, command_line
+from system.files import write_text
 
 
 def write_report(paths: Sequence[str | Path], output: str | Path | None = None) -> Path:
@@ -35,7 +35,7 @@ def write_report(paths: Sequence[str | Path], output: str | Path | None = None) 
         from logger import report_comparison
 
         content = report_comparison.report(runs, f"{len(runs)} runs in {_names(paths)}")
-    atomic.write_text(output, content)
+    write_text(output, content)
     return output
 
 

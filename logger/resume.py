@@ -8,9 +8,9 @@ from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
 
-import atomic
-from errors import UserError
 from logger.run_directory import RunDirectory, array_task, versions
+from system.errors import UserError
+from system.files import flush_to_disk, remove_partial
 
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
@@ -137,8 +137,8 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
     Event files that are younger than the checkpoint go. Without a checkpoint everything goes: the run starts over.
     """
     lengths = checkpoint["logs"] if checkpoint else {}
-    atomic.remove_partial(run.path)
-    atomic.remove_partial(run.checkpoints)
+    remove_partial(run.path)
+    remove_partial(run.checkpoints)
     for path in [run.metrics_file, *run.path.glob("events.*")]:
         length = lengths.get(path.name, 0)
         if length == 0:
@@ -152,6 +152,6 @@ def log_lengths(run: RunDirectory) -> dict[str, int]:
     lengths = {}
     for path in [run.metrics_file, *run.path.glob("events.*")]:
         if path.exists():
-            atomic.flush_to_disk(path)
+            flush_to_disk(path)
             lengths[path.name] = path.stat().st_size
     return lengths

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import atomic
-from errors import UserError
+from system.errors import UserError
+from system.files import write_text
 
 
 class RunDirectory:
@@ -97,7 +97,7 @@ class RunDirectory:
 
     def write_args(self, args: dict) -> None:
         """Record the arguments (plain data) of the run."""
-        atomic.write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
+        write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
 
     def read_args(self) -> dict:
         """The recorded arguments, from args.json or the published args.pt. Raises UserError where it is damaged."""
@@ -116,7 +116,7 @@ class RunDirectory:
     def write_status(self, state: str, **more) -> None:
         """Record how the run stands: `running`, `interrupted`, `failed` or `finished`."""
         content = {"state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more}
-        atomic.write_text(self.status_file, json.dumps(content, indent=2) + "\n")
+        write_text(self.status_file, json.dumps(content, indent=2) + "\n")
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-import atomic
 from logger import hparams
 from logger.catalogue import PICTURES
 from logger.resume import log_lengths
 from logger.run_directory import RunDirectory
 from logger.scores import write_scores
+from system.files import replacing
 
 CURVES = ("loss", "recon", "kl")  # terms that are also drawn over the images seen
 
@@ -135,7 +135,7 @@ class RunLogger:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         entry = PICTURES[name]
-        with atomic.replacing(self.run.path / entry.file) as temporary:
+        with replacing(self.run.path / entry.file) as temporary:
             temporary.write_bytes(encoded)
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
         self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=entry.tag, image=image)]), step)

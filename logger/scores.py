@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 from pathlib import Path
 
-import atomic
+from system.files import write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
@@ -15,7 +15,7 @@ def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
     """scores.json: the values, the protocol (plain data), and the versions of the packages that computed them."""
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     content = {"scores": scores, "protocol": protocol, "versions": versions}
-    atomic.write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def score_table(scores: dict[str, float], protocol: dict) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError, command_line
+from system.errors import UserError, command_line
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
 
@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
 @command_line
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    from atomic import write_text
+    from system.files import write_text
 
     args = build_parser().parse_args(argv)
     if args.list:

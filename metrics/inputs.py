@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from errors import UserError
+from system.errors import UserError
 
 MAX_LEVELS = 1000
 

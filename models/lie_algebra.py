@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from models.exponential import matrix_exp
+from models.kernels.exponential import matrix_exp
 
 
 class LieAlgebra(nn.Module):

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from errors import UserError
 from models.diagnostics import Findings, algebra_findings, merged
 from models.lie_algebra import LieAlgebra
 from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
 from models.vae import VAE
+from system.errors import UserError
 
 
 class GroupEncoder(nn.Module):

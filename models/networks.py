@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.fast_ops import ConvStack
+from models.kernels.fast_ops import ConvStack
 
 IMAGE_SIZE = 64
 MLP_WIDTH = 1200

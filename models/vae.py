@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from errors import UserError
 from models.diagnostics import Findings, equivariance
 from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
 from models.networks import reparametrise
 from models.total_correlation import total_correlation
+from system.errors import UserError
 
 # The flags that the base reads for every model; each is an argument of `VAE.__init__` under the same name.
 SHARED_FLAGS = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import atomic
-from errors import UserError
 from results.runs import COLUMNS
 from results.summary import Row
+from system.errors import UserError
+from system.files import replacing
 
 
 def box_plot(rows: Sequence[Row], path: str | Path) -> None:
@@ -37,5 +37,5 @@ def box_plot(rows: Sequence[Row], path: str | Path) -> None:
         ax.grid(axis="x", alpha=0.3)
     for ax in list(axes.flat)[len(columns) :]:
         ax.set_axis_off()
-    with atomic.replacing(path) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from errors import UserError
 from logger.run_directory import RunDirectory
+from system.errors import UserError
 
 # Column of the table -> score in log_metrics.txt (without `dmetric/`). Where a metric has a value for training and one
 # for held-out data, the column is the held-out one; factor leakage is its mean over the ranked latents.

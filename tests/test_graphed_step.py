@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from assembly import check_machine
-from distributed import Group
-from errors import UserError
 from graphed_step import WARM_UP, GraphedStep
 from main import build_parser, main
 from models import MODELS, build_model
 from models.vae import VAE
+from system.errors import UserError
+from system.processes import Group
 from tests.recorder import OnOneDevice, Tape, Waits, recorder
 from training_loop import _noise, train_step
 
@@ -31,8 +31,8 @@ BATCH = 4
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch) -> None:
     """The code that another device than a CPU runs, on small networks."""
-    monkeypatch.setattr("models.exponential._can_wait", lambda a: not torch.is_grad_enabled())
-    monkeypatch.setattr("models.fast_ops.fused", lambda x: False)
+    monkeypatch.setattr("models.kernels.exponential._can_wait", lambda a: not torch.is_grad_enabled())
+    monkeypatch.setattr("models.kernels.fast_ops.fused", lambda x: False)
     monkeypatch.setattr("models.networks.MLP_WIDTH", 50)
     monkeypatch.setattr("models.factor_vae.HIDDEN", 50)
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from datasets.files import locked, make_directory
-from errors import UserError, command_line
+from system.errors import UserError, command_line
 
 # name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
 RENDERERS = {

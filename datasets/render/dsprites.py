@@ -16,7 +16,7 @@ from tqdm import tqdm
 from datasets.files import make_directory, replacing
 from datasets.render.every import kept_indices
 from datasets.render.outlines import OUTLINES, covered, turned
-from errors import UserError
+from system.errors import UserError
 
 FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 REPLICA = "replica of dSprites, drawn by datasets/render/dsprites.py; not the published file"

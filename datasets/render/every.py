@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from errors import UserError
+from system.errors import UserError
 
 
 def kept_indices(sizes: Mapping[str, int], every: Mapping[str, int] | None) -> dict[str, np.ndarray]:

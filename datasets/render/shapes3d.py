@@ -23,7 +23,7 @@ from datasets.files import make_directory
 from datasets.render.every import kept_indices
 from datasets.render.room import SCENE, SKY_COLOUR
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
-from errors import UserError
+from system.errors import UserError
 
 FILE_NAME = "3dshapes.h5"
 FACTOR_VALUES = {

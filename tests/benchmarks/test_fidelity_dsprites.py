@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.fidelity import best_dsprites, main, read_frames
 from datasets.render.dsprites import FACTORS, draw
-from errors import UserError
+from system.errors import UserError
 
 EVERY = {"scale": 5, "orientation": 13, "pos_x": 10, "pos_y": 10}
 GRID = np.stack(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from datasets import DATASETS, load_dataset
-from errors import UserError
+from system.errors import UserError
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adding_a_data_set.md"
 

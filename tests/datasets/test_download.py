@@ -26,7 +26,7 @@ from local_publisher import (
 from datasets import dsprites, load_dataset
 from datasets.download import fetch, is_published
 from datasets.files import DataFile
-from errors import UserError
+from system.errors import UserError
 
 
 def test_the_file_arrives_under_its_name_and_nothing_else_is_left(get, tmp_path, capsys, file):

@@ -22,7 +22,7 @@ from local_publisher import (
 
 from datasets import download, dsprites
 from datasets.download import Patience
-from errors import UserError
+from system.errors import UserError
 
 
 def test_wrong_bytes_are_refused_and_removed(get, publisher, file, tmp_path):

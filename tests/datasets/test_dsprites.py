@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets import conversion, dsprites, load_dataset
-from errors import UserError
+from system.errors import UserError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import torch
 
 from datasets.factor_dataset import FactorDataset, split_indices
 from datasets.images import PackedImages
-from errors import UserError
+from system.errors import UserError
 
 SIZES = (3, 2, 4)
 

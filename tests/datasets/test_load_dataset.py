@@ -11,7 +11,7 @@ import pytest
 
 from datasets import DATASETS, check_data_path, dsprites, load_dataset
 from datasets.files import locked, replacing
-from errors import UserError
+from system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from datasets.render.__main__ import main
 from datasets.render.dsprites import FACTORS, FILE_NAME, VALUES, draw, render_file
 from datasets.render.every import kept_indices
 from datasets.render.outlines import OUTLINES, covered, turned
-from errors import UserError
+from system.errors import UserError
 
 EVERY = {"scale": 5, "orientation": 13, "pos_x": 31, "pos_y": 10}  # sizes 2, 4, 2, 4
 SIZES = (3, 2, 4, 2, 4)

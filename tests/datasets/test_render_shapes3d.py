@@ -13,7 +13,7 @@ from datasets.render.__main__ import main
 from datasets.render.scene import CAPSULE, CUBE, CYLINDER, SPHERE
 from datasets.render.shapes3d import FACTOR_VALUES, FILE_NAME, draw, render_file
 from datasets.shapes3d import load
-from errors import UserError
+from system.errors import UserError
 
 EVERY = {"floor_hue": 5, "wall_hue": 9, "object_hue": 4, "scale": 7, "shape": 1, "orientation": 7}
 SIZES = (2, 2, 3, 2, 4, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets import load_dataset, shapes3d
-from errors import UserError
+from system.errors import UserError
 
 
 @pytest.fixture

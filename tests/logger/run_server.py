@@ -14,12 +14,12 @@ import torch
 import torch.utils.flop_counter
 import torch.utils.tensorboard
 
-import machine
 import main
 import metrics
 import models
 import trainer  # noqa: F401 - imported for the children
 import training_loop
+from system import machine
 
 
 def scores(encoder, dataset, **_) -> dict[str, float]:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import atomic
-from errors import UserError
 from logger import checkpoints
 from logger.run_directory import RunDirectory
 from models.vae import VAE
+from system import files
+from system.errors import UserError
 
 
 class Model(VAE):
@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(UserError, match=r"cannot write .*model\.pt: No space left on device; free some space"):
         save(run, model, 2)
     monkeypatch.undo()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from errors import UserError
 from logger import find_runs, page, paper_scores, read_run, report, report_comparison
 from logger.catalogue import PICTURES
+from system.errors import UserError
 
 VOID = {"img", "meta", "link", "br"}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from errors import UserError
 from metrics import METRICS, evaluate, protocol
+from system.errors import UserError
 
 SIZES = (3, 4, 5)
 QUICK = ["factor_vae", "beta_vae", "mig", "sap", "modularity", "explicitness", "unsupervised"]

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from models import exponential
-from models.exponential import LARGEST_NORM, THETA, matrix_exp
+from models.kernels import exponential
+from models.kernels.exponential import LARGEST_NORM, THETA, matrix_exp
 
 UNIT = 2.0**-24  # of rounding in float32
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import fast_ops
+from models.kernels import fast_ops
 from models.networks import conv_decoder, conv_encoder
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import UserError
+from system.errors import UserError
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distributed import Group
+from system.processes import Group
 
 
 def group(monkeypatch, rank: int, size: int) -> Group:

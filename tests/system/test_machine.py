@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-import machine
 import training_loop
 from datasets import FactorDataset
 from models.lie_vae import LieGroupVAE
+from system import machine
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,7 @@ def test_step_flops_are_those_of_the_networks():
 def test_step_flops_do_not_depend_on_the_kernels(monkeypatch):
     model = small_model(3)
     fused = machine.step_flops(model, ["vae"], CPU, 8)
-    monkeypatch.setattr("models.fast_ops.fused", lambda x: False)
+    monkeypatch.setattr("models.kernels.fast_ops.fused", lambda x: False)
     assert machine.step_flops(model, ["vae"], CPU, 8) == fused
 
 
@@ -99,7 +99,7 @@ def test_a_step_reads_no_number_from_the_device(monkeypatch):
     model, dataset = small_model(), small_dataset()
     optimisers = model.make_optimisers(1e-3)
     # On a CPU the exponential reads its norm and the fused Adam its step counters; on a GPU neither does.
-    monkeypatch.setattr("models.exponential._can_wait", lambda a: False)
+    monkeypatch.setattr("models.kernels.exponential._can_wait", lambda a: False)
     monkeypatch.setattr(optimisers["vae"], "step", lambda: None)
     assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)) == 0
     assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)["loss"].item()) == 1

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-import interruption
-from interruption import Interrupted, Interruption
+from system import signals as interruption
+from system.signals import Interrupted, Interruption
 
 
 def test_a_deferred_signal_is_noted_and_raises_where_it_is_no_longer_deferred():

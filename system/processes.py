@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from errors import UserError
+from system.errors import UserError
 
 PATIENCE = timedelta(hours=12)  # how long the others wait while the first one scores
 LOST = re.compile(r"gloo|nccl|connection|peer|socket|store", re.IGNORECASE)
