@@ -17,7 +17,8 @@ import torch
 
 import main as command_line
 from benchmarks.measure import Figures, Yardstick, parser
-from models import MODELS, build_model, fast_ops
+from models import MODELS, build_model
+from models.kernels import fast_ops
 from system import machine
 from training_loop import train_step
 
