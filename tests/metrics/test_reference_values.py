@@ -1,4 +1,7 @@
-"""Every value of the reference, reproduced: deterministic ones to 1e-6, sampled ones within their errors."""
+"""Every value of the reference, reproduced: deterministic ones to 1e-6, sampled ones within their errors.
+
+Explicitness is an optimum that the reference stops short of: it is reproduced to 1e-4 (see `metrics.explicitness`).
+"""
 
 import dataclasses
 
@@ -16,7 +19,25 @@ def test_deterministic_scores_equal_the_reference(case):
     z, factors, z_test, factors_test = cases.tables(case)
     scores = evaluate(z, factors, ONE_TABLE, test=(z_test, factors_test))
     for name, value in scores.items():
-        assert value == pytest.approx(cases.EXPECTED[case]["expected"][name], abs=1e-6), name
+        digits = 1e-4 if name.startswith("explicitness") else 1e-6
+        assert value == pytest.approx(cases.EXPECTED[case]["expected"][name], abs=digits), name
+
+
+@pytest.mark.parametrize("case", cases.CASES)
+def test_explicitness_is_that_of_the_optimum(case):
+    """Another solver, started from other arithmetic, comes to the same score."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    z, factors, _, _ = (np.asarray(table, dtype=np.float64) for table in cases.tables(case))
+    z = (z - z.mean(0)) / z.std(0)
+    areas = []
+    for factor in factors.T:
+        classifier = LogisticRegression(solver="newton-cg", tol=1e-10).fit(z, factor)
+        found = zip(classifier.classes_, classifier.predict_proba(z).T, strict=True)
+        areas.append(np.mean([roc_auc_score(factor == value, scores) for value, scores in found]))
+    (score,) = (evaluate(z, factors, ["explicitness"], test=(z, factors))[f"explicitness_score_{s}"] for s in ["train"])
+    assert score == pytest.approx(np.mean(areas), abs=1e-6)
 
 
 @pytest.mark.parametrize("case", cases.CASES)
