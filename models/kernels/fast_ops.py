@@ -1,12 +1,14 @@
 """The convolution stacks of the 64x64 networks on a CPU: same values up to rounding, fewer bytes moved.
 
+In float32, or under autocast in bfloat16 with sums in float32; results are the same to the bit from run to run.
+
 PyTorch's own layers lose most of their time here in four places, and each has a remedy below:
 
 - With one image channel oneDNN has no kernel that fits (3 to 6 % of the machine's product rate); the layer is then a
   matrix product over patches (`_patches`), and its transpose a product whose result is summed into the image (`_fold`).
 - The weight gradient of a transposed convolution runs at 38 %. It is the weight gradient of a convolution with the
   roles of input and output exchanged, which runs at 66 %; the bias gradient is then a plain sum.
-- ReLU is applied in place, forward and backward: what it overwrites nobody else holds.
+- ReLU is applied in place, forward and backward: what it overwrites nobody else holds. In bfloat16 on integers.
 - The batch passes in pieces of PIECE images, which stay in the cache from one layer to the next and never reach the
   size at which malloc asks the system for fresh pages at every step. Weight gradients are summed over the pieces.
 
@@ -37,6 +39,7 @@ class ConvStack(nn.Sequential):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not fused(x):
             return super().forward(x)
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
         layers = list(self)
         convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
         first, last = convolutions[0], convolutions[-1]
@@ -45,41 +48,42 @@ class ConvStack(nn.Sequential):
         relu = [i + 1 < len(layers) and isinstance(layers[i + 1], nn.ReLU) for i in convolutions]
         downward = isinstance(layers[first], nn.Conv2d)
         parameters = [p for i in convolutions for p in (layers[i].weight, layers[i].bias)]
-        x = _Convolutions.apply(x, downward, relu, *parameters)
+        x = _Convolutions.apply(x, dtype, downward, relu, *parameters)
         for layer in layers[last + 1 + relu[-1] :]:
             x = layer(x)
         return x
 
 
 def fused(x: torch.Tensor) -> bool:
-    """Whether the operations of this module win for x: a plain tensor on a CPU, in full precision, not compiled."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
-        and not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch._C._are_functorch_transforms_active()
-    )
+    """Whether the operations of this module win for x: a plain tensor on a CPU, not compiled, in full precision or
+    under autocast to a bfloat16 for which oneDNN has kernels."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if not torch.is_autocast_enabled("cpu"):
+        return x.dtype in (torch.float32, torch.float64)
+    half = torch.get_autocast_dtype("cpu") == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return half and x.dtype in (torch.float32, torch.bfloat16)
 
 
 class _Convolutions(torch.autograd.Function):
-    """The layers one after the other over each piece of the batch, and their derivatives in reverse."""
+    """The layers one after the other over each piece of the batch in `dtype`, and their derivatives in reverse."""
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, downward: bool, relu: Sequence[bool], *parameters: torch.Tensor) -> torch.Tensor:
-        weights, biases = parameters[::2], parameters[1::2]
+    def forward(ctx, x, dtype: torch.dtype, downward: bool, relu: Sequence[bool], *parameters: torch.Tensor):
+        weights, biases = [p.to(dtype) for p in parameters[::2]], [p.to(dtype) for p in parameters[1::2]]
+        operands = [packed(weight) for weight in weights] if downward else weights
         results, kept = [], []  # kept: of every piece, the input of each layer and what the last one gave
         for piece in x.split(PIECE):
-            piece = piece.contiguous(memory_format=torch.channels_last)
+            piece = piece.to(dtype, memory_format=torch.channels_last)
             piece = operand(piece) if downward else piece
             kept.append(piece)
-            for weight, bias, rectified in zip(weights, biases, relu, strict=True):
+            for weight, bias, rectified in zip(operands, biases, relu, strict=True):
                 piece = (down if downward else up)(piece, weight, bias)
-                kept.append(piece.relu_() if rectified else piece)
+                kept.append(rectify(piece) if rectified else piece)
             results.append(piece)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*weights, *kept)
-            ctx.downward, ctx.relu = downward, relu
+            ctx.like, ctx.dtype, ctx.downward, ctx.relu = x.dtype, dtype, downward, relu
         return torch.cat(results) if len(results) > 1 else results[0]
 
     @staticmethod
@@ -87,15 +91,15 @@ class _Convolutions(torch.autograd.Function):
     def backward(ctx, grad: torch.Tensor):
         layers = len(ctx.relu)
         weights, kept = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        operands = weights if ctx.downward else [packed(weight) for weight in weights]
         totals: list[torch.Tensor | None] = [None] * (2 * layers)  # of weights and biases, as in `parameters`
         of_x = []
         for piece, g in enumerate(grad.split(PIECE)):
-            g = g.contiguous(memory_format=torch.channels_last)
+            g = g.to(ctx.dtype, memory_format=torch.channels_last)
             values = kept[piece * (layers + 1) : (piece + 1) * (layers + 1)]
             for i in reversed(range(layers)):
                 if ctx.relu[i]:  # in place, but for the gradient that came from outside
-                    into = torch.empty_like(g) if i == layers - 1 else g
-                    g = torch.ops.aten.threshold_backward.grad_input(g, values[i + 1], 0, grad_input=into)
+                    g = rectify_gradient(g, values[i + 1], into=torch.empty_like(g) if i == layers - 1 else g)
                 of_bias = g.sum((0, 2, 3))  # [channels]
                 if ctx.downward:
                     of_weight = correlate(values[i], g)  # [k, c, 4, 4]
@@ -103,11 +107,43 @@ class _Convolutions(torch.autograd.Function):
                     g = operand(g)
                     of_weight = correlate(g, values[i])  # [k, c, 4, 4]
                 for place, value in ((2 * i, of_weight), (2 * i + 1, of_bias)):
-                    totals[place] = value if totals[place] is None else totals[place].add_(value)
+                    totals[place] = exact(value) if totals[place] is None else totals[place].add_(value)
                 if i > 0 or ctx.needs_input_grad[0]:
-                    g = (up if ctx.downward else down)(g, weights[i], None)
+                    g = (up if ctx.downward else down)(g, operands[i], None)
             of_x.append(g)
-        return (torch.cat(of_x) if ctx.needs_input_grad[0] else None), None, None, *totals
+        return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, *totals
+
+
+def exact(x: torch.Tensor) -> torch.Tensor:
+    """x in float32 at least, the type in which sums are kept."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def rectify(x: torch.Tensor) -> torch.Tensor:
+    """ReLU in place. A bfloat16 is compared as the integer of the same bits: several times faster, and nan stays.
+
+    As integers, -inf is -128 and finite negative numbers are below; nan of either sign, 0 and positive numbers above.
+    """
+    if x.dtype != torch.bfloat16:
+        return x.relu_()
+    F.threshold_(x.view(torch.int16), -128, 0)
+    return x
+
+
+def rectify_gradient(g: torch.Tensor, y: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """The derivative of `y = rectify(x)`: g where y > 0, else 0. All of one shape."""
+    if g.dtype != torch.bfloat16:
+        return torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=into)
+    bits = (t.view(torch.int16) for t in (g, y))
+    torch.ops.aten.threshold_backward.grad_input(*bits, 0, grad_input=into.view(torch.int16))
+    return into
+
+
+def packed(weight: torch.Tensor) -> torch.Tensor:
+    """The weight in the order in which oneDNN's convolution reads it, for `down`, where the type is bfloat16."""
+    if weight.dtype != torch.bfloat16 or weight.shape[1] == 1:
+        return weight
+    return torch.ops.mkldnn._reorder_convolution_weight(weight, [1, 1], [2, 2], [1, 1], 1, None)
 
 
 def operand(x: torch.Tensor) -> torch.Tensor:
@@ -117,6 +153,8 @@ def operand(x: torch.Tensor) -> torch.Tensor:
 
 def down(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The convolution. x `[n, c, 2h, 2w]`, or its patches; weight `[k, c, 4, 4]`, bias `[k]` -> `[n, k, h, w]`."""
+    if weight.is_mkldnn:
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [1, 1], [2, 2], [1, 1], 1, "none", [], "")
     if x.dim() == 4:
         return torch.ops.aten.convolution(x, weight, bias, *GEOMETRY, False, [0, 0], 1)
     _, n, h, w = x.shape[1:]
@@ -160,13 +198,13 @@ def _patches(x: torch.Tensor) -> torch.Tensor:
 def _fold(patches: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The transpose of `_patches`, and the bias `[c]` added: patches `[c, 16, n, h, w]` -> `[n, c, 2h, 2w]`."""
     c, _, n, h, w = patches.shape
-    phases = patches.new_zeros(2, 2, c, n, h + 1, w + 1)
+    phases = exact(patches.new_zeros(2, 2, c, n, h + 1, w + 1))
     if bias is not None:
         phases += bias.view(c, 1, 1, 1)
     for i in range(4):
         for j in range(4):
             phases[i % 2, j % 2, :, :, i // 2 : i // 2 + h, j // 2 : j // 2 + w] += patches[:, 4 * i + j]
-    x = patches.new_empty(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)  # [n, c, 2h, 2w], channels-last
+    x = phases.new_empty(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)  # [n, c, 2h, 2w], channels-last
     for i in range(2):
         for j in range(2):  # parity 0 of the padded image is parity 1 of the image
             x[:, :, 1 - i :: 2, 1 - j :: 2] = phases[i, j, :, :, 1 - i : h + 1 - i, 1 - j : w + 1 - j].transpose(0, 1)

@@ -63,12 +63,50 @@ def test_evaluation_keeps_nothing_for_a_derivative():
         assert network(x).grad_fn is None
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_in_bfloat16_they_are_as_exact_as_the_layers_one_by_one(name, channels, monkeypatch):
+    """Distance to float64, of values and gradients: ReLUs whose input is almost 0 make up most of it. One rounding of a
+    piece's sum, at most 1/256, comes on top."""
+    monkeypatch.setattr(fast_ops, "PIECE", 2)
+    network, x = networks(channels, torch.float32)[name]
+    with torch.autocast("cpu", torch.bfloat16):
+        got, plain = (value_and_gradients(net, x) for net in (network, nn.Sequential(*network)))
+    exact = value_and_gradients(nn.Sequential(*network).double(), x.double())
+    for a, b, c in zip(got, plain, exact, strict=True):
+        assert (a - c).norm() <= 1.5 * (b - c).norm() + c.norm() / 256
+        assert (b - c).norm() < 0.2 * c.norm()
+    assert {gradient.dtype for gradient in got[1:]} == {torch.float32}
+
+
+def test_sums_over_pieces_are_kept_in_float32():
+    """In bfloat16 a sum of 600 ones would stop at 256: the bias's gradient of 600 pieces."""
+    network = fast_ops.ConvStack(nn.Conv2d(2, 3, 4, stride=2, padding=1))
+    with torch.autocast("cpu", torch.bfloat16):
+        pieces = network(torch.zeros(600 * fast_ops.PIECE, 2, 2, 2))
+    pieces[:: fast_ops.PIECE].sum().backward()
+    assert torch.equal(network[0].bias.grad, torch.full((3,), 600.0))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rectifying_integers_is_relu(sign):
+    values = [0.0, 1e-40, 1.0, 3e38, float("inf"), float("nan")]
+    x = torch.tensor([sign * value for value in values], dtype=torch.bfloat16)
+    y = x.relu()
+    assert torch.equal(fast_ops.rectify(x.clone())[:-1], y[:-1]) and fast_ops.rectify(x)[-1].isnan()
+    g = torch.arange(1, 7, dtype=torch.bfloat16)
+    got = fast_ops.rectify_gradient(g, y, torch.empty_like(g))[:-1]
+    assert torch.equal(got, torch.where(y > 0, g, 0)[:-1])
+
+
 def test_other_precisions_and_transforms_take_the_plain_layers():
     network, x = networks(1, torch.float32)["decoder"]
     assert fast_ops.fused(x)
     assert not fast_ops.fused(x.bfloat16())
     assert not fast_ops.fused(x.to("meta"))
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
         assert not fast_ops.fused(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not fast_ops.fused(x.double())
     by_transform = torch.func.grad(lambda codes: network(codes).sum())(x.detach())
     torch.testing.assert_close(by_transform, torch.autograd.grad(network(x).sum(), x)[0], rtol=1e-4, atol=1e-5)

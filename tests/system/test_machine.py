@@ -42,8 +42,10 @@ def test_step_flops_are_those_of_the_networks():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_step_flops_do_not_depend_on_the_kernels(monkeypatch):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_step_flops_do_not_depend_on_the_kernels(precision, monkeypatch):
     model = small_model(3)
+    machine.set_precision(model, precision, CPU)
     fused = machine.step_flops(model, ["vae"], CPU, 8)
     monkeypatch.setattr("models.kernels.fast_ops.fused", lambda x: False)
     assert machine.step_flops(model, ["vae"], CPU, 8) == fused
