@@ -210,6 +210,7 @@ def _add_training_flags(group) -> None:
         None,
         "a checkpoint every so many steps, besides every epoch",
     )
+    add(group, "--keep-epochs", optional(at_least(1)), None, "keep the weights of every N-th epoch, see --epoch")
     add(group, "--resume", str, "no", RESUME_HELP, choices=("no", "auto", "once"))
     add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
     add(group, "--global-step", optional(at_least(0)), None, "number the steps from here instead of the checkpoint's")
@@ -229,6 +230,7 @@ def _add_evaluation_flags(group) -> None:
         choices=("full", "fast"),
     )
     add(group, "--evaluate", boolean, False, "score the run --log-path names, without training")
+    add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
     add(group, "--eval_data_path", optional(str), None, "folder of its published file; none: --data-path")
 

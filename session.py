@@ -74,7 +74,9 @@ class Session:
 
     def save(self, position: Position) -> None:
         logs = self.log.lengths()
-        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict(), vars(self.args), logs)
+        due = self.args.keep_epochs and position.batch == 0 and position.epoch % self.args.keep_epochs == 0
+        kept = self.run_dir.kept_file(position.epoch) if due and position.epoch else None
+        checkpoints.save(self.run_dir, self.model, self.optimisers, position.as_dict(), vars(self.args), logs, kept)
 
     def finish(self, position: Position) -> None:
         """After the last step: the animation of the training, and the scores, unless the last epoch was scored."""
@@ -95,6 +97,13 @@ class Session:
 
     def score(self, position: Position) -> None:
         """Disentanglement scores on the whole data set, on the screen and in the run."""
+        values, protocol, matrices = self.measure()
+        self.log.scores(values, protocol, position.step)
+        if self.args.visualise:
+            self.log.score_matrices(matrices, self._evaluation_dataset().factor_names, position.step)
+
+    def measure(self) -> tuple[dict[str, float], dict, dict[str, np.ndarray]]:
+        """The scores, shown on the screen, how they were measured, and the matrices behind them."""
         dataset = self._evaluation_dataset()
         settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
         self.model.eval()
@@ -116,10 +125,8 @@ class Session:
             "data_source": dataset.source,
             "images": len(dataset),
         }
-        self.log.scores(values, protocol, position.step)
-        if self.args.visualise:
-            self.log.score_matrices(matrices, dataset.factor_names, position.step)
         print(score_table(values, protocol))
+        return values, protocol, matrices
 
     @torch.no_grad()
     def _mean_code(self, x: torch.Tensor) -> torch.Tensor:

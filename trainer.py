@@ -18,6 +18,7 @@ from datasets import DATASETS, check_data_path, load_dataset
 from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
+from logger.scores import write_scores
 from models import MODELS, build_model, model_class, unread_flags
 from session import Follower, Session
 from system import machine
@@ -29,7 +30,7 @@ from training_loop import Position, planned_steps, train
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
     *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "evaluate", "device", "num_threads", "data_on_device", "quiet"),
+    *("log_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
 }
 
 
@@ -84,7 +85,7 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
     with contextlib.ExitStack() as stack:
         if group.leads:
             recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
-            run_dir = _open_run(run_dir, checkpoint, parts, recorded, stack)
+            run_dir = _open_run(run_dir, checkpoint, parts, recorded, device, stack)
             processes = f", {group.size} processes" if group.size > 1 else ""
             print(_describe(run_dir, args, parts.dataset, device) + processes)
             log = RunLogger(run_dir, resumed_at=parts.position.step if checkpoint else None, share_of_speed=speed.lap)
@@ -119,7 +120,12 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
 
 
 def _open_run(
-    run_dir: RunDirectory | None, checkpoint: dict | None, parts: Parts, recorded: dict, stack: contextlib.ExitStack
+    run_dir: RunDirectory | None,
+    checkpoint: dict | None,
+    parts: Parts,
+    recorded: dict,
+    device: torch.device,
+    stack: contextlib.ExitStack,
 ) -> RunDirectory:
     """The run's directory, new or taken back to its checkpoint, with what was asked for written down.
 
@@ -131,7 +137,7 @@ def _open_run(
         batch_size, epochs, max_steps = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
         planned = planned_steps(len(parts.train_index), batch_size, epochs, max_steps)
         resume.prepare(run_dir, checkpoint, recorded, parts.position, planned)
-    stack.enter_context(run_dir.training())
+    stack.enter_context(run_dir.training(step=parts.position.step, **machine.circumstances(device)))
     run_dir.write_args(recorded)
     return run_dir
 
@@ -187,9 +193,17 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     check_data(args)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
-    checkpoints.load_weights(model, run_dir.model_file)
+    checkpoints.load_weights(model, _weights_file(run_dir, args.epoch))
     if args.data_on_device:
         dataset.to_device(device)
+    if args.epoch is not None:
+        print(_describe(run_dir, args, dataset, device) + f", the weights after epoch {args.epoch}")
+        session = Session(args, model, dataset, {}, run_dir, None, device, Interruption(), Group())
+        values, protocol, _ = session.measure()
+        file = run_dir.path / f"scores_epoch_{args.epoch}.json"
+        write_scores(file, values, {**protocol, "epoch": args.epoch})
+        print(f"scores             {file}")
+        return
     checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
     print(_describe(run_dir, args, dataset, device))
@@ -204,8 +218,23 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
     _print_paths(run_dir, args.visualise)
 
 
+def _weights_file(run_dir: RunDirectory, epoch: int | None) -> Path:
+    """The newest weights of the run, or those kept after an epoch. Raises UserError where these were not kept."""
+    if epoch is None:
+        return run_dir.model_file
+    if not run_dir.kept_file(epoch).is_file():
+        kept = ", ".join(map(str, run_dir.kept_epochs())) or "none"
+        raise UserError(
+            f"--epoch {epoch}: {run_dir.path} has the weights of these epochs: {kept}; name one of them, or leave the "
+            "flag out to score the newest weights (--keep-epochs keeps more)"
+        )
+    return run_dir.kept_file(epoch)
+
+
 def check_args(args: Namespace) -> None:
     """Refuse contradictions among the flags. Raises UserError naming the flag and the remedy."""
+    if args.epoch is not None:
+        raise UserError("--epoch names weights for --evaluate: add that flag; the length of a training is --epochs")
     model_class(args.model).check_args(args)
     if args.base_model_path and not Path(args.base_model_path).exists():
         raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")

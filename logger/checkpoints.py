@@ -21,7 +21,15 @@ from system.errors import UserError
 from system.files import replacing
 
 
-def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> None:
+def save(
+    run: RunDirectory,
+    model: torch.nn.Module,
+    optimisers: dict,
+    progress: dict,
+    args: dict,
+    logs: dict,
+    kept: Path | None = None,
+) -> None:
     """Write training.pt (all that continues the run) and model.pt (the state dict alone, in the published layout).
 
     The training.pt that was there becomes training.previous.pt: the last two are kept.
@@ -31,6 +39,7 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
         progress: plain numbers: where the training loop stands.
         args: the run's arguments, plain data.
         logs: file name -> length in bytes of every log file now, see `RunLogger.lengths`.
+        kept: another name for what model.pt holds, which no later checkpoint replaces.
     Raises:
         UserError: a weight is not finite, or the disk is full or cannot be written; the files that were there stay.
     """
@@ -51,7 +60,8 @@ def save(run: RunDirectory, model: torch.nn.Module, optimisers: dict, progress: 
     }
     # model.pt first: a run that is killed between the two goes on from the checkpoint before and writes both again. The
     # other way round, a run killed at its last step would be found trained to the end, with an old model.pt.
-    write(model.published_state_dict(), run.model_file)
+    for file in (kept, run.model_file) if kept else (run.model_file,):
+        write(model.published_state_dict(), file)
     write(state, run.training_file, keep=run.previous_training_file)
 
 

@@ -14,12 +14,12 @@ from system.files import flush_to_disk, remove_partial
 
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
-    *("log_path", "resume", "load_model", "evaluate", "global_step"),
+    *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
     *("device", "num_threads", "data_on_device", "cuda_graph", "quiet"),
 }
 # What may be changed on the way: how long to go on, what to watch, where the data lies now.
 CHANGEABLE = {
-    *("epochs", "max_steps", "checkpoint_steps", "metrics", "end_metrics", "metric_preset", "visualise"),
+    *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
     *("data_path", "eval_dataset", "eval_data_path"),
 }
 

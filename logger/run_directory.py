@@ -20,10 +20,11 @@ class RunDirectory:
     """Paths of one run's files. The folder exists.
 
     args.json            the arguments, readable, and all that --evaluate needs to rebuild the model
-    status.json          `running`, `interrupted`, `failed` or `finished`, and why
+    status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session, and on which machine
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
-    checkpoints/         model.pt (the state dict in the published layout) and what continues the run
+    checkpoints/         model.pt (the state dict in the published layout), model_epoch_<e>.pt (--keep-epochs), and what
+                         continues the run
     events.*             TensorBoard
     *.png                pictures
     .lock                held by the process that trains here
@@ -95,6 +96,15 @@ class RunDirectory:
             self._lock.close()
             self._lock = None
 
+    def kept_file(self, epoch: int) -> Path:
+        """The weights that --keep-epochs keeps after the epoch. Their scores are `scores_epoch_<epoch>.json`."""
+        return self.checkpoints / f"model_epoch_{epoch}.pt"
+
+    def kept_epochs(self) -> list[int]:
+        """The epochs after which the weights were kept, in order."""
+        numbers = (file.stem.removeprefix("model_epoch_") for file in self.checkpoints.glob("model_epoch_*.pt"))
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
     def write_args(self, args: dict) -> None:
         """Record the arguments (plain data) of the run."""
         write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
@@ -119,32 +129,58 @@ class RunDirectory:
         write_text(self.status_file, json.dumps(content, indent=2) + "\n")
 
     @contextlib.contextmanager
-    def training(self) -> Iterator[None]:
-        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`. Releases the run."""
+    def training(self, **circumstances) -> Iterator[None]:
+        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`. Releases the run.
+
+        `circumstances` (plain data) of this session are recorded beside its times, after those of the earlier ones.
+        """
+        session = {"started": _timestamp(time.time()), **circumstances}
+        sessions = [*self.sessions(), session]
         try:
-            self.write_status("running", host=platform.node(), process=os.getpid())
+            self.write_status("running", host=platform.node(), process=os.getpid(), sessions=sessions)
             yield
-            self.write_status("finished")
+            session["stopped"] = _timestamp(time.time())
+            self.write_status("finished", sessions=sessions)
         except BaseException as error:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             with contextlib.suppress(UserError):  # on a full disk this fails too
-                self.write_status(state, reason=str(error) or type(error).__name__)
+                session["stopped"] = _timestamp(time.time())
+                self.write_status(state, reason=str(error) or type(error).__name__, sessions=sessions)
             raise
         finally:
             self.release()
 
     def state(self) -> str:
         """The state recorded last; `unknown` where there is none."""
+        return self._status().get("state", "unknown")
+
+    def sessions(self) -> list[dict]:
+        """When, on what machine and with which revision of the code the run was trained, session by session.
+
+        A session that is under way, or was killed, has stopped at the last checkpoint: what came later is not kept.
+        """
+        sessions = self._status().get("sessions", [])
+        if sessions and "stopped" not in sessions[-1] and self.training_file.is_file():
+            sessions[-1]["stopped"] = max(_timestamp(self.training_file.stat().st_mtime), sessions[-1]["started"])
+        return sessions
+
+    def _status(self) -> dict:
         try:
-            return json.loads(self.status_file.read_text(encoding="utf-8"))["state"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return "unknown"
+            status = json.loads(self.status_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
 
     def append_metrics(self, values: dict[str, float]) -> None:
         """Add lines `tag : value` to log_metrics.txt, in one write."""
         lines = "".join(f"{tag} : {value}\n" for tag, value in values.items())
         with open(self.metrics_file, "a", encoding="utf-8") as file:
             file.write(lines)
+
+
+def _timestamp(seconds: float) -> str:
+    """Seconds since 1970 as UTC, to the second: `2026-01-31T12:00:00Z`. They sort as they follow one another."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def versions(log_path: str | Path) -> list[RunDirectory]:

@@ -7,13 +7,18 @@ training step reaches is a figure that can be compared between machines.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import re
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
+ROOT = Path(__file__).resolve().parents[1]
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
 
@@ -30,6 +35,41 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(mmap_threshold, 32 << 20)  # the largest value that it takes
     libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def circumstances(device: torch.device) -> dict:
+    """What else decides how fast a run is, and to the last bit how it ends: plain data for its record."""
+    return {
+        "processor": processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "revision": revision(),
+    }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, with what PyTorch makes use of: `AMD EPYC 7763, AVX2`; `bf16` where it has units for it."""
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    parts = [name[1].strip() if name else platform.processor() or platform.machine()]
+    parts.append(torch.backends.cpu.get_cpu_capability())
+    if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", text):
+        parts.append("bf16")
+    return ", ".join(parts)
+
+
+def revision(folder: Path = ROOT) -> str | None:
+    """The git commit of the code, `-dirty` where files differ from it; None where it is no repository."""
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # only looked at
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def set_precision(model: torch.nn.Module, precision: str, device: torch.device) -> None:

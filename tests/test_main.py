@@ -122,6 +122,8 @@ BAD = [
     (["--fixed_shape", "1"], "--fixed_shape"),
     (["--fixed_shape", "3", "--dataset", "dsprites"], "--fixed_shape"),
     (["--load-model"], "--load-model"),
+    (["--epoch", "3"], "--epoch"),
+    (["--keep-epochs", "0"], "--keep-epochs"),
     (["--evaluate"], "--log-path"),
     (["--evaluate", "--log-path", "{tmp}"], "--log-path"),
     (["--log-path", "{tmp}/file/logs"], "--log-path"),
