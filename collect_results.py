@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from results import tables
-from results.runs import find
-from results.summary import Row, paired, rows_by_arguments, rows_by_directory
-from system.errors import UserError, command_line
-from system.files import write_text
+from system.errors import Parser, UserError, command_line
+from system.files import writable_folder, write_text
+
+if TYPE_CHECKING:
+    import pandas
+
+    from logger.reading import Run
+
+LOWER_IS_BETTER = ["fl"]
+NOT_A_SCORE = ["fac_dim"]  # a count of active latents: nothing is best
+DECIMALS = 3
 
 
 def names(text: str) -> list[str]:
@@ -24,7 +34,7 @@ def names(text: str) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Every flag; each may be spelled with `-` or `_`."""
-    parser = argparse.ArgumentParser(prog="collect_results.py", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="collect_results.py", description=__doc__, allow_abbrev=False)
 
     def add(name: str, **more) -> None:
         parser.add_argument(*dict.fromkeys([name, name.replace("_", "-")]), **more)
@@ -34,53 +44,193 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--config_variables",
         type=names,
-        default=["model", "dataset"],
         metavar="LIST",
-        help="recorded arguments that name a row, such as '[model, dataset, latents]'",
+        help="recorded arguments that name a row, such as '[model, dataset, latents]' [model, dataset]",
     )
     add("--group_by", type=names, metavar="LIST", help="one row for each value of these, in place of each directory")
-    add("--format", choices=tuple(tables.FORMATS), default="csv", help="of the table [csv]")
+    add("--format", choices=tuple(FORMATS), default="csv", help="of the table [csv]")
     add("--quartiles", action="store_true", help="also median and inter-quartile range of every score")
     add("--compare", nargs=2, metavar="CONFIG", help="two rows, by _config or path: paired differences over seeds")
-    add("--plot", metavar="PNG", help="box plot of every score by configuration")
+    add("--plot", metavar="PNG", help="every score by configuration: points, with boxes from six runs on")
     return parser
 
 
 def collect(args: argparse.Namespace) -> None:
     """Write what the flags ask for. Raises UserError."""
-    found = find(args.in_dir)
-    for line in found.left_out:
+    from logger.tables import COLUMNS, paired
+
+    if not Path(args.in_dir).is_dir():
+        raise UserError(f"--in_dir {args.in_dir} is no folder")
+    for flag in ("result_file", "plot"):
+        if getattr(args, flag):
+            writable_folder(getattr(args, flag), f"--{flag}")
+    paths, runs, left_out = samples_below(args.in_dir)
+    for line in left_out:
         print(line, file=sys.stderr)
-    if args.group_by:
-        rows = rows_by_arguments(found, args.group_by)
-    else:
-        rows = rows_by_directory(found, args.config_variables)
+    rows, members = rows_and_members(paths, runs, args)
+    compared = [_row(rows, wanted) for wanted in args.compare or ()]
+
     statistics = ["mean", "std", *(["median", "iqr"] if args.quartiles else [])]
+    shown = rows[["_config", *(f"{c}.{s}" for c in COLUMNS for s in statistics), "n_samples", "path", "ctime"]]
     result_file = Path(args.result_file)
-    result_file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(result_file, tables.FORMATS[args.format](rows, statistics))
-    print(tables.overview(rows))
-    print(f"{len(found.runs)} runs in {len(rows)} rows, {len(found.left_out)} left out: {result_file}")
+    write_text(result_file, FORMATS[args.format](as_text(shown), best(shown)))
+    overview = rows[["_config", *(f"{column}.mean" for column in COLUMNS), "n_samples", "path"]]
+    starred = as_text(overview).mask(best(overview), as_text(overview) + "*")
+    if len(rows):
+        print(starred.rename(columns=lambda name: name.removesuffix(".mean")).to_string(index=False))
+    print(f"{len(runs)} runs in {len(rows)} rows, {len(left_out)} left out: {result_file}")
     if args.plot:
-        from results.plots import box_plot
-
-        box_plot(rows, args.plot)
-        print(f"box plot: {args.plot}")
-    if args.compare:
-        first, second = (_row(rows, wanted) for wanted in args.compare)
-        differences = paired(first, second)
+        _plot(args.plot, rows, members)
+    if compared:
+        differences = paired(*(members[i] for i in compared)).reset_index()
+        differences.columns = ["score", "difference", "ci95.low", "ci95.high", "n_seeds"]
         file = result_file.with_name(f"{result_file.stem}.paired.csv")
-        write_text(file, tables.paired_csv(differences))
-        print(f"{first.config} minus {second.config}, over common seeds, 95% confidence: {file}")
-        print(tables.screen([line.split(",") for line in tables.paired_csv(differences).splitlines()]))
+        write_text(file, as_csv(as_text(differences), None))
+        first, second = rows._config.iloc[compared]
+        print(f"{first} minus {second}, over common seeds, 95% confidence: {file}")
+        print(as_text(differences).to_string(index=False))
 
 
-def _row(rows: Sequence[Row], wanted: str) -> Row:
-    matching = [row for row in rows if wanted in (row.config, str(row.path), row.path.name)]
+def samples_below(folder: str) -> tuple[list[Path], list[Run], list[str]]:
+    """All run directories below a folder, those runs that count as samples, and a line on each thing left out.
+
+    Runs of this project count when they are finished, those of the authors' code when they logged a score.
+    """
+    from logger.reading import find_runs, read_run
+    from logger.tables import COLUMNS
+
+    left_out: list[str] = []
+    paths, runs = find_runs([folder], left_out), []
+    for path in paths:
+        try:
+            run = read_run(path)
+        except UserError as error:
+            left_out.append(f"{path}: {error}")
+            continue
+        if run.state not in ("finished", "unknown"):
+            left_out.append(f"{path}: left out, it is {'failed' if run.state == 'failed' else 'unfinished'}")
+        elif not run.scores.keys() & COLUMNS.values():
+            left_out.append(f"{path}: left out, it has no scores")
+        else:
+            runs.append(run)
+    return paths, runs, left_out
+
+
+def rows_and_members(
+    paths: Sequence[Path], runs: Sequence[Run], args: argparse.Namespace
+) -> tuple[pandas.DataFrame, list[pandas.DataFrame]]:
+    """The rows of `summary`, by directory or by recorded arguments, and the runs of each, as `logger.tables.table`."""
+    from logger.tables import table
+
+    variables = args.group_by or args.config_variables or ["model", "dataset"]
+    if args.group_by or args.config_variables:
+        _check_recorded(variables, [run.args for run in runs], "--group_by" if args.group_by else "--config_variables")
+    samples = table(runs)
+    values = samples[[]].assign(**{name: [_text(run.args.get(name)) for run in runs] for name in variables})
+    key = values.agg("-".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
+    rows = summary(samples, values, key)
+    if not args.group_by:  # also a directory without a run that counts
+        experiments = [str(path) for path in dict.fromkeys(path.parent for path in paths)]
+        rows = rows.reindex(experiments)
+        rows["path"] = experiments
+    rows = rows.fillna({"_config": "-", "n_samples": 0, "ctime": "-"}).astype({"n_samples": int})
+    return rows, [samples[key == name] for name in rows.index]
+
+
+def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Series) -> pandas.DataFrame:
+    """A row for each value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `.median`, `.iqr`, and where from."""
+    from logger.tables import COLUMNS
+
+    groups = samples.groupby(key)
+    scores = groups[list(COLUMNS)]
+    parts = {"mean": scores.mean(), "std": scores.std(), "median": scores.median()}
+    parts["iqr"] = scores.quantile(0.75) - scores.quantile(0.25)
+    rows = parts["mean"][[]].join([part.add_suffix(f".{name}") for name, part in parts.items()])
+    config = values.groupby(key).agg(lambda column: "/".join(column.unique()))
+    rows["_config"] = ["-".join(row) for row in config.to_numpy()]
+    rows["n_samples"] = groups.size()
+    rows["path"] = groups.folder.agg(lambda folders: os.path.commonpath(list(folders)))
+    rows["ctime"] = groups.time.max().map(lambda newest: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(newest)))
+    return rows
+
+
+def best(shown: pandas.DataFrame) -> pandas.DataFrame:
+    """Which cells hold the best mean of a score, as printed: all that are equal to it; none where all are alike."""
+    means = shown.filter(like=".mean").drop(columns=[f"{name}.mean" for name in NOT_A_SCORE]).round(DECIMALS)
+    means.loc[:, [f"{name}.mean" for name in LOWER_IS_BETTER]] *= -1
+    marks = means.eq(means.max()) & (means.nunique() > 1)
+    return marks.reindex(columns=shown.columns, fill_value=False)
+
+
+def as_text(shown: pandas.DataFrame) -> pandas.DataFrame:
+    """Numbers with three decimals, `-` for what is missing."""
+    text = (shown.select_dtypes(float).round(DECIMALS) + 0.0).map(
+        f"{{:.{DECIMALS}f}}".format
+    )  # + 0.0: no minus before 0
+    return shown.assign(**text.mask(shown[text.columns].isna(), "-")).astype(str)
+
+
+def as_csv(text: pandas.DataFrame, marks: pandas.DataFrame | None) -> str:
+    """Comma-separated, one line a row, under the published header."""
+    return text.to_csv(index=False, lineterminator="\n")
+
+
+def as_markdown(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
+    """A Markdown table; the best mean of each score in bold."""
+    cells = text.mask(marks, "**" + text + "**").map(lambda cell: cell.replace("|", "\\|"))
+    rule = ["---", *["---:"] * (len(text.columns) - 3), "---", "---"]
+    return "".join("| " + " | ".join(line) + " |\n" for line in [text.columns, rule, *cells.to_numpy()])
+
+
+def as_latex(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
+    """A LaTeX tabular for the package booktabs; the best mean of each score in bold."""
+    style = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    style = style.apply(lambda _: marks.replace({True: "textbf:--rwrap;", False: ""}), axis=None)
+    return style.to_latex(hrules=True, column_format="l" + "r" * (len(text.columns) - 3) + "ll")
+
+
+FORMATS = {"csv": as_csv, "markdown": as_markdown, "latex": as_latex}
+
+
+def _check_recorded(variables: Sequence[str], recorded: Sequence[dict], flag: str) -> None:
+    """Refuse a name that no run records: it would tell no rows apart."""
+    known = sorted({name for args in recorded for name in args})
+    for name in variables:
+        if recorded and name not in known:
+            close = difflib.get_close_matches(name, known) or known
+            raise UserError(f"{flag} {name}: no run records it; choose from {', '.join(close) or 'nothing'}")
+
+
+def _text(value) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(str, value)) + "]"
+    return "?" if value is None else str(value)
+
+
+def _row(rows: pandas.DataFrame, wanted: str) -> int:
+    """The number of the row that --compare names."""
+    matching = [i for i, r in enumerate(zip(rows._config, rows.path, strict=True)) if wanted in (*r, Path(r[1]).name)]
     if len(matching) != 1:
-        found = ", ".join(f"{row.config} ({row.path})" for row in rows)
+        found = ", ".join(f"{config} ({path})" for config, path in zip(rows._config, rows.path, strict=True))
         raise UserError(f"--compare {wanted} names {len(matching)} rows; give the _config or path of one of {found}")
     return matching[0]
+
+
+def _plot(file: str, rows: pandas.DataFrame, members: Sequence[pandas.DataFrame]) -> None:
+    from logger.grids import png_bytes
+    from logger.report.charts import spreads
+    from logger.tables import COLUMNS
+    from system.files import replacing
+
+    if not any(len(runs) for runs in members):
+        raise UserError(f"--plot {file}: there is no finished run with scores to draw")
+    labels = [f"{config} ({n})" for config, n in zip(rows._config, rows.n_samples, strict=True)]
+    drawn = {column: f"{column} ({score})" for column, score in COLUMNS.items() if rows[f"{column}.mean"].notna().any()}
+    with replacing(file) as temporary:
+        temporary.write_bytes(
+            png_bytes(spreads([(l, m) for l, m in zip(labels, members, strict=True) if len(m)], drawn))
+        )
+    print(f"plot: {file}")
 
 
 @command_line

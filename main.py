@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import re
 import sys
 from collections.abc import Sequence
 
 from datasets import DATASETS
 from models import MODELS
-from system.errors import UserError
+from system.errors import Parser, UserError
 from system.signals import EXIT_STATUS, Interrupted
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
@@ -100,15 +99,6 @@ class Formatter(argparse.HelpFormatter):
         if action.dest == "help" or action.default is argparse.SUPPRESS:
             return action.help
         return f"{action.help} [%(default)s]"
-
-
-class Parser(argparse.ArgumentParser):
-    """One line on stderr and exit status 2 for bad input."""
-
-    def error(self, message: str):
-        message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)  # one spelling is enough
-        sys.stderr.write(f"error: {message} (main.py --help lists every flag)\n")
-        sys.exit(2)
 
 
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:

@@ -1,14 +1,19 @@
-"""Read runs back, for notebooks and reports."""
+"""Read runs back: the one reader, for notebooks, reports and tables."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logger.catalogue import PICTURES
+from logger.run_directory import RunDirectory
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,24 +25,47 @@ class Run:
     """One run as it lies on disk.
 
     path: its directory.
-    args: its arguments.
-    scalars: a table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
+    args: its arguments; empty where none were recorded.
+    state: `finished`, `running`, `interrupted`, `failed`, or `unknown` where nothing says, as in the authors' runs.
     scores: the newest value of every score; empty where none was taken.
     protocol: how the scores were measured: `preset`, `seed`, `dataset`, `data_source`, `images`, `step`.
     pictures: name in the catalogue -> file, of those that were drawn.
+    time: when its log was last written, in seconds since 1970.
     """
 
     path: Path
     args: dict
-    scalars: pandas.DataFrame
+    state: str
     scores: dict[str, float]
     protocol: dict
     pictures: dict[str, Path]
+    time: float
 
     @property
     def name(self) -> str:
         """The last two parts of the path, such as `dsprites/version_0`."""
         return "/".join(self.path.resolve().parts[-2:])
+
+    @functools.cached_property
+    def scalars(self) -> pandas.DataFrame:
+        """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
+
+        It is read from the event files; where a continued run went over a step again, the later value counts. Without
+        a validation in them (the authors' runs), log_metrics.txt gives `validation/<term>` and `dmetric/<score>`, with
+        the number of the line among those of its tag, the epoch, as step.
+        """
+        import pandas
+
+        rows = _event_rows(self.path)
+        if not any(tag.startswith("validation/") for tag, *_ in rows):
+            count: dict[str, int] = {}
+            for tag, value in _log_lines(RunDirectory(self.path).metrics_file):
+                count[tag] = count.get(tag, 0) + 1
+                rows.append((re.sub("^metric/", "validation/", tag), count[tag], value, 0.0))
+        table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
+        table = table.astype({"tag": str, "step": int, "value": float})
+        table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
+        return table.drop(columns="time").reset_index(drop=True)
 
     def curve(self, tag: str) -> pandas.DataFrame:
         """The rows of one tag, by step; none where it was never logged."""
@@ -50,68 +78,132 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run directory, `<log-path>/version_<n>`, also one that was continued and has several event files.
-
-    Where a continued run went over a step again, the later value counts.
+    """Read a run directory, `<log-path>/version_<n>`, of this project or of the authors' code.
 
     Raises:
-        UserError: the path is no run, or a file of it is damaged.
+        UserError: the path is no run, or a file of it is damaged or cannot be read.
     """
     path = Path(path)
-    if not (path / "args.json").is_file():
-        raise UserError(f"{path} holds no args.json: name one run, such as logs/version_0")
-    scalars = _scalars(path)
-    content = _json(path / "scores.json") if (path / "scores.json").is_file() else {}
-    scores = content.get("scores")
-    if scores is None:
-        newest = scalars[scalars.tag.str.startswith("dmetric/")].groupby("tag").value.last()
-        scores = {tag.removeprefix("dmetric/"): float(value) for tag, value in newest.items()}
-    pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
-    return Run(path, _json(path / "args.json"), scalars, scores, content.get("protocol", {}), pictures)
+    run = RunDirectory(path)
+    try:
+        os.listdir(path)  # a folder without permission raises here
+        recorded = run.args_file.is_file() or run.published_args_file.is_file()
+        if not recorded and not run.metrics_file.is_file():
+            raise UserError(
+                f"{path} is no run: neither args.json, checkpoints/args.pt nor log_metrics.txt in it; name one run, "
+                "such as logs/version_0"
+            )
+        args = run.read_args() if recorded else {}
+        content = _scores_file(run.scores_file)
+        scores = content.get("scores") or {
+            tag.removeprefix("dmetric/"): value
+            for tag, value in _log_lines(run.metrics_file)
+            if tag.startswith("dmetric/")
+        }
+        written = run.metrics_file if run.metrics_file.is_file() else path
+        pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
+        return Run(path, args, run.state(), scores, content.get("protocol", {}), pictures, written.stat().st_mtime)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
-def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The run directories among and below the paths, in natural order, each once.
+def read_runs(paths: Sequence[str | Path], left_out: list[str]) -> list[Run]:
+    """All runs among and below the paths that can be read; a line on each that cannot is added to `left_out`."""
+    runs = []
+    for path in find_runs(paths, left_out):
+        try:
+            runs.append(read_run(path))
+        except UserError as error:
+            left_out.append(f"{path}: {error}")
+    return runs
 
-    Raises UserError for a path that holds none.
+
+def find_runs(paths: Sequence[str | Path], left_out: list[str] | None = None) -> list[Path]:
+    """The run directories among and below the paths, in natural order, each once; symbolic links are followed.
+
+    A run is named `version_*`, or holds args.json or checkpoints/args.pt. A line on each folder without one, that
+    cannot be read, or that was met before under another name, is added to `left_out`. Raises UserError for a path that
+    is no folder.
     """
-    found: dict[Path, None] = {}
+    left_out = [] if left_out is None else left_out
+    found: dict[Path, Path] = {}  # real path -> path
     for path in map(Path, paths):
-        below = [file.parent for file in path.rglob("args.json")] if path.is_dir() else []
-        if not below:
-            raise UserError(f"{path} holds no run: name a run, such as logs/version_0, or a folder of runs")
-        found |= dict.fromkeys(sorted(below, key=_natural))
-    return list(found)
+        if not path.is_dir():
+            raise UserError(f"{path} is no folder: name a run, such as logs/version_0, or a folder of runs")
+        for run in [path] if _is_run(path) else _below(path, left_out):
+            first = found.setdefault(run.resolve(), run)
+            if first != run:
+                left_out.append(f"{run}: the same folder as {first}")
+    return list(found.values())
 
 
-def _natural(path: Path) -> list:
+def _is_run(path: Path) -> bool:
+    return os.path.isfile(path / "args.json") or os.path.isfile(path / "checkpoints" / "args.pt")
+
+
+def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
+    """The runs below a folder that is no run itself."""
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(f"{error.filename}: cannot be read ({error.strerror})")
+
+    walked: dict[Path, Path] = {}  # real path -> path: links may lead back
+    for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
+        folder = Path(name)
+        if walked.setdefault(folder.resolve(), folder) != folder:
+            left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
+            folders.clear()
+            continue
+        folders.sort(key=_natural)
+        runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
+        folders[:] = [name for name in folders if name not in runs]  # where to go on: not into the runs
+        yield from (folder / name for name in runs)
+        left_out += [
+            f"{folder / n}: no folder" for n in files if n.startswith("version_") and os.path.islink(folder / n)
+        ]
+        if not runs and not folders and folder != top:
+            left_out.append(f"{folder}: no version_<n> in it" + ("" if files else ", an empty folder"))
+
+
+def _natural(name: str) -> list:
     """Sort key by which version_10 follows version_9."""
-    return [(part.rstrip("0123456789"), int(part[len(part.rstrip("0123456789")) :] or -1)) for part in path.parts]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-def _scalars(path: Path) -> pandas.DataFrame:
-    import pandas
+def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
+    """(tag, step, value, time) of every scalar in the run's event files."""
+    if not any(path.glob("events.out.tfevents.*")):
+        return []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    rows = []
-    if any(path.glob("events.out.tfevents.*")):
-        # 0 keeps all; nothing else is kept. Purging would drop what a continued run's other clock (images) counted.
-        sizes = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms", "tensors"), 1)
-        events = EventAccumulator(str(path), size_guidance={"scalars": 0, **sizes}, purge_orphaned_data=False)
-        events.Reload()
-        for tag in events.Tags()["scalars"]:
-            rows += [(tag, event.step, event.value, event.wall_time) for event in events.Scalars(tag)]
-    table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
-    table = table.astype({"tag": str, "step": int, "value": float})
-    table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
-    return table.drop(columns="time").reset_index(drop=True)
+    # 0 keeps all; nothing else is kept. Purging would drop what a continued run's other clock (images) counted.
+    sizes = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms", "tensors"), 1)
+    events = EventAccumulator(str(path), size_guidance={"scalars": 0, **sizes}, purge_orphaned_data=False)
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
 
 
-def _json(path: Path) -> dict:
+def _log_lines(file: Path) -> Iterator[tuple[str, float]]:
+    """Tag and value of every line `tag : value` of log_metrics.txt with a finite number; none without the file."""
+    if not file.is_file():
+        return
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        tag, _, text = line.partition(" : ")
+        try:
+            value = float(text)
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            yield tag.strip(), value
+
+
+def _scores_file(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); restore it or train again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold what a run writes there; restore it or train again")
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is no valid JSON ({error}); restore it or score the run again") from error
+    parts = [content.get(name, {}) for name in ("scores", "protocol")] if isinstance(content, dict) else [None]
+    if not all(isinstance(part, dict) for part in parts):
+        raise UserError(f"{path} does not hold what a run writes there; restore it or score the run again")
     return content

@@ -1,8 +1,10 @@
-"""The one exception that a person at the command line is meant to read, and how a command line tells it."""
+"""The one exception that a person at the command line is meant to read, and the one form in which commands tell it."""
 
 from __future__ import annotations
 
+import argparse
 import functools
+import re
 import sys
 from collections.abc import Callable
 
@@ -12,6 +14,15 @@ class UserError(Exception):
 
     `main.py` and the other command lines print it to stderr and exit with status 2, without a traceback.
     """
+
+
+class Parser(argparse.ArgumentParser):
+    """Flags of a command; what is wrong with them is one line on stderr and exit status 2."""
+
+    def error(self, message: str):
+        message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)  # one spelling is enough
+        sys.stderr.write(f"error: {message} ({self.prog} --help lists every flag)\n")
+        sys.exit(2)
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:

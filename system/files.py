@@ -61,3 +61,19 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Replace the file `path` by `text`, in UTF-8. Raises UserError as `replacing` does."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def writable_folder(path: str | os.PathLike, flag: str) -> None:
+    """Make the folder that the file `path` is to lie in, where it is missing: asked before the work.
+
+    Raises UserError, naming the flag, where a file cannot be written there.
+    """
+    folder = Path(path).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{flag} {path}: cannot make the folder {folder} ({error.strerror}); name another") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{flag} {path}: the folder {folder} cannot be written; name another")
+    if os.path.isdir(path):
+        raise UserError(f"{flag} {path} is a folder: name a file")

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from logger import find_runs, page, paper_scores, read_run, report, report_comparison
-from logger.catalogue import PICTURES
+from logger import find_runs, read_run, report, score_guide
+from logger.catalogue import PICTURES, SECTIONS
+from logger.report import comparison, published
+from logger.report.__main__ import main
 from system.errors import UserError
 
-VOID = {"img", "meta", "link", "br"}
+VOID = {"img", "meta", "link", "br", "input"}
 
 
 def write_run(path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, **args) -> Path:
@@ -86,6 +88,13 @@ def check_page(path: Path) -> Checker:
     return checked
 
 
+def written(paths) -> Path:
+    """The report of the paths, of which all could be read."""
+    path, left_out = report.write_report(paths)
+    assert left_out == []
+    return path
+
+
 @pytest.fixture
 def run(tmp_path) -> Path:
     return write_run(tmp_path / "logs" / "version_0", {"fac_eval": 0.5, "SAP_score": 0.25, "mine": 0.125})
@@ -104,17 +113,17 @@ def sweep(tmp_path_factory) -> Path:
 
 
 def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
-    checked = check_page(report.write_report([run]))
-    assert len(checked.images) == 4  # curves, two pictures, one animation
+    checked = check_page(written([run]))
+    assert len(checked.images) == 7  # loss, reconstruction, KL, KL of each latent, two pictures, one animation
     text = " ".join(checked.text)
-    for heading in ("Scores", "Learning curves", "What each latent does", "The group", "Symmetries", "Configuration"):
+    for heading in (*SECTIONS.values(), "Configuration"):
         assert heading in text
     assert "own replica" in text
 
 
 def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
     page_of = {
-        name: report.write_report([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)]).read_text()
+        name: written([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)]).read_text()
         for name, args in {
             "match": {},
             "model": {"model": "factor_vae"},
@@ -129,32 +138,34 @@ def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tm
 def test_markup_in_arguments_is_text(tmp_path):
     evil = "<script>alert('1')</script>\"'&"
     path = write_run(tmp_path / "version_0", {"<b>score</b>": 1.0}, data_path=evil, dataset=evil)
-    checked = check_page(report.write_report([path]))  # refuses scripts
+    checked = check_page(written([path]))  # refuses scripts
     assert evil in " ".join(checked.text)
 
 
 def test_a_run_without_scores_and_pictures_still_has_a_report(tmp_path):
     (tmp_path / "version_0").mkdir()
     (tmp_path / "version_0" / "args.json").write_text("{}")
-    text = " ".join(check_page(report.write_report([tmp_path / "version_0"])).text)
-    assert "No scores were taken" in text and "No diagnostics were logged" in text
+    checked = check_page(written([tmp_path / "version_0"]))
+    text = " ".join(checked.text)
+    assert "No scores were taken" in text and "No losses were logged" in text
+    assert checked.links == ["#scores", "#curves"]  # no heading without content
 
 
-def test_comparison_has_means_deviations_and_boxes_by_group(sweep):
-    path = report.write_report([sweep])
+def test_comparison_has_means_deviations_and_points_by_group(sweep):
+    path = written([sweep])
     assert path == sweep / "report.html"
     checked = check_page(path)
     text = " ".join(checked.text)
     assert "hy_hes 40" in text and "hy_hes 0" in text
     assert "0.7500 ± 0.0707 (2)" in text and "0.5000 ± 0.1000 (3)" in text
     assert "0.861 ± 0.020" in text
-    assert any("Box plots of every score" in image["alt"] for image in checked.images)
+    assert any("FactorVAE score: one point a run" in image["alt"] for image in checked.images)
     assert "5 runs in 2 groups" in text
 
 
 def test_runs_that_differ_in_seed_alone_are_one_group(sweep):
     runs = [read_run(path) for path in find_runs([sweep / "hes0"])]
-    groups, shared = report_comparison.grouped(runs)
+    groups, shared = comparison.grouped(runs)
     assert list(groups) == ["all runs"] and len(groups["all runs"]) == 3
     assert shared["hy_hes"] == 0 and "seed" not in shared
 
@@ -189,48 +200,123 @@ def test_read_run_joins_the_event_files_of_a_continued_run_and_keeps_the_later_v
 
 
 def test_scores_come_from_the_log_where_no_file_has_them(tmp_path):
-    from torch.utils.tensorboard import SummaryWriter
-
     path = write_run(tmp_path / "version_0")
-    with SummaryWriter(str(path)) as writer:
-        writer.add_scalar("dmetric/fac_eval", 0.25, 10)
-        writer.add_scalar("dmetric/fac_eval", 0.75, 20)
+    (path / "log_metrics.txt").write_text("dmetric/fac_eval : 0.25\nmetric/loss : 3\ndmetric/fac_eval : 0.75\n")
     assert read_run(path).scores == {"fac_eval": 0.75}
 
 
 def test_bad_paths_are_one_line_and_exit_status_2(tmp_path, capsys):
     for paths in ([tmp_path], [tmp_path / "none"]):
-        assert report.main([str(path) for path in paths]) == 2
+        assert main([str(path) for path in paths]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1
-    with pytest.raises(UserError, match="holds no args.json"):
+    with pytest.raises(UserError, match="is no run: neither args.json"):
         read_run(tmp_path)
     (tmp_path / "args.json").write_text("{")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="no valid JSON"):
         read_run(tmp_path)
 
 
 def test_output_goes_where_it_is_told(run, tmp_path, capsys):
-    assert report.main([str(run), "--output", str(tmp_path / "page.html")]) == 0
+    assert main([str(run), "--output", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").is_file() and not (run / "report.html").exists()
-    assert report.main([str(run), "--output", str(tmp_path / "nowhere" / "page.html")]) == 2
-    assert "--output" in capsys.readouterr().err
+    assert main([str(run), "--output", str(tmp_path / "new" / "page.html")]) == 0
+    assert (tmp_path / "new" / "page.html").is_file()
+    for wrong in (run, run / "args.json" / "page.html"):
+        assert main([str(run), "--output", str(wrong)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: --output {wrong}")
 
 
 def test_published_values_are_fractions_with_a_named_source():
-    for score in paper_scores.PUBLISHED:
+    for score in published.PUBLISHED:
         assert 0 < score.deviation < score.mean < 1
-        assert score.source in paper_scores.SOURCES and score.metric in paper_scores.NAMES
-
-
-def test_elements_escape_text_but_not_markup():
-    inner = page.element("b", '1 < 2 & "3"')
-    assert (
-        page.element("p", inner, "<", class_='a"b') == '<p class="a&quot;b"><b>1 &lt; 2 &amp; &quot;3&quot;</b>&lt;</p>'
-    )
+        assert score.source in published.SOURCES
+        assert score_guide.describe(score.metric).question == score_guide.PAPER  # the table that has them beside
 
 
 def test_every_picture_is_described_in_the_documents():
     text = (Path(__file__).parents[2] / "docs" / "pictures.md").read_text(encoding="utf-8")
     for picture in PICTURES.values():
         assert f"`{picture.file}`" in text and f"`{picture.tag}`" in text
+
+
+def test_every_picture_names_its_section_of_the_report():
+    assert {picture.section for picture in PICTURES.values()} <= SECTIONS.keys()
+
+
+def test_what_cannot_be_read_is_named_and_does_not_stop_the_rest(tmp_path, capsys):
+    good, bad, torn = (write_run(tmp_path / "logs" / f"version_{n}", {"fac_eval": 0.5}, seed=n) for n in range(3))
+    (bad / "args.json").write_text('{"model": ')
+    (torn / PICTURES["traversals"].file).write_bytes((good / PICTURES["traversals"].file).read_bytes()[:60])
+    assert main([str(tmp_path / "logs")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"{bad}: ") and captured.err.count("\n") == 1 and "1 left out" in captured.out
+    text = " ".join(check_page(tmp_path / "logs" / "report.html").text)
+    assert "2 runs in 1 group" in text and f"1 left out. {bad}: " in text
+    assert "traversals.png cannot be read" in text
+    assert main([str(torn)]) == 0
+    assert "traversals.png cannot be read" in (torn / "report.html").read_text()
+
+
+def test_runs_of_the_authors_code_have_a_report_with_curves_from_their_log(tmp_path):
+    import argparse
+
+    import torch
+
+    for n in range(2):
+        run = tmp_path / "theirs" / f"version_{n}"
+        (run / "checkpoints").mkdir(parents=True)
+        recorded = argparse.Namespace(model="lie_group", dataset="dsprites", hy_hes=40.0)
+        torch.save(recorded, run / "checkpoints" / "args.pt")
+        lines = [f"metric/loss : {90 / epoch}\nmetric/kl : {epoch}\n" for epoch in (1, 2, 3)]
+        (run / "log_metrics.txt").write_text("".join(lines) + f"dmetric/fac_eval : {0.5 + n / 4}\n")
+    read = read_run(run)
+    assert read.args["hy_hes"] == 40.0 and read.scores == {"fac_eval": 0.75} and read.state == "unknown"
+    assert list(read.curve("validation/loss").value) == [90, 45, 30]
+    checked = check_page(written([run]))
+    assert {"Loss over training. Last: validation 30."} <= {image["alt"] for image in checked.images}
+    assert "0.7500" in " ".join(checked.text) and "0.861 ± 0.020" in " ".join(checked.text)
+    text = " ".join(check_page(written([tmp_path / "theirs"])).text)
+    assert "0.6250 ± 0.1768 (2)" in text
+
+
+def test_a_comparison_has_paired_differences_with_intervals(tmp_path):
+    values = {"lie_group": (0.6, 0.7, 0.8), "vae": (0.5, 0.5, 0.5), "beta_celeb": (0.5,)}
+    for model, scores in values.items():
+        for seed, score in enumerate(scores):
+            write_run(tmp_path / model / f"version_{seed}", {"fac_eval": score}, model=model, seed=seed)
+    text = " ".join(" ".join(check_page(written([tmp_path / "lie_group", tmp_path / "vae"])).text).split())
+    half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile 0.975 for two degrees of freedom
+    assert f"-0.200 [{-0.2 - half:+.3f}, {-0.2 + half:+.3f}], 3 seeds" in text
+    checked = check_page(written([tmp_path / "lie_group", tmp_path / "beta_celeb"]))
+    assert "#differences" not in checked.links  # one seed in common has no interval
+
+
+def test_scores_of_every_epoch_are_drawn_over_training(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    def titles(path):
+        return {image["alt"] for image in check_page(path).images}
+
+    runs = [write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, seed=n) for n in range(2)]
+    assert "FactorVAE score over training." not in titles(written([tmp_path]))
+    for run in runs:
+        with SummaryWriter(str(run)) as writer:
+            for step, score in ((100, 0.25), (200, 0.5)):
+                writer.add_scalar("dmetric/fac_eval", score, step)
+    assert "FactorVAE score over training." in titles(written([runs[0]])) & titles(written([tmp_path]))
+
+
+def test_scores_stand_under_their_question_with_direction_and_ideal(tmp_path):
+    scores = {"fac_eval": 0.5, "reconstruction_error": 20.0, "mine": 0.125, "fac_num_act": 0.0}
+    text = " ".join(" ".join(check_page(written([write_run(tmp_path / "version_0", scores)])).text).split())
+    assert "0.5000 ↑ 1 0.861 ± 0.020" in text and "20 ↓ 0" in text
+    assert text.index("FactorVAE score") < text.index(score_guide.ALL) < text.index("reconstruction error")
+    assert text.index("reconstruction error") < text.index(score_guide.OTHER) < text.index("mine")
+    assert "No latent is active" in text
+
+
+def test_every_logged_score_is_in_the_guide():
+    from metrics import METRICS
+
+    assert {name for metric in METRICS.values() for name in metric.outputs} == score_guide.BY_NAME.keys()

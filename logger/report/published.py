@@ -10,20 +10,6 @@ SOURCES = {
     RERUN: "an independent re-run of the model, from the public README of CFASL",
 }
 
-# Name in the log -> name to read. What is not listed here is shown under its name in the log.
-NAMES = {
-    "fac_eval": "FactorVAE score",
-    "val_hig_acc": "beta-VAE score",
-    "discrete_mig": "MIG, all factors but the first",
-    "discrete_mig_all_factors": "MIG, all factors",
-    "dci_disentanglement": "DCI disentanglement",
-    "dci_completeness": "DCI completeness",
-    "dci_informativeness_test": "DCI informativeness",
-    "SAP_score": "SAP",
-    "modularity_score": "modularity",
-    "explicitness_score_test": "explicitness",
-}
-
 
 class Published(NamedTuple):
     """A score as fractions of 1 (published in percent): mean and standard deviation over ten runs."""
@@ -106,14 +92,3 @@ def published(dataset: str, model: str) -> dict[str, dict[str, Published]]:
         if (score.dataset, score.model) == (dataset, kind):
             found.setdefault(score.source, {})[score.metric] = score
     return found
-
-
-def reading_name(metric: str) -> str:
-    """The name of a score for people."""
-    return NAMES.get(metric, metric)
-
-
-def ordered(metrics) -> list[str]:
-    """The names in the order of NAMES, then the others as they come, each once."""
-    metrics = list(dict.fromkeys(metrics))
-    return [name for name in NAMES if name in metrics] + [name for name in metrics if name not in NAMES]

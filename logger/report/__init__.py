@@ -1,0 +1,44 @@
+"""One HTML page about a run or about several, complete in one file: python -m logger.report <run or folder of runs>"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from logger.reading import read_runs
+from system.errors import UserError
+from system.files import writable_folder, write_text
+
+
+def write_report(paths: Sequence[str | Path], output: str | Path | None = None) -> tuple[Path, list[str]]:
+    """Write the page of one run, or the comparison of several.
+
+    Args:
+        paths: run directories, or folders with runs anywhere below them.
+        output: the file; None: `report.html` in the first path.
+    Returns:
+        The file written, and a line on each run that could not be read; these are named in the page, too.
+    Raises:
+        UserError: no run in the paths can be read, or the file cannot be written.
+    """
+    from logger.report import comparison, one_run  # Matplotlib, Jinja2
+
+    left_out: list[str] = []
+    runs = read_runs(paths, left_out)
+    if not runs:
+        asked, reasons = ", ".join(map(str, paths)), "; ".join(left_out) or "an empty folder"
+        raise UserError(f"{asked} holds no run that can be read: name a run, such as logs/version_0 ({reasons})")
+    output = Path(output) if output else Path(paths[0]) / "report.html"
+    writable_folder(output, "--output")
+    if len(runs) == 1:
+        page = one_run.page(runs[0], left_out)
+    else:
+        page = comparison.page(runs, f"{len(runs)} runs in {_names(paths)}", left_out)
+    write_text(output, page)
+    return output, left_out
+
+
+def _names(paths: Sequence[str | Path]) -> str:
+    """The folders that were asked for, each once; of a single run, the one it lies in."""
+    folders = (Path(path).resolve() for path in paths)
+    return ", ".join(dict.fromkeys(f.parent.name if f.name.startswith("version_") else f.name for f in folders))

@@ -1,0 +1,173 @@
+"""Charts of a report: learning curves, scores over training, and scores of several runs. One panel a figure."""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas
+
+from logger import charts, score_guide
+from logger.reading import Run
+from logger.report.parts import Figure, drawn
+
+Group = tuple[str, Sequence[Run]]  # its name and its runs
+BOX_FROM = 6  # runs: fewer are drawn as points alone
+LABEL_WIDTH = 24  # characters of a group's name in a line
+TERMS = {"loss": "Loss", "recon": "Reconstruction", "kl": "KL divergence, nats"}
+SCORES_DRAWN = 6  # scores followed over training
+
+
+def curves(run: Run) -> list[Figure]:
+    """Every loss term over steps, training and validation, then the KL of each latent."""
+    tags = sorted(set(run.scalars.tag))
+    named = {tag.split("/")[1] for tag in tags if tag.split("/")[0] in ("train", "validation")}
+    figures = []
+    for term in [*(name for name in TERMS if name in named), *sorted(named - TERMS.keys())]:
+        title = TERMS.get(term, term.replace("_", " ").capitalize())
+        with _panel(_clock([run])) as axes:
+            for group in ("train", "validation"):
+                curve = run.curve(f"{group}/{term}")
+                if len(curve):
+                    axes.plot(curve.step, curve.value, label=group, **_marked(curve))
+            _clip_start(axes, run.curve(f"train/{term}").value)
+            axes.legend()
+            figures.append(_drawn(axes, title, _ends(run, term)))
+    latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
+    if latents:
+        title = "KL of each latent, nats"
+        with _panel("step") as axes:
+            for rank, tag in enumerate(sorted(latents, key=lambda tag: -run.last(tag))):
+                curve = run.curve(tag)
+                line = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
+                axes.plot(curve.step, curve.value, label=f"z{int(tag.split('/')[1])}", **{**_marked(curve), **line})
+            axes.legend(ncols=2, fontsize=8)
+            figures.append(_drawn(axes, title, "Latents are listed by their last KL."))
+    return figures
+
+
+def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
+    """Loss, reconstruction and KL by group: the mean over its runs, and a band from the lowest to the highest."""
+    figures = []
+    for term, title in TERMS.items():
+        kind = "train" if any(len(run.curve(f"train/{term}")) for _, runs in groups for run in runs) else "validation"
+        figures += _bands(groups, f"{kind}/{term}", f"{title}, {'training' if kind == 'train' else kind}", clip=True)
+    return figures
+
+
+def scores_over_training(groups: Sequence[Group]) -> list[Figure]:
+    """The first scores of the guide over training, where runs were scored more than once."""
+    runs = [run for _, members in groups for run in members]
+    counts = pandas.concat([run.scalars for run in runs]).query("tag.str.startswith('dmetric/')").groupby("tag").step
+    names = [tag.removeprefix("dmetric/") for tag, steps in counts if steps.nunique() > 1]
+    scores = [score for group in score_guide.grouped(names).values() for score in group][:SCORES_DRAWN]
+    return [figure for score in scores for figure in _bands(groups, f"dmetric/{score.name}", score.title)]
+
+
+def _bands(groups: Sequence[Group], tag: str, title: str, clip: bool = False) -> list[Figure]:
+    """One panel: per group the mean of a tag over its runs, and from two runs on the band from lowest to highest."""
+    drawn_values = []
+    with _panel(_clock([run for _, runs in groups for run in runs])) as axes:
+        for rank, (name, runs) in enumerate(groups):
+            each = [curve for run in runs if len(curve := run.curve(tag))]
+            if not each:
+                continue
+            over = pandas.concat(each).groupby("step").value.agg(["mean", "min", "max", "count"])
+            over = over[over["count"] == len(each)]  # where all runs have a value
+            label = textwrap.shorten(name, 2 * LABEL_WIDTH, placeholder=" ...")
+            axes.plot(
+                over.index, over["mean"], label=f"{label} ({len(each)})", **{**_marked(over), "color": _colour(rank)}
+            )
+            axes.fill_between(over.index, over["min"], over["max"], color=_colour(rank), alpha=0.2, lw=0)
+            drawn_values.append(over["mean"])
+        if not drawn_values:
+            return []
+        if clip:
+            _clip_start(axes, pandas.concat(drawn_values))
+        if len(groups) > 1:
+            axes.legend(fontsize=8)
+        return [_drawn(axes, title, "")]
+
+
+def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str]) -> list[Figure]:
+    """`spreads`, a figure for each quantity."""
+    alt = "{}: one point a run, by group; the table has means and deviations."
+    return [drawn(spreads(groups, {key: title}, 200), title, alt.format(title)) for key, title in titles.items()]
+
+
+def spreads(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str], dpi: int = 100) -> np.ndarray:
+    """One panel a quantity: per group a point for each run, and a box where there are enough. uint8 `[Y, X, 3]`.
+
+    Args:
+        groups: name and rows of the group, a column for each quantity.
+        titles: column -> title of its panel.
+    """
+    columns = min(3, len(titles))
+    down = -(-len(titles) // columns)
+    labels = [textwrap.fill(name, LABEL_WIDTH) for name, _ in groups]
+    lines = [line for label in labels for line in label.split("\n")]
+    height, left = 1.0 + 0.2 * len(groups) + 0.2 * len(lines), 0.4 + 0.08 * max(map(len, lines))
+    with charts.figure(left + 2.9 * columns + 0.2, (height + 0.4) * down + 0.2, left=left, bottom=0.4) as canvas:
+        canvas.set_dpi(dpi)
+        canvas.subplots_adjust(wspace=0.12, hspace=0.5 if down > 1 else 0)
+        grid = canvas.subplots(down, columns, squeeze=False, sharey=True).ravel()
+        for axes, (key, title) in zip(grid, titles.items(), strict=False):
+            for place, (_, rows) in enumerate(groups):
+                values = rows[key].dropna()
+                if len(values) >= BOX_FROM:
+                    axes.boxplot(values, positions=[place], orientation="horizontal", widths=0.6, showfliers=False,
+                                 medianprops={"color": "black"})  # fmt: skip
+                axes.plot(values, [place] * len(values), "o", color=_colour(place), ms=6, alpha=0.7)
+            axes.set_title(title, fontsize=10)
+            axes.set_yticks(range(len(labels)), labels, fontsize=9)
+            axes.set_ylim(len(labels) - 0.4, -0.6)
+            axes.locator_params(axis="x", nbins=4)
+            axes.tick_params(axis="x", labelsize=9)
+        for axes in grid[len(titles) :]:
+            axes.set_axis_off()
+        return charts.to_array(canvas)
+
+
+@contextlib.contextmanager
+def _panel(xlabel: str) -> Iterator:
+    with charts.figure(4.6, 3.0, left=0.75, right=0.15, top=0.2) as canvas:
+        canvas.set_dpi(200)
+        axes = canvas.subplots()
+        axes.set_xlabel(xlabel)
+        yield axes
+
+
+def _drawn(axes, title: str, caption: str) -> Figure:
+    return drawn(charts.to_array(axes.figure), title, f"{title} over training. {caption}".strip(), caption)
+
+
+def _clock(runs: Sequence[Run]) -> str:
+    """What the x axis counts: runs that have a log alone are drawn over epochs."""
+    sizes = {str(run.args.get("batch_size", "?")) for run in runs}
+    if not any(len(run.curve("train/loss")) for run in runs):
+        return "epoch"
+    return f"step ({sizes.pop()} images each)" if len(sizes) == 1 else "step"
+
+
+def _ends(run: Run, term: str) -> str:
+    last = {group: run.last(f"{group}/{term}") for group in ("train", "validation")}
+    return "Last: " + ", ".join(f"{name} {value:.4g}" for name, value in last.items() if value is not None) + "."
+
+
+def _marked(curve: pandas.DataFrame) -> dict:
+    return {"lw": 1.2, **({"marker": "o", "ms": 4} if len(curve) <= 10 else {})}
+
+
+def _colour(rank: int) -> str:
+    """The palette, repeated where it is too short."""
+    return charts.OKABE_ITO[rank % len(charts.OKABE_ITO)]
+
+
+def _clip_start(axes, values) -> None:
+    """The first losses are many times the last: cut the axis so that the rest can be seen."""
+    values = np.asarray(values)
+    if len(values) > 10:
+        low, high = values.min(), np.quantile(values, 0.97)
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)

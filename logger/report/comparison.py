@@ -1,0 +1,170 @@
+"""The report of several runs: groups of equal arguments, their scores, paired differences, curves and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pandas
+
+from logger import score_guide
+from logger.hparams import LEFT_OUT
+from logger.reading import Run
+from logger.report import charts, published
+from logger.report.one_run import DIAGNOSTICS, left_out_note, number, replica_note, score_tables
+from logger.report.parts import Cell, Panels, Section, Table, Text, render, stored
+from logger.tables import paired, table
+
+# What may differ between runs of one group.
+REPEATED = LEFT_OUT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
+MOST_SHOWN = 12  # runs whose pictures are in the page
+SHOWN = ("traversals", "algebra", "equivariance")
+
+
+def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
+    """The whole page of several runs."""
+    groups, shared = grouped(runs)
+    lead = f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''} of equal arguments."
+    sections = [
+        Section("Runs", "runs", _members(groups, shared)),
+        Section("Scores", "scores", _scores(groups)),
+        Section("Paired differences", "differences", _differences(groups)),
+        Section("Learning curves", "curves", _curves(groups)),
+        Section("The group and its symmetries", "group", _diagnostics(groups)),
+        Section("Pictures", "pictures", _pictures(groups)),
+    ]
+    return render(title, lead, [replica_note(runs), left_out_note(left_out)], sections)
+
+
+def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
+    """Runs by the arguments in which they differ, seeds and paths aside; and the arguments that all share.
+
+    The name of a group lists its values of the arguments that differ, such as `hy_hes 0, model lie_group`; values that
+    are lists or texts too.
+    """
+    kept = [{k: v for k, v in run.args.items() if k not in REPEATED} for run in runs]
+    names = sorted({name for args in kept for name in args}, key=lambda name: (name not in ("model", "dataset"), name))
+    values = {name: {json.dumps(args.get(name), default=str) for args in kept} for name in names}
+    differing = [name for name in names if len(values[name]) > 1]
+    shared = {name: kept[0][name] for name in names if name not in differing}
+    groups: dict[str, list[Run]] = {}
+    for run, args in zip(runs, kept, strict=True):
+        name = ", ".join(f"{key} {_short(args.get(key))}" for key in differing) or "all runs"
+        groups.setdefault(name, []).append(run)
+    return groups, shared
+
+
+def _short(value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def spread(values: pandas.Series) -> str:
+    """Mean ± sample standard deviation (number of values); the value alone where there is one."""
+    values = values.dropna()
+    deviation = f" ± {number(values.std())}" if len(values) > 1 else ""
+    return f"{number(values.mean())}{deviation} ({len(values)})" if len(values) else "–"
+
+
+def _members(groups: dict[str, list[Run]], shared: dict) -> list:
+    rows = [
+        [name, str(len(runs)), ", ".join(str(run.args.get("seed")) for run in runs), ", ".join(r.name for r in runs)]
+        for name, runs in groups.items()
+    ]
+    folded = f"{len(shared)} arguments that all runs share"
+    common = Table(["argument", "value"], [[n, str(v)] for n, v in shared.items()], numbers_from=2, folded=folded)
+    return [Table(["group", "runs", "seeds", "directories"], rows, numbers_from=4), common]
+
+
+def _tables(groups: dict[str, list[Run]]) -> list[tuple[str, pandas.DataFrame]]:
+    """Name of the group, and a row for each of its runs with a column for each score that any run of any group has."""
+    names = {name: name for runs in groups.values() for run in runs for name in run.scores}
+    return [(name, table(runs, names)) for name, runs in groups.items()]
+
+
+def _drawn_scores(tables: Sequence[tuple[str, pandas.DataFrame]]) -> dict[str, str]:
+    """The scores of the first question that were taken -> their titles."""
+    questions = score_guide.grouped(tables[0][1].columns.drop(["path", "folder", "time", "seed"]))
+    return {score.name: score.title for score in next(iter(questions.values()), [])}
+
+
+def _scores(groups: dict[str, list[Run]]) -> list:
+    tables = _tables(groups)
+    shown = _drawn_scores(tables)
+    if not shown:
+        return [Text("No scores were taken.")]
+    settings = {
+        (run.protocol.get("dataset", run.args.get("dataset", "")), str(run.args.get("model", "")))
+        for members in groups.values()
+        for run in members
+    }
+    # Published values stand beside runs of one model on one data set only: else it is unclear whose they are.
+    sources = published.published(*settings.pop()) if len(settings) == 1 else {}
+    names = tables[0][1].columns.drop(["path", "folder", "time", "seed"])
+    values = {name: [spread(rows[name]) for _, rows in tables] for name in names}
+    texts = score_tables(values, list(groups), sources)
+    panels = Panels(
+        charts.spread_figures(tables, shown),
+        f"One point a run; from {charts.BOX_FROM} runs on a box spans the quartiles, its bar is the median, whiskers "
+        "reach 1.5 box lengths.",
+    )
+    over_training = charts.scores_over_training(list(groups.items()))
+    band = "Scores taken while the runs trained: mean, and a band from the lowest run to the highest."
+    more = [Panels(over_training, band)] if over_training else []
+    remark = Text("Mean ± sample standard deviation (number of runs).", "soft")
+    return [texts[0], remark, texts[1], panels, *more, *texts[2:]]
+
+
+def _differences(groups: dict[str, list[Run]]) -> list:
+    """Every group less the first one, seed by seed, with intervals."""
+    (first, base), *others = _tables(groups)
+    shown = _drawn_scores([(first, base)])
+    compared = [(name, paired(rows, base)) for name, rows in others]
+    compared = [(name, gaps) for name, gaps in compared if gaps.seeds.max() > 1]
+    if not compared or not shown:
+        return []
+    rows = []
+    for score, title in shown.items():
+        row: list = [Cell(title, score)]
+        for _, gaps in compared:
+            gap = gaps.loc[score]
+            interval = f"[{gap.low:+.3f}, {gap.high:+.3f}], {gap.seeds:.0f} seeds" if gap.seeds > 1 else ""
+            text = f"{gap.difference:+.3f}" if gap.seeds else "–"
+            row.append(Cell(text, below=interval, strong=bool(gap.low > 0 or gap.high < 0)))
+        rows.append(row)
+    text = (
+        f"Each group less the group “{first}”, over the seeds that both have: the mean difference, and below it its "
+        "95% confidence interval (Student's t over the pairs). Bold: the interval does not hold 0. One in twenty such "
+        "intervals misses by chance."
+    )
+    return [Text(text), Table(["score", *(name for name, _ in compared)], rows)]
+
+
+def _curves(groups: dict[str, list[Run]]) -> list:
+    figures = charts.curves_of_groups(list(groups.items()))
+    text = "The mean over the runs of a group (their number), and a band from the lowest to the highest."
+    return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
+
+
+def _diagnostics(groups: dict[str, list[Run]]) -> list:
+    rows_of = [
+        (name, pandas.DataFrame([{tag: run.last(tag) for tag in DIAGNOSTICS} for run in runs], dtype=float))
+        for name, runs in groups.items()
+    ]
+    tags = [tag for tag in DIAGNOSTICS if any(rows[tag].notna().any() for _, rows in rows_of)]
+    if not tags:
+        return []
+    rows = [[DIAGNOSTICS[tag], *(spread(found[tag]) for _, found in rows_of)] for tag in tags]
+    titles = {tag: tag.removesuffix("/mean").rsplit("/", 1)[-1].replace("_", " ") for tag in tags}
+    return [Table(["at the last validation", *groups], rows), Panels(charts.spread_figures(rows_of, titles))]
+
+
+def _pictures(groups: dict[str, list[Run]]) -> list:
+    runs = [(name, run) for name, members in groups.items() for run in members]
+    parts: list = []
+    if len(runs) > MOST_SHOWN:
+        parts.append(Text(f"Of the first {MOST_SHOWN} of {len(runs)} runs.", "note"))
+    for name, run in runs[:MOST_SHOWN]:
+        parts.append(Text(f"{name}: {run.name}" if len(groups) > 1 else run.name, "heading"))
+        found = [stored(run.pictures[picture], picture) for picture in SHOWN if picture in run.pictures]
+        parts += found or [Text("No pictures were drawn.")]
+    return parts

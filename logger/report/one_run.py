@@ -1,0 +1,164 @@
+"""The report of one run, section by section."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from logger import score_guide
+from logger.catalogue import PICTURES, SECTIONS
+from logger.reading import Run
+from logger.report import charts, published
+from logger.report.parts import Cell, Figure, Panels, Section, Table, Text, render, stored
+
+DIAGNOSTICS = {
+    "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
+    "algebra/commutator_norm": "mean norm of the commutators [A_i, A_j]",
+    "algebra/decomposition_error": "decomposition error ||exp(sum z_j A_j) - prod exp(z_j A_j)||",
+    "algebra/decomposition_error_relative": "the same relative to ||exp(sum z_j A_j) - I||",
+    "algebra/condition_number_median": "condition number of the group elements, median",
+    "algebra/condition_number_max": "condition number of the group elements, largest",
+    "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
+}
+ARROW = {score_guide.HIGH: "↑", score_guide.LOW: "↓", score_guide.NEITHER: ""}
+
+
+def page(run: Run, left_out: Sequence[str] = ()) -> str:
+    """The whole page of one run."""
+    title = f"{run.args.get('model', 'model')} on {run.args.get('dataset', 'unknown data')}: {run.name}"
+    own = {
+        "scores": scores(run),
+        "curves": curves(run),
+        "group": diagnostics(run, "algebra/"),
+        "symmetries": diagnostics(run, "equivariance_error/"),
+    }
+    sections = [
+        Section(heading, anchor, [*own.get(anchor, []), *pictures(run, anchor)]) for anchor, heading in SECTIONS.items()
+    ]
+    arguments = [[name, str(value)] for name, value in sorted(run.args.items())]
+    if arguments:
+        folded = Table(["argument", "value"], arguments, numbers_from=2, folded=f"{len(arguments)} arguments")
+        sections.append(Section("Configuration", "configuration", [folded]))
+    return render(title, summary(run), [replica_note([run]), left_out_note(left_out)], sections)
+
+
+def summary(run: Run) -> str:
+    """One line on what was trained, on what, for how long."""
+    steps, images = (run.curve(tag).step.max() for tag in ("train/loss", "train_by_images_seen/loss"))
+    facts = [
+        f"data: {run.args.get('data_source', 'not recorded')}",
+        f"seed {run.args.get('seed', 'not recorded')}",
+        "" if math.isnan(steps) else f"{int(steps):,} steps",
+        "" if math.isnan(images) else f"{int(images):,} images seen",
+        "" if (loss := run.last("validation/loss")) is None else f"validation loss {loss:.2f}",
+        "" if run.state in ("finished", "unknown") else f"the run is {run.state}",
+    ]
+    return ", ".join(filter(None, facts)) + "."
+
+
+def replica_note(runs: Sequence[Run]) -> str:
+    """A warning where images were drawn by the project itself."""
+    sources = {run.args.get("data_source") for run in runs} | {run.protocol.get("data_source") for run in runs}
+    if "replica" not in sources:
+        return ""
+    return (
+        "The images are the project's own replica of the data set, drawn from the same factors in the same order, not "
+        "the published file. Published scores stand here for orientation."
+    )
+
+
+def left_out_note(left_out: Sequence[str]) -> str:
+    """What was found and could not be shown."""
+    return f"{len(left_out)} left out. " + "; ".join(left_out) if left_out else ""
+
+
+def scores(run: Run) -> list:
+    """The score tables, published values beside the run's own where data set and model match."""
+    if not run.scores:
+        return [Text("No scores were taken: python main.py --evaluate=True --log-path=<run> takes them.")]
+    dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
+    sources = published.published(dataset, run.args.get("model", ""))
+    values = {name: [_with_error(run, name)] for name in run.scores}
+    parts = [*score_tables(values, ["this run"], sources), Text(_protocol(run), "soft")]
+    if run.scores.get("fac_num_act") == 0:
+        parts.insert(
+            0, Text("No latent is active: the mean code hardly varies, and no other score says anything.", "note")
+        )
+    over_training = charts.scores_over_training([("this run", [run])])
+    return [*parts, *([Panels(over_training, "Scores taken while the run trained.")] if over_training else [])]
+
+
+def score_tables(values: dict[str, list[str]], columns: Sequence[str], sources: dict) -> list:
+    """A table for each question, all but the first folded; published values beside the first.
+
+    Args:
+        values: score -> its text for each of `columns`.
+        sources: as `published.published` gives them.
+    """
+    parts: list = []
+    for question, group in score_guide.grouped(values).items():
+        rows = []
+        for score in group:
+            code = score.name if score.title != score.name else ""
+            row = [Cell(score.title, code, score.reading), *values[score.name]]
+            rows.append([*row, f"{ARROW[score.better]} {score.ideal}".strip()])
+            if not parts:
+                rows[-1] += [published_cell(source.get(score.name)) for source in sources.values()]
+        head = ["score", *columns, "ideal"]
+        first = not parts
+        parts.append(Table([*head, *sources] if first else head, rows, folded="" if first else question))
+    note = "↑ higher is better, ↓ lower is better."
+    if sources:
+        named = "; ".join(f"{source}: {published.SOURCES[source]}" for source in sources)
+        note += (
+            f" Published values are mean ± standard deviation over 10 runs. {named}. Compare only runs trained as "
+            "long as stated below each value, scored with the full preset."
+        )
+    parts.insert(1, Text(note, "soft"))
+    return parts
+
+
+def published_cell(score: published.Published | None) -> Cell:
+    """Mean, deviation and setting; nothing where there is none."""
+    return Cell("") if score is None else Cell(f"{score.mean:.3f} ± {score.deviation:.3f}", below=score.setting)
+
+
+def _with_error(run: Run, name: str) -> str:
+    error = run.scores.get(f"{name}_se")
+    return number(run.scores[name]) + ("" if error is None else f" ± {number(error)}")
+
+
+def _protocol(run: Run) -> str:
+    plain = {name: value for name, value in run.protocol.items() if isinstance(value, str | int | float)}
+    text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(plain.items()))
+    return f"Protocol: {text}." if text else "How the scores were measured was not recorded."
+
+
+def curves(run: Run) -> list:
+    """Every loss term over training."""
+    figures = charts.curves(run)
+    text = "Training terms are those of single batches; validation is in evaluation mode, at the mean code."
+    return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
+
+
+def diagnostics(run: Run, group: str) -> list:
+    """The numbers of the last validation whose tags start with `group`."""
+    tags = sorted(tag for tag in set(run.scalars.tag) if tag.startswith(group) and tag not in DIAGNOSTICS)
+    names = {tag: text for tag, text in DIAGNOSTICS.items() if tag.startswith(group)}
+    names |= {tag: tag.replace("/", ", ").replace("_", " ") for tag in tags}
+    rows = [[text, number(run.last(tag))] for tag, text in names.items() if run.last(tag) is not None]
+    return [Table(["at the last validation", "value"], rows)] if rows else []
+
+
+def number(value: float) -> str:
+    """Four decimals, or four significant digits where those would be too few or too many."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
+
+
+def pictures(run: Run, section: str) -> list[Figure | Text]:
+    """Those pictures of a section that the run has."""
+    return [
+        stored(run.pictures[n], n) for n, entry in PICTURES.items() if entry.section == section and n in run.pictures
+    ]

@@ -1,0 +1,69 @@
+"""Tables of runs: the scores of each, means and deviations of a group, paired differences over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas
+
+from logger.reading import Run
+
+# Column of a table -> score in the log (without `dmetric/`). Where a metric has a value for training and one for
+# held-out data, the column is the held-out one; factor leakage is its mean over the ranked latents.
+COLUMNS = {
+    "fac": "fac_eval",
+    "fac_dim": "fac_num_act",
+    "beta": "val_hig_acc",
+    "mig": "discrete_mig",
+    "dci_info": "dci_informativeness_test",
+    "dci_dis": "dci_disentanglement",
+    "dci_comp": "dci_completeness",
+    "mod": "modularity_score",
+    "explicit": "explicitness_score_test",
+    "sap": "SAP_score",
+    "fl": "factor_leakage_mean",
+}
+
+
+def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
+    """One row a run: `path`, `folder`, `time`, `seed` (text or None), and every column's score (NaN: not taken).
+
+    Args:
+        columns: name of the column -> score in the log.
+    """
+    rows = [
+        {
+            "path": run.path,
+            "folder": run.path.parent,
+            "time": run.time,
+            "seed": None if run.args.get("seed") is None else str(run.args["seed"]),
+            **{column: run.scores.get(score, math.nan) for column, score in columns.items()},
+        }
+        for run in runs
+    ]
+    result = pandas.DataFrame(rows, columns=["path", "folder", "time", "seed", *columns])
+    return result.astype(dict.fromkeys(columns, float)).replace([np.inf, -np.inf], np.nan)
+
+
+def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float = 0.95) -> pandas.DataFrame:
+    """First minus second over the seeds that both have; of runs with one seed, the newest counts.
+
+    Args:
+        first, second: rows of `table`.
+    Returns:
+        A row a score: `difference` (the mean over pairs), `low` and `high` (its confidence interval, by Student's t),
+        `seeds` (the number of pairs). NaN where undefined: an interval takes two pairs.
+    """
+    from scipy.stats import t
+
+    by_seed = [
+        rows.dropna(subset="seed").sort_values("time").drop_duplicates("seed", keep="last").set_index("seed")
+        for rows in (first, second)
+    ]
+    scores = first.columns.drop(["path", "folder", "time", "seed"])
+    gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN where one lacks it
+    seeds, mean = gaps.count(), gaps.mean()
+    half = t.ppf((1 + confidence) / 2, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
+    return pandas.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})

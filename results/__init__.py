@@ -1,1 +1,0 @@
-"""From run directories to tables: find runs, summarise their scores, compare configurations, draw them."""
