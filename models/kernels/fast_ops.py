@@ -9,8 +9,9 @@ PyTorch's own layers lose most of their time here in four places, and each has a
 - The weight gradient of a transposed convolution runs at 38 %. It is the weight gradient of a convolution with the
   roles of input and output exchanged, which runs at 66 %; the bias gradient is then a plain sum.
 - ReLU is applied in place, forward and backward: what it overwrites nobody else holds. In bfloat16 on integers.
-- The batch passes in pieces of PIECE images, which stay in the cache from one layer to the next and never reach the
-  size at which malloc asks the system for fresh pages at every step. Weight gradients are summed over the pieces.
+- The batch passes in pieces of PIECE images (twice as many in bfloat16), which stay in the cache from one layer to the
+  next and never reach the size at which malloc asks the system for fresh pages at every step. Weight gradients are
+  summed over the pieces, in float32 or better.
 
 All layers have kernel 4, stride 2, padding 1. A layer pairs a large image `x` `[n, c, 2h, 2w]` with a small one `y`
 `[n, k, h, w]` through a weight `[k, c, 4, 4]`: `down` maps x to y and `up`, its transpose, y to x. A convolution goes
@@ -71,13 +72,12 @@ class _Convolutions(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, dtype: torch.dtype, downward: bool, relu: Sequence[bool], *parameters: torch.Tensor):
         weights, biases = [p.to(dtype) for p in parameters[::2]], [p.to(dtype) for p in parameters[1::2]]
-        operands = [packed(weight) for weight in weights] if downward else weights
         results, kept = [], []  # kept: of every piece, the input of each layer and what the last one gave
-        for piece in x.split(PIECE):
+        for piece in x.split(piece_size(dtype)):
             piece = piece.to(dtype, memory_format=torch.channels_last)
             piece = operand(piece) if downward else piece
             kept.append(piece)
-            for weight, bias, rectified in zip(operands, biases, relu, strict=True):
+            for weight, bias, rectified in zip(weights, biases, relu, strict=True):
                 piece = (down if downward else up)(piece, weight, bias)
                 kept.append(rectify(piece) if rectified else piece)
             results.append(piece)
@@ -91,10 +91,9 @@ class _Convolutions(torch.autograd.Function):
     def backward(ctx, grad: torch.Tensor):
         layers = len(ctx.relu)
         weights, kept = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
-        operands = weights if ctx.downward else [packed(weight) for weight in weights]
         totals: list[torch.Tensor | None] = [None] * (2 * layers)  # of weights and biases, as in `parameters`
         of_x = []
-        for piece, g in enumerate(grad.split(PIECE)):
+        for piece, g in enumerate(grad.split(piece_size(ctx.dtype))):
             g = g.to(ctx.dtype, memory_format=torch.channels_last)
             values = kept[piece * (layers + 1) : (piece + 1) * (layers + 1)]
             for i in reversed(range(layers)):
@@ -109,9 +108,14 @@ class _Convolutions(torch.autograd.Function):
                 for place, value in ((2 * i, of_weight), (2 * i + 1, of_bias)):
                     totals[place] = exact(value) if totals[place] is None else totals[place].add_(value)
                 if i > 0 or ctx.needs_input_grad[0]:
-                    g = (up if ctx.downward else down)(g, operands[i], None)
+                    g = (up if ctx.downward else down)(g, weights[i], None)
             of_x.append(g)
         return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, *totals
+
+
+def piece_size(dtype: torch.dtype) -> int:
+    """Images a piece: twice as many of half the size."""
+    return 2 * PIECE if dtype == torch.bfloat16 else PIECE
 
 
 def exact(x: torch.Tensor) -> torch.Tensor:
@@ -139,13 +143,6 @@ def rectify_gradient(g: torch.Tensor, y: torch.Tensor, into: torch.Tensor) -> to
     return into
 
 
-def packed(weight: torch.Tensor) -> torch.Tensor:
-    """The weight in the order in which oneDNN's convolution reads it, for `down`, where the type is bfloat16."""
-    if weight.dtype != torch.bfloat16 or weight.shape[1] == 1:
-        return weight
-    return torch.ops.mkldnn._reorder_convolution_weight(weight, [1, 1], [2, 2], [1, 1], 1, None)
-
-
 def operand(x: torch.Tensor) -> torch.Tensor:
     """What `down` and `correlate` take for x: its patches where one channel makes the matrix product win, else x."""
     return _patches(x) if x.shape[1] == 1 else x
@@ -153,8 +150,6 @@ def operand(x: torch.Tensor) -> torch.Tensor:
 
 def down(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The convolution. x `[n, c, 2h, 2w]`, or its patches; weight `[k, c, 4, 4]`, bias `[k]` -> `[n, k, h, w]`."""
-    if weight.is_mkldnn:
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [1, 1], [2, 2], [1, 1], 1, "none", [], "")
     if x.dim() == 4:
         return torch.ops.aten.convolution(x, weight, bias, *GEOMETRY, False, [0, 0], 1)
     _, n, h, w = x.shape[1:]

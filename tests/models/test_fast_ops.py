@@ -68,7 +68,7 @@ def test_evaluation_keeps_nothing_for_a_derivative():
 def test_in_bfloat16_they_are_as_exact_as_the_layers_one_by_one(name, channels, monkeypatch):
     """Distance to float64, of values and gradients: ReLUs whose input is almost 0 make up most of it. One rounding of a
     piece's sum, at most 1/256, comes on top."""
-    monkeypatch.setattr(fast_ops, "PIECE", 2)
+    monkeypatch.setattr(fast_ops, "PIECE", 1)  # two images a piece
     network, x = networks(channels, torch.float32)[name]
     with torch.autocast("cpu", torch.bfloat16):
         got, plain = (value_and_gradients(net, x) for net in (network, nn.Sequential(*network)))
@@ -81,10 +81,11 @@ def test_in_bfloat16_they_are_as_exact_as_the_layers_one_by_one(name, channels, 
 
 def test_sums_over_pieces_are_kept_in_float32():
     """In bfloat16 a sum of 600 ones would stop at 256: the bias's gradient of 600 pieces."""
+    size = fast_ops.piece_size(torch.bfloat16)
     network = fast_ops.ConvStack(nn.Conv2d(2, 3, 4, stride=2, padding=1))
     with torch.autocast("cpu", torch.bfloat16):
-        pieces = network(torch.zeros(600 * fast_ops.PIECE, 2, 2, 2))
-    pieces[:: fast_ops.PIECE].sum().backward()
+        pieces = network(torch.zeros(600 * size, 2, 2, 2))
+    pieces[::size].sum().backward()
     assert torch.equal(network[0].bias.grad, torch.full((3,), 600.0))
 
 
