@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from argparse import Namespace
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from logger.run_directory import RunDirectory
 from models import MODELS, build_model, model_class
 from models.base_weights import take_base_weights
 from models.vae import VAE
-from system import machine
+from system import machine, randomness
 from system.errors import UserError
 from system.processes import Group
 from training_loop import Position, stream_seed, train_step
@@ -51,23 +52,28 @@ class Parts(NamedTuple):
     position: Position
     train_index: np.ndarray  # int64 [n]
     validation_index: np.ndarray  # int64 [m]
+    checkpoint: dict | None
 
 
-def assemble(args: Namespace, checkpoint: dict | None, device: torch.device) -> Parts:
-    """Data, model and optimisers as the arguments say, at the checkpoint's position where there is one."""
+def assemble(args: Namespace, load: Callable[..., dict | None], device: torch.device) -> Parts:
+    """Data, model and optimisers as the arguments say, at the checkpoint's position where there is one.
+
+    load: (model, optimisers, batches an epoch) -> the checkpoint that fits them, or None.
+    """
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
-    torch.manual_seed(args.seed)
+    randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
+    optimisers = model.make_optimisers(args.learning_rate)
+    train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
+    checkpoint = load(model, optimisers, math.ceil(len(train_index) / args.batch_size))
     if args.base_model_path and checkpoint is None:
         load_base_model(model, Path(args.base_model_path), args.base_model)
-    optimisers = model.make_optimisers(args.learning_rate)
     position = _restore(model, optimisers, checkpoint, args.global_step)
-    train_index, validation_index = split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
     model.training_images = len(train_index)
     if args.data_on_device:
         dataset.to_device(device)
     machine.set_precision(model, args.precision, device)
-    return Parts(dataset, model, optimisers, position, train_index, validation_index)
+    return Parts(dataset, model, optimisers, position, train_index, validation_index, checkpoint)
 
 
 def make_step(args: Namespace, parts: Parts, device: torch.device, group: Group) -> Callable[..., dict]:
@@ -118,7 +124,7 @@ def _restore(model, optimisers, checkpoint: dict | None, global_step: int | None
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(checkpoint["optimisers"][name])
         position = Position(**checkpoint["progress"])
-        checkpoints.restore_random_states(checkpoint["random"])
+        randomness.restore(checkpoint["random"])
     if global_step is not None:
         position.step = global_step
     return position

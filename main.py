@@ -7,14 +7,18 @@ import errno
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from datasets import DATASETS
 from models import MODELS
-from system.errors import Parser, UserError
+from system.errors import Parser, UserError, one_spelling
 from system.signals import EXIT_STATUS, Interrupted
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
+THREADS_MOST = 1024  # of more, some systems start none
+SEED_MOST = 2**32 - 1  # the largest that every generator takes
+MOST = 2**53  # of a count: exact wherever it goes
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -29,11 +33,18 @@ def integers(text: str) -> list[int]:
     """A list such as '[100]' or '[16, 25, 36]'."""
     try:
         values = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of positive integers such as '[100]'")
+    if not isinstance(values, list) or not values or any(type(v) is not int or not 1 <= v <= MOST for v in values):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
     return values
+
+
+def path(text: str) -> str:
+    """A path: some text."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
+    return text
 
 
 def optional(kind):
@@ -46,8 +57,8 @@ def optional(kind):
     return parse
 
 
-def at_least(minimum: float, kind=int):
-    """A number of the given kind, not below `minimum`."""
+def at_least(minimum: float, kind=int, most: float = MOST):
+    """A number of the given kind, not below `minimum` and, where it is an integer, not above `most`."""
 
     def parse(text: str):
         try:
@@ -55,11 +66,17 @@ def at_least(minimum: float, kind=int):
         except ValueError:
             value = None
         if value is None or not minimum <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {_article(kind)} of at least {minimum}")
+            raise argparse.ArgumentTypeError(f"{_short(text)} is not {_article(kind)} of at least {minimum}")
+        if kind is int and value > most:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
         return value
 
     parse.__name__ = kind.__name__
     return parse
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def probability(text: str) -> float:
@@ -101,6 +118,13 @@ class Formatter(argparse.HelpFormatter):
         return f"{action.help} [%(default)s]"
 
 
+class RecordParser(Parser):
+    """For arguments that a run recorded: bad ones raise UserError."""
+
+    def error(self, message: str):
+        raise UserError(one_spelling(message))
+
+
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
     """Add a flag in the spelling given and with - and _ exchanged; a boolean may stand without a value."""
     spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
@@ -112,9 +136,9 @@ def add(group, name: str, kind, default, help: str, *short: str, **more) -> None
     group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
     """Every flag, in groups."""
-    parser = Parser(
+    parser = kind(
         prog="main.py", description=__doc__, usage="%(prog)s [flags]", formatter_class=Formatter, allow_abbrev=False
     )
     _add_data_flags(parser.add_argument_group("data"))
@@ -129,7 +153,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_data_flags(group) -> None:
     add(group, "--dataset", str, "shapes3d", "data set to train on", choices=tuple(DATASETS))
-    add(group, "--data-path", optional(str), None, "folder of the published file; none: a replica is drawn and used")
+    add(group, "--data-path", optional(path), None, "folder of the published file; none: a replica is drawn and used")
     add(
         group,
         "--fixed_shape",
@@ -152,7 +176,7 @@ def _add_model_flags(group) -> None:
     add(
         group,
         "--base-model-path",
-        optional(str),
+        optional(path),
         None,
         "run or model.pt whose encoder and decoder weights to start from",
     )
@@ -189,7 +213,7 @@ def _add_training_flags(group) -> None:
     add(
         group,
         "--seed",
-        optional(at_least(0)),
+        optional(at_least(0, most=SEED_MOST)),
         None,
         "seed of everything random; none: one is drawn, printed and recorded",
     )
@@ -207,7 +231,7 @@ def _add_training_flags(group) -> None:
 
 
 def _add_evaluation_flags(group) -> None:
-    add(group, "--log-path", str, "logs", "folder in which version_<n> is made; with --evaluate, the run itself")
+    add(group, "--log-path", path, "logs", "folder in which version_<n> is made; with --evaluate, the run itself")
     add(group, "--visualise", boolean, True, "draw reconstructions and traversals")
     add(group, "--metrics", boolean, False, "disentanglement scores after every epoch")
     add(group, "--end-metrics", boolean, True, "disentanglement scores after training")
@@ -222,12 +246,12 @@ def _add_evaluation_flags(group) -> None:
     add(group, "--evaluate", boolean, False, "score the run --log-path names, without training")
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
-    add(group, "--eval_data_path", optional(str), None, "folder of its published file; none: --data-path")
+    add(group, "--eval_data_path", optional(path), None, "folder of its published file; none: --data-path")
 
 
 def _add_machine_flags(group) -> None:
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
-    add(group, "--num-threads", optional(at_least(1)), None, "CPU threads; none: one a core")
+    add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one a core")
     add(group, "--precision", str, "fp32", "of the training loss; bf16 is autocast", choices=("fp32", "tf32", "bf16"))
     add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
     add(group, "--cuda-graph", boolean, False, "record the training step once and replay it: for a CUDA device")
@@ -241,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import trainer  # torch is imported only now, so that --help answers at once
 
     try:
-        trainer.run(args, given_flags(argv, args))
+        trainer.run(args, given_flags(argv, args), recorded_args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -261,6 +285,27 @@ def given_flags(argv: Sequence[str] | None, args: argparse.Namespace) -> frozens
     unset = object()
     parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     return frozenset(name for name, value in vars(parsed).items() if value is not unset)
+
+
+def recorded_args(values: dict, file: Path) -> dict:
+    """The arguments that a run recorded, checked and converted as if they had been typed; unknown ones stay.
+
+    Raises UserError naming the file and the argument.
+    """
+    parser = build_parser(RecordParser)
+    known = values.keys() & vars(parser.parse_args([])).keys()
+    try:
+        found = parser.parse_args([f"--{name}={_typed(values[name])}" for name in sorted(known)])
+    except UserError as error:
+        raise UserError(f"{file} is damaged: {error}; restore it or train again") from None
+    return {**values, **{name: getattr(found, name) for name in known}}
+
+
+def _typed(value) -> str:
+    """What a person would have typed for the value."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
-import secrets
 import sys
 from argparse import Namespace
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -19,13 +19,15 @@ from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import write_scores
-from models import MODELS, build_model, model_class, unread_flags
+from models import build_model, model_class, unread_flags
 from session import Follower, Session
-from system import machine
+from system import machine, randomness
 from system.errors import UserError
 from system.processes import Group
 from system.signals import Interruption
 from training_loop import Position, planned_steps, train
+
+Recorded = Callable[[dict, Path], dict]  # (recorded arguments, their file) -> the same, checked and converted
 
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
@@ -34,11 +36,12 @@ EVALUATION_FLAGS = {
 }
 
 
-def run(args: Namespace, given: Collection[str] = ()) -> None:
+def run(args: Namespace, given: Collection[str], recorded: Recorded) -> None:
     """Do what the command line asks.
 
     Args:
         given: names of the flags that the user gave; the others hold their defaults.
+        recorded: checks the arguments that a run recorded as the command line checks typed ones.
     Raises:
         UserError: what the user can mend, before any work where it can.
         Interrupted: the process was asked to stop, and a run can be continued from its checkpoint.
@@ -49,43 +52,57 @@ def run(args: Namespace, given: Collection[str] = ()) -> None:
     device = pick_device(args.device)
     if args.evaluate:
         if Group().leads:
-            evaluate_run(args, device)
+            evaluate_run(args, device, recorded)
         return
     try:
-        train_run(args, device, given)
+        train_run(args, device, given, recorded)
     except resume.NothingToDo as reason:
         print(reason)
 
 
-def train_run(args: Namespace, device: torch.device, given: Collection[str]) -> None:
+def train_run(args: Namespace, device: torch.device, given: Collection[str], recorded: Recorded) -> None:
     """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
     group = Group()
     with Interruption() as interruption:
         try:
             with group.joined(device):
-                _train(args, device, given, group, interruption)
+                _train(args, device, given, recorded, group, interruption)
         except UserError:
             if interruption.requested and group.size > 1:  # the others went first
                 interruption.stop()
             raise
 
 
-def _train(args: Namespace, device: torch.device, given: Collection[str], group: Group, interruption) -> None:
-    args, run_dir, checkpoint = _agree(args, given, group)
-    check_args(args)
+def _train(args: Namespace, device: torch.device, given: Collection[str], recorded, group: Group, interruption) -> None:
+    with contextlib.ExitStack() as stack:
+        args, run_dir = _agree(args, given, recorded, group)
+        if run_dir is not None:
+            stack.enter_context(run_dir.held())
+        _train_in(run_dir, args, device, given, group, interruption)
+
+
+def _train_in(run_dir: RunDirectory | None, args: Namespace, device, given, group: Group, interruption) -> None:
     check_machine(args, device, group)
     if group.leads:
         for name in unread_flags(args.model, given):
             print(f"note: --{name} does nothing for --model {args.model}")
     product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once they are open
-    parts = assemble(args, checkpoint, device)
+
+    def load(model, optimisers, batches: int) -> dict | None:
+        most = {"batch": batches}
+        return group.from_leader(
+            lambda: checkpoints.load_training(run_dir, model, optimisers, Position().as_dict(), most)
+        )
+
+    parts = assemble(args, load, device)
+    checkpoint = parts.checkpoint
     speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size, product_rate)
     step = make_step(args, parts, device, group)
     log = None
     with contextlib.ExitStack() as stack:
         if group.leads:
             recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
-            run_dir = _open_run(run_dir, checkpoint, parts, recorded, device, stack)
+            _open_run(run_dir, parts, recorded, device, stack)
             processes = f", {group.size} processes" if group.size > 1 else ""
             print(_describe(run_dir, args, parts.dataset, device) + processes)
             log = RunLogger(run_dir, resumed_at=parts.position.step if checkpoint else None, share_of_speed=speed.lap)
@@ -120,56 +137,46 @@ def _train(args: Namespace, device: torch.device, given: Collection[str], group:
 
 
 def _open_run(
-    run_dir: RunDirectory | None,
-    checkpoint: dict | None,
-    parts: Parts,
-    recorded: dict,
-    device: torch.device,
-    stack: contextlib.ExitStack,
-) -> RunDirectory:
-    """The run's directory, new or taken back to its checkpoint, with what was asked for written down.
+    run_dir: RunDirectory, parts: Parts, recorded: dict, device: torch.device, stack: contextlib.ExitStack
+) -> None:
+    """Take a continued run back to its checkpoint, and write down what was asked for.
+
 
     It is marked as in training until `stack` ends.
     """
-    if run_dir is None:
-        run_dir = RunDirectory.claim(recorded["log_path"])
-    else:
+    if not run_dir.is_new:
         batch_size, epochs, max_steps = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
         planned = planned_steps(len(parts.train_index), batch_size, epochs, max_steps)
-        resume.prepare(run_dir, checkpoint, recorded, parts.position, planned)
+        done = parts.position.done(math.ceil(len(parts.train_index) / batch_size))
+        resume.prepare(run_dir, parts.checkpoint, recorded, done, planned)
     stack.enter_context(run_dir.training(step=parts.position.step, **machine.circumstances(device)))
     run_dir.write_args(recorded)
-    return run_dir
 
 
-def _agree(args: Namespace, given: Collection[str], group: Group) -> tuple[Namespace, RunDirectory | None, dict | None]:
-    """What the leading process finds out for all: arguments, the run to continue (for itself), its checkpoint.
+def _agree(
+    args: Namespace, given: Collection[str], recorded: Recorded, group: Group
+) -> tuple[Namespace, RunDirectory | None]:
+    """What the leading process finds out for all: the arguments; and for itself the run, held.
 
     Raises `resume.NothingToDo` in every process where the run is finished already.
     """
+    if args.load_model and args.resume != "no":
+        raise UserError("--load-model does not go with --resume: leave one of the two out")
     run_dir = None
+    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
 
     def find_out() -> dict:
         nonlocal run_dir
         try:
-            run_dir, merged = _find_run(args, given, group)
+            run_dir, agreed = resume.start(args, given, mode, check_args, recorded)
         except resume.NothingToDo as reason:
             return {"nothing": str(reason)}
-        if merged.seed is None:
-            merged.seed = secrets.randbelow(2**31)
-        return {"args": vars(merged), "checkpoint": checkpoints.load_training(run_dir) if run_dir else None}
+        return {"args": vars(agreed)}
 
     found = group.from_leader(find_out)
     if "nothing" in found:
         raise resume.NothingToDo(found["nothing"])
-    return Namespace(**found["args"]), run_dir, found["checkpoint"]
-
-
-def _find_run(args: Namespace, given: Collection[str], group: Group) -> tuple[RunDirectory | None, Namespace]:
-    """The run to continue, if one is, and the arguments to go on with."""
-    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
-    run_dir = resume.find(args.log_path, mode, args.seed) if mode != "no" else None
-    return run_dir, resume.merged_args(run_dir, args, given) if run_dir else args
+    return Namespace(**found["args"]), run_dir
 
 
 def _describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
@@ -177,21 +184,26 @@ def _describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.dev
     return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
 
 
-def evaluate_run(args: Namespace, device: torch.device) -> None:
+def evaluate_run(args: Namespace, device: torch.device, recorded: Recorded) -> None:
     """Score the run that --log-path names; its arguments and weights come from the run."""
     run_dir = RunDirectory.existing(args.log_path)
-    recorded = run_dir.read_args()
+    file = run_dir.args_file if run_dir.args_file.is_file() else run_dir.published_args_file
     own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
-    trained_on = recorded.get("dataset", args.dataset)
-    args = Namespace(**{**vars(args), **recorded, **own})
-    args.seed = recorded.get("seed", 0) if args.seed is None else args.seed
-    args.dataset = args.eval_dataset or trained_on
+    replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
+    found = {name: value for name, value in run_dir.read_args().items() if name not in replaced}
+    found = recorded(found, file)
+    args = Namespace(**{**vars(args), **found, **own})
+    args.seed = found.get("seed") or 0 if args.seed is None else args.seed
+    args.dataset = args.eval_dataset or found.get("dataset", args.dataset)
     args.data_path = args.eval_data_path or args.data_path
     args.eval_dataset = args.eval_data_path = None
-    if args.model not in MODELS:
-        raise UserError(f"--log-path {run_dir.path} is a run of the model {args.model!r}, which is not known here")
+    try:
+        model_class(args.model).check_args(args)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     check_data(args)
     dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     checkpoints.load_weights(model, _weights_file(run_dir, args.epoch))
     if args.data_on_device:
@@ -204,7 +216,7 @@ def evaluate_run(args: Namespace, device: torch.device) -> None:
         write_scores(file, values, {**protocol, "epoch": args.epoch})
         print(f"scores             {file}")
         return
-    checkpoint = checkpoints.load_training(run_dir)  # the authors' runs have none
+    checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
     print(_describe(run_dir, args, dataset, device))
     if checkpoint and run_dir.state() != "finished":
@@ -239,8 +251,9 @@ def check_args(args: Namespace) -> None:
     if args.base_model_path and not Path(args.base_model_path).exists():
         raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")
     check_data(args)
-    existing = next(path for path in [Path(args.log_path), *Path(args.log_path).absolute().parents] if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    paths = [args.log_path, *Path(args.log_path).absolute().parents]
+    existing = next(path for path in paths if os.path.lexists(path))
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
         raise UserError(f"--log-path {args.log_path} cannot be written; give another folder")
 
 

@@ -37,6 +37,10 @@ class Position:
 
     as_dict = asdict
 
+    def done(self, batches: int) -> int:
+        """Steps done in all, with so many batches an epoch."""
+        return self.epoch * batches + self.batch
+
 
 class Hooks(Protocol):
     """What the loop reports to."""
@@ -125,7 +129,7 @@ def train(
     """
     batches = math.ceil(len(train_index) / batch_size)
     total = planned_steps(len(train_index), batch_size, epochs, max_steps)
-    done = position.epoch * batches + position.batch  # steps
+    done = position.done(batches)  # steps
     clock, watch = _Clock(), _Watch()
     with tqdm(
         total=total * batch_size,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import re
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system.errors import UserError
+from system.files import read_json
 
 if TYPE_CHECKING:
     import pandas
@@ -199,11 +199,7 @@ def _log_lines(file: Path) -> Iterator[tuple[str, float]]:
 
 
 def _scores_file(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise UserError(f"{path} is no valid JSON ({error}); restore it or score the run again") from error
-    parts = [content.get(name, {}) for name in ("scores", "protocol")] if isinstance(content, dict) else [None]
-    if not all(isinstance(part, dict) for part in parts):
+    content = read_json(path) if path.is_file() else {}
+    if not all(isinstance(content.get(name, {}), dict) for name in ("scores", "protocol")):
         raise UserError(f"{path} does not hold what a run writes there; restore it or score the run again")
     return content

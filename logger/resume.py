@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from logger.run_directory import RunDirectory, array_task, versions
+from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
-from system.files import flush_to_disk, remove_partial
+from system.files import flush_to_disk, lock, remove_partial
 
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
@@ -24,6 +27,71 @@ CHANGEABLE = {
 }
 
 
+def start(
+    args: Namespace,
+    given: Collection[str],
+    mode: str,
+    check: Callable[[Namespace], None],
+    recorded: Callable[[dict, Path], dict],
+) -> tuple[RunDirectory, Namespace]:
+    """The run that a command continues, or else a new one, held for this process, and its arguments.
+
+    Looking and claiming is one act: of the commands that start under one --log-path, one at a time does it.
+
+    Args:
+        given: names of the flags that the command line really holds.
+        mode: `no`, which continues none, or as for `find`.
+        check: refuses arguments that contradict one another; nothing is made before it has passed.
+        recorded: checks recorded arguments, of the file that it is told, as the command line checks typed ones.
+    Raises:
+        NothingToDo, UserError: as `find`; or the arguments are refused.
+    """
+    path = Path(args.log_path)
+    if RunDirectory(path).is_run:
+        return _continued(find(path, mode, args.seed), args, given, check, recorded)
+    if not path.is_dir():
+        if mode == "load":
+            raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
+        check(args)
+    with _one_at_a_time(path):
+        run = find(path, mode, args.seed) if mode != "no" else None
+        if run is not None:
+            return _continued(run, args, given, check, recorded)
+        check(args)
+        seed = secrets.randbelow(2**31) if args.seed is None else args.seed
+        args = Namespace(**{**vars(args), "seed": seed})
+        return RunDirectory.claim(path, vars(args)), args
+
+
+@contextlib.contextmanager
+def _one_at_a_time(log_path: Path) -> Iterator[None]:
+    """Hold the lock of the folder, which is made. What a killed start left of a run that never was is removed."""
+    try:
+        log_path.mkdir(parents=True, exist_ok=True)
+        release = lock(log_path / ".lock", f"waiting for another process that starts a run under {log_path}")
+        for path in log_path.glob(f".*{UNBORN}"):
+            shutil.rmtree(path, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
+    try:
+        yield
+    finally:
+        release()
+
+
+def _continued(run: RunDirectory, args: Namespace, given, check, recorded) -> tuple[RunDirectory, Namespace]:
+    try:
+        merged = merged_args(run, args, given, recorded)
+        try:
+            check(merged)
+        except UserError as error:
+            raise UserError(f"{run.args_file}: {error}") from error
+    except UserError:
+        run.release()
+        raise
+    return run, merged
+
+
 def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirectory | None:
     """The run that a command continues, held for this process; None where it starts a new one.
 
@@ -35,14 +103,13 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
         mode: `auto`; `once`, which starts no second run where one is finished or under way; or `load`, which takes the
             newest finished run where none is unfinished.
     Raises:
-        NothingToDo: `once`, and there is such a run.
-        UserError: `load`, and there is no run at all.
+        NothingToDo: `once`, and there is such a run; `auto`, and `log_path` is a run that is finished.
+        UserError: `load`, and there is no run that could be continued; or `log_path` is a run that could not.
     """
     path = Path(log_path)
-    if RunDirectory(path).args_file.is_file():
-        candidates = [RunDirectory(path)]
-    else:
-        candidates = [run for run in versions(path) if run.args_file.is_file() and not _of_another_task(run)]
+    if RunDirectory(path).is_run:
+        return _named(RunDirectory(path), mode)
+    candidates = [run for run in versions(path) if run.args_file.is_file() and not _of_another_task(run)]
     if seed is not None:
         candidates = [run for run in candidates if _seed(run) == seed]
     finished = [run for run in candidates if run.state() == "finished"]
@@ -57,12 +124,34 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
             busy = f"run {run.path} has just been finished by another process"
         else:
             busy = f"run {run.path} is being trained by another process"
-        print(f"{busy}: passed over", file=sys.stderr)
+        if mode != "load":
+            print(f"{busy}: passed over", file=sys.stderr)
     if mode == "once" and busy:
         raise NothingToDo(f"{busy}: nothing to do")
     if mode == "load":
+        if busy:
+            raise UserError(f"--load-model: {busy}; wait for its end, or leave the flag out to start another one")
         raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
     return None
+
+
+def _named(run: RunDirectory, mode: str) -> RunDirectory:
+    """The run that --log-path names itself, held. Raises as `find`."""
+    if mode == "no":
+        raise UserError(
+            f"--log-path {run.path} is a run itself: name the folder above it to start a new run, or give --resume auto"
+        )
+    if not run.args_file.is_file():
+        raise UserError(f"--log-path {run.path} is a run of the authors' code: it can be evaluated, not continued")
+    if not run.hold():
+        busy = f"run {run.path} is being trained by another process"
+        if mode == "once":
+            raise NothingToDo(f"{busy}: nothing to do")
+        raise UserError(f"--log-path: {busy}; wait for its end, or name the folder above it to start another one")
+    if mode != "load" and run.state() == "finished":
+        run.release()
+        raise NothingToDo(f"run {run.path} is finished: nothing to do")
+    return run
 
 
 class NothingToDo(Exception):
@@ -83,15 +172,18 @@ def _of_another_task(run: RunDirectory) -> bool:
     return bool(task) and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
 
 
-def merged_args(run: RunDirectory, args: Namespace, given: Collection[str]) -> Namespace:
+def merged_args(
+    run: RunDirectory, args: Namespace, given: Collection[str], recorded: Callable[[dict, Path], dict]
+) -> Namespace:
     """The run's recorded arguments, with those of the command line that may differ.
 
     Args:
         given: names of the flags that the command line really holds.
+        recorded: checks recorded arguments, of the file that it is told, as the command line checks typed ones.
     Raises:
-        UserError: a flag was given that contradicts what the run was started with.
+        UserError: a flag was given that contradicts what the run was started with, or the record is damaged.
     """
-    recorded = run.read_args()
+    recorded = recorded(run.read_args(), run.args_file)
     merged = {**vars(args), **{name: value for name, value in recorded.items() if name not in OWN}}
     for name in sorted(set(given) & recorded.keys() - OWN):
         if name in CHANGEABLE:
@@ -104,18 +196,19 @@ def merged_args(run: RunDirectory, args: Namespace, given: Collection[str]) -> N
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
 
 
-def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, position, planned: int) -> None:
+def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:
     """Take the logs of a run that is continued back to its checkpoint, and say where it goes on.
 
     Args:
         recorded: the arguments and circumstances that are about to be recorded.
-        position: where the checkpoint stands.
+        done: steps done at the checkpoint, whatever their numbers.
         planned: steps that the whole run takes.
     Raises:
         UserError: the run is finished, or its data are not what it was started with.
     """
     before = run.read_args()
-    if (source := before.get("data_source")) != recorded["data_source"]:
+    # A start that was killed before its first checkpoint may not have known its data yet.
+    if (source := before.get("data_source")) != recorded["data_source"] and (checkpoint or source):
         raise UserError(
             f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
         )
@@ -123,12 +216,12 @@ def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, position
         print(f"warning: {run.path} goes on under torch {recorded['torch']}, not {version}: the last digits may differ")
     if run.state() != "finished":
         rewind(run, checkpoint)
-    elif position.step >= planned:
+    elif done >= planned:
         raise UserError(
-            f"--load-model: {run.path} is finished after {position.step} steps; raise --epochs or --max-steps to train "
-            "it further, or leave the flag out to start a new run"
+            f"--load-model: {run.path} is finished after {done} steps; raise --epochs or --max-steps to train it "
+            "further, or leave the flag out to start a new run"
         )
-    print(f"continuing {run.path} from step {position.step} of {planned}")
+    print(f"continuing {run.path} from step {done} of {planned}")
 
 
 def rewind(run: RunDirectory, checkpoint: dict | None) -> None:

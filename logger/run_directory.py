@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import itertools
 import json
 import os
 import platform
+import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from system.errors import UserError
-from system.files import write_text
+from system.files import lock, read_json, write_text
+
+UNBORN = ".starting"  # ends the name of what becomes a run by a rename
 
 
 class RunDirectory:
@@ -41,34 +45,48 @@ class RunDirectory:
         self.training_file = self.checkpoints / "training.pt"
         self.previous_training_file = self.checkpoints / "training.previous.pt"
         self.published_args_file = self.checkpoints / "args.pt"
-        self._lock = None
+        self.is_new = False  # claimed by this process
+        self._release: Callable[[], None] | None = None
 
     @classmethod
-    def claim(cls, log_path: str | Path) -> RunDirectory:
+    def claim(cls, log_path: str | Path, args: dict | None = None) -> RunDirectory:
         """Make `version_<n>` with the next free n, and hold it. Runs that start together get different ones.
 
-        In a Slurm array it is `version_<array job>_<task>`. Raises UserError where the folder cannot be made.
+        It appears at once with its arguments and the status `running`: a process that is killed leaves none without. In
+        a Slurm array it is `version_<array job>_<task>`. Raises UserError where the folder cannot be made.
         """
         log_path = Path(log_path)
+        begun = cls(log_path / f".{secrets.token_hex(8)}{UNBORN}")
         try:
-            log_path.mkdir(parents=True, exist_ok=True)
+            begun.checkpoints.mkdir(parents=True)
+            begun.write_args(args or {})
+            begun.write_running()
             for name in itertools.chain(_scheduler_names(), _numbered_names(log_path)):
                 run = cls(log_path / name)
                 try:
-                    run.path.mkdir()  # of several processes, one succeeds
-                except FileExistsError:
+                    begun.path.rename(run.path)  # of several processes, one succeeds
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                        raise
                     continue
+                run.is_new = True
                 run.hold()
-                run.checkpoints.mkdir()
                 return run
         except OSError as error:
             raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
+        finally:
+            shutil.rmtree(begun.path, ignore_errors=True)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run lies here, of this project or of the authors' code."""
+        return self.args_file.is_file() or self.published_args_file.is_file()
 
     @classmethod
     def existing(cls, path: str | Path, flag: str = "--log-path") -> RunDirectory:
         """A run made earlier, here or by the authors' code. Raises UserError, naming `flag`, where `path` is none."""
         run = cls(path)
-        if not run.args_file.is_file() and not run.published_args_file.is_file():
+        if not run.is_run:
             raise UserError(
                 f"{flag} {path} holds neither args.json nor checkpoints/args.pt: name one run, such as logs/version_0"
             )
@@ -77,24 +95,31 @@ class RunDirectory:
     def hold(self) -> bool:
         """Take the run for this process; False where another process has it. The kernel frees it when one dies."""
         try:
-            handle = open(self.path / ".lock", "a")  # noqa: SIM115 - closed by release()
+            release = lock(self.path / ".lock")
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error.strerror}); mend its permissions") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
+        if release is None:
             return False
-        except OSError:
-            pass  # a file system without locks: then nobody can be told apart
-        self._lock = handle
+        self._release = release
         return True
 
     def release(self) -> None:
         """Let other processes take the run."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._release is not None:
+            self._release()
+            self._release = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Release the run after the body. A new run that fails before its first checkpoint is removed."""
+        try:
+            yield
+        except BaseException:
+            if self.is_new and not self.training_file.exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
+        finally:
+            self.release()
 
     def kept_file(self, epoch: int) -> Path:
         """The weights that --keep-epochs keeps after the epoch. Their scores are `scores_epoch_<epoch>.json`."""
@@ -112,32 +137,30 @@ class RunDirectory:
     def read_args(self) -> dict:
         """The recorded arguments, from args.json or the published args.pt. Raises UserError where it is damaged."""
         if not self.args_file.is_file() and self.published_args_file.is_file():
-            from logger import checkpoints  # imports torch
+            from logger.published_args import load_args  # imports torch
 
-            return checkpoints.load_args(self.published_args_file)
-        try:
-            args = json.loads(self.args_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.args_file} is no valid JSON ({error}); restore it or train again") from error
-        if not isinstance(args, dict):
-            raise UserError(f"{self.args_file} holds no arguments; restore it or train again")
-        return args
+            return load_args(self.published_args_file)
+        return read_json(self.args_file)
 
     def write_status(self, state: str, **more) -> None:
         """Record how the run stands: `running`, `interrupted`, `failed` or `finished`."""
         content = {"state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more}
         write_text(self.status_file, json.dumps(content, indent=2) + "\n")
 
+    def write_running(self, **more) -> None:
+        """Record that this process trains it."""
+        self.write_status("running", host=platform.node(), process=os.getpid(), **more)
+
     @contextlib.contextmanager
     def training(self, **circumstances) -> Iterator[None]:
-        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`. Releases the run.
+        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`.
 
         `circumstances` (plain data) of this session are recorded beside its times, after those of the earlier ones.
         """
         session = {"started": _timestamp(time.time()), **circumstances}
         sessions = [*self.sessions(), session]
         try:
-            self.write_status("running", host=platform.node(), process=os.getpid(), sessions=sessions)
+            self.write_running(sessions=sessions)
             yield
             session["stopped"] = _timestamp(time.time())
             self.write_status("finished", sessions=sessions)
@@ -147,12 +170,10 @@ class RunDirectory:
                 session["stopped"] = _timestamp(time.time())
                 self.write_status(state, reason=str(error) or type(error).__name__, sessions=sessions)
             raise
-        finally:
-            self.release()
 
     def state(self) -> str:
         """The state recorded last; `unknown` where there is none."""
-        return self._status().get("state", "unknown")
+        return str(self._status().get("state", "unknown"))
 
     def sessions(self) -> list[dict]:
         """When, on what machine and with which revision of the code the run was trained, session by session.
@@ -160,16 +181,17 @@ class RunDirectory:
         A session that is under way, or was killed, has stopped at the last checkpoint: what came later is not kept.
         """
         sessions = self._status().get("sessions", [])
+        if not isinstance(sessions, list) or not all(isinstance(s, dict) and "started" in s for s in sessions):
+            return []  # not written by a run
         if sessions and "stopped" not in sessions[-1] and self.training_file.is_file():
-            sessions[-1]["stopped"] = max(_timestamp(self.training_file.stat().st_mtime), sessions[-1]["started"])
+            sessions[-1]["stopped"] = max(_timestamp(self.training_file.stat().st_mtime), str(sessions[-1]["started"]))
         return sessions
 
     def _status(self) -> dict:
         try:
-            status = json.loads(self.status_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_json(self.status_file)
+        except UserError:
             return {}
-        return status if isinstance(status, dict) else {}
 
     def append_metrics(self, values: dict[str, float]) -> None:
         """Add lines `tag : value` to log_metrics.txt, in one write."""

@@ -20,9 +20,13 @@ class Parser(argparse.ArgumentParser):
     """Flags of a command; what is wrong with them is one line on stderr and exit status 2."""
 
     def error(self, message: str):
-        message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)  # one spelling is enough
-        sys.stderr.write(f"error: {message} ({self.prog} --help lists every flag)\n")
+        sys.stderr.write(f"error: {one_spelling(message)} ({self.prog} --help lists every flag)\n")
         sys.exit(2)
+
+
+def one_spelling(message: str) -> str:
+    """argparse's message with one spelling of the flag."""
+    return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:

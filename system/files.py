@@ -1,10 +1,14 @@
-"""One way to write a file: to a temporary name beside it, flushed to the disk, then renamed over the old one."""
+"""One way to write a file (a temporary name beside it, flushed to the disk, then renamed over the old one), to read
+JSON, and to lock."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from system.errors import UserError
@@ -77,3 +81,46 @@ def writable_folder(path: str | os.PathLike, flag: str) -> None:
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written; name another")
     if os.path.isdir(path):
         raise UserError(f"{flag} {path} is a folder: name a file")
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """The JSON object in a file. Raises UserError where it cannot be read or is none."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); mend its permissions or restore it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no valid JSON ({str(error)[:120]}); restore it or train again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold what a run writes there; restore it or train again")
+    return content
+
+
+def lock(path: str | os.PathLike, waiting: str | None = None) -> Callable[[], None] | None:
+    """Take the lock of the file `path`, which is made and stays. The kernel frees it when this process dies.
+
+    Where the file system has no locks, a line on stderr says so, and the lock counts as taken.
+
+    Args:
+        waiting: said on stderr before waiting for the process that has it; None: do not wait.
+    Returns:
+        What frees it; None where another process has it.
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import filelock  # only where something is locked
+
+    held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
+    try:
+        try:
+            held.acquire(blocking=False)
+        except filelock.Timeout:
+            if waiting is None:
+                return None
+            print(waiting, file=sys.stderr, flush=True)
+            held.acquire()
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        print(f"warning: {path} lies on a disk without file locks: start one process at a time there", file=sys.stderr)
+    return held.release

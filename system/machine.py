@@ -18,6 +18,8 @@ from pathlib import Path
 
 import torch
 
+from system import randomness
+
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
@@ -128,7 +130,7 @@ def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: 
         x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
         noise = model.draw_noise(images, torch.Generator().manual_seed(0))
         noise = {name: value.to(device) for name, value in noise.items()}
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter, randomness.kept():
             for objective in objectives:
                 model(x, noise, 0, objective)["loss"].backward()
         counts.append(counter.get_total_flops())

@@ -11,7 +11,7 @@ import torch
 from logger import checkpoints
 from logger.run_directory import RunDirectory
 from models.vae import VAE
-from system import files
+from system import files, tensors
 from system.errors import UserError
 
 
@@ -32,12 +32,18 @@ def model() -> Model:
     return Model()
 
 
-def save(run, model, step: int) -> None:
-    checkpoints.save(run, model, model.make_optimisers(0.1), {"step": step}, {"seed": 1}, {"log_metrics.txt": 0})
+def save(run, model, step: int, optimisers=None) -> None:
+    optimisers = optimisers or model.make_optimisers(0.1)
+    checkpoints.save(run, model, optimisers, {"step": step}, {"seed": 1}, {"log_metrics.txt": 0})
+
+
+def load(run):
+    model = Model()
+    return checkpoints.load_training(run, model, model.make_optimisers(0.1), {"step": 0}, {"step": 1000})
 
 
 def step(run) -> int:
-    return checkpoints.load_training(run)["progress"]["step"]
+    return load(run)["progress"]["step"]
 
 
 def test_the_last_two_are_kept(run, model):
@@ -50,21 +56,135 @@ def test_the_last_two_are_kept(run, model):
 
 
 def test_a_run_without_a_checkpoint_has_none(run):
-    assert checkpoints.load_training(run) is None
+    assert load(run) is None
 
 
-@pytest.mark.parametrize("where", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_flipped_byte_anywhere_is_found_or_harmless(where, run, model, capsys):
+def test_every_flipped_byte_is_found_or_harmless(run, model, capsys):
     for n in (1, 2):
         save(run, model, n)
-    content = bytearray(run.training_file.read_bytes())
-    expected = checkpoints.load(run.training_file)["model"]["encoder.weight"].clone()
-    content[int(where * len(content))] ^= 0xFF
-    run.training_file.write_bytes(content)
-    found = checkpoints.load_training(run)
-    if found["progress"]["step"] == 1:
-        assert "warning" in capsys.readouterr().err
-    assert torch.equal(found["model"]["encoder.weight"], expected)
+    content = run.training_file.read_bytes()
+    expected = load(run)
+    found_at = 0
+    for at in range(0, len(content), 37):
+        run.training_file.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        found = load(run)
+        if found["progress"]["step"] == 1:
+            assert f"warning: {run.training_file}" in capsys.readouterr().err
+            found_at += 1
+        else:  # a date, say
+            assert all(torch.equal(found["model"][name], value) for name, value in expected["model"].items())
+            assert found["progress"] == expected["progress"]
+    assert found_at > len(content) / 37 / 3
+
+
+def test_the_middle_byte_of_the_weights_is_found_in_both_files(run, model):
+    save(run, model, 1)
+    for file in (run.training_file, run.model_file):
+        content = bytearray(file.read_bytes())
+        weights = model.encoder.weight.detach().numpy().tobytes()
+        content[content.index(weights) + len(weights) // 2] ^= 0xFF
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=r"training\.pt is damaged \(the checksum of .* is wrong\)"):
+        load(run)
+    with pytest.raises(UserError, match=r"model\.pt is damaged \(the checksum of .* is wrong\)"):
+        checkpoints.load_weights(Model(), run.model_file)
+
+
+def test_an_archive_that_would_unpack_to_more_than_it_is_is_refused(run, model):
+    import zipfile
+
+    save(run, model, 1)
+    with zipfile.ZipFile(run.training_file) as stored:
+        parts = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(run.training_file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    with pytest.raises(UserError, match="a compressed archive"):
+        load(run)
+
+
+def entry(state: dict, path: tuple):
+    for name in path:
+        state = state[name]
+    return state
+
+
+NAN = torch.full((4, 3), float("nan"))
+WRONG = [  # where, what stands there instead (None: nothing), what is said
+    (("progress",), {"step": "x"}, "progress: step is 'x', not a count of at most 1000"),
+    (("progress",), {"step": -1}, "progress: step is '-1'"),
+    (("progress",), {"step": 1001}, "progress: step is '1001'"),
+    (("progress",), {"step": True}, "progress: step is 'True'"),
+    (("progress",), {"step": 1, "more": 2}, "progress has not the entries step"),
+    (("progress",), 7, "progress has not the entries"),
+    (("surprise",), 1, "unknown entries surprise"),
+    (("optimisers",), None, "it has no optimisers"),
+    (("random",), None, "it has no random"),
+    (("versions",), None, "it has no versions"),
+    (("versions",), {}, "versions are missing"),
+    (("logs",), {"log_metrics.txt": "long"}, "logs holds no lengths"),
+    (("model",), {}, "its weights are not those of the model"),
+    (("model", "encoder.weight"), NAN, "the weights encoder.weight are not finite"),
+    (("model", "encoder.weight"), torch.zeros(4, 4), "the weight encoder.weight is not"),
+    (("model", "encoder.weight"), torch.zeros(1).expand(10**6, 10**6), "the weight encoder.weight is not"),
+    (("model", "encoder.weight"), torch.zeros(4, 3).double(), "the weight encoder.weight is not"),
+    (("model", "encoder.weight"), "text", "the weight encoder.weight is not"),
+    (("optimisers", "vae"), {}, "the optimiser vae: it has no state"),
+    (("optimisers", "vae", "param_groups"), [], "it has other groups"),
+    (("optimisers", "vae", "param_groups"), [7], "is no table"),
+    (("optimisers", "vae", "param_groups", 0, "lr"), "fast", "its lr differs"),
+    (("optimisers", "vae", "param_groups", 0, "params"), [0, 1, 2, 9], "its params differs"),
+    (("optimisers", "vae", "state", 77), {}, "a state of parameter 77"),
+    (("optimisers", "vae", "state", 0, "exp_avg"), None, "its state has not the entries"),
+    (("optimisers", "vae", "state", 0, "exp_avg"), torch.zeros(3), "its exp_avg of parameter 0 does not fit"),
+    (("optimisers", "vae", "state", 0, "exp_avg"), NAN, "its exp_avg of parameter 0 does not fit"),
+    (("optimisers", "vae", "state", 0, "step"), torch.zeros(2), "its step of parameter 0 does not fit"),
+    (("random", "numpy", 2), 10**9, "the random states are none"),
+    (("random", "numpy", 1), [1, 2], "the random states are none"),
+    (("random", "python"), "x", "the random states are none"),
+    (("random", "torch"), torch.zeros(3), "the random states are none"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=[said for _, _, said in WRONG])
+def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_used(
+    path, value, said, run, model, capsys
+):
+    optimisers = model.make_optimisers(0.1)
+    optimisers["vae"].zero_grad()
+    sum(p.sum() for p in model.parameters()).backward()
+    optimisers["vae"].step()
+    for n in (1, 2):
+        save(run, model, n, optimisers)
+    assert step(run) == 2
+    state = tensors.load(run.training_file)
+    before, last = entry(state, path[:-1]), path[-1]
+    if isinstance(before, tuple):
+        pytest.fail("a tuple cannot be changed")
+    if value is None:
+        del before[last]
+    else:
+        before[last] = value
+    tensors.write(state, run.training_file)
+    assert step(run) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"warning: {run.training_file} does not fit this run (") and err.count("\n") == 1
+    assert said in err
+    run.previous_training_file.unlink()
+    with pytest.raises(UserError, match="does not fit this run"):
+        load(run)
+
+
+def test_weights_to_score_that_are_not_finite_or_do_not_fit_are_refused(run, model):
+    save(run, model, 1)
+    weights = tensors.load(run.model_file)
+    tensors.write({**weights, "encoder.weight": NAN}, run.model_file)
+    with pytest.raises(UserError, match=r"holds weights that are not finite \(encoder\.weight\)"):
+        checkpoints.load_weights(Model(), run.model_file)
+    for wrong in ({}, [1], "text", {**weights, "encoder.weight": 7}, {**weights, "more": torch.zeros(1)}):
+        tensors.write(wrong, run.model_file)
+        with pytest.raises(UserError, match="does not fit the model"):
+            checkpoints.load_weights(Model(), run.model_file)
 
 
 def test_every_truncation_is_found(run, model, capsys):
@@ -81,7 +201,7 @@ def test_where_all_are_damaged_it_is_an_error(run, model):
     save(run, model, 1)
     run.training_file.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="is damaged"):
-        checkpoints.load_training(run)
+        load(run)
 
 
 def test_weights_that_are_not_finite_are_not_saved(run, model):
@@ -118,11 +238,3 @@ def test_a_write_that_the_kernel_cuts_short_leaves_the_last_checkpoint(run, mode
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert step(run) == 1
-
-
-def test_random_states_come_back():
-    states = checkpoints.random_states()
-    first = torch.rand(3), np.random.rand(3)
-    checkpoints.restore_random_states(states)
-    again = torch.rand(3), np.random.rand(3)
-    assert torch.equal(first[0], again[0]) and (first[1] == again[1]).all()

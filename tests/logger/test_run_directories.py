@@ -130,7 +130,7 @@ def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
 
 def test_the_status_says_how_a_run_ended(tmp_path):
     run = RunDirectory.claim(tmp_path)
-    assert run.state() == "unknown"
+    assert run.state() == "running"
     with run.training():
         assert run.state() == "running"
     assert run.state() == "finished"

@@ -1,0 +1,127 @@
+"""Whether what a checkpoint file held is a whole checkpoint of the run that it lies in."""
+
+from __future__ import annotations
+
+import torch
+
+from system import randomness
+
+LARGEST = 2**53  # of a count: beyond any training, and exact wherever it goes
+MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step, not what: may change on the way
+
+
+def flaw(found, fresh: dict, optimisers: dict | None, most: dict[str, int]) -> str | None:
+    """Why the checkpoint cannot continue the run; None where it is whole and fits.
+
+    Args:
+        found: what the file held.
+        fresh: the checkpoint of the same run before its first step (`logger.checkpoints.state`).
+        optimisers: the run's, which have done no step; None: whatever the checkpoint says of them is taken.
+        most: the largest value of a number in `progress`, by name.
+    """
+    if not isinstance(found, dict) or (missing := [name for name in fresh if name not in found]):
+        return "it holds no checkpoint" if not isinstance(found, dict) else f"it has no {', '.join(missing)}"
+    if unknown := [str(name) for name in found if name not in fresh]:
+        return f"unknown entries {', '.join(unknown[:3])}"
+    for name in ("logs", "versions", "args"):
+        if not isinstance(found[name], dict):
+            return f"{name} is no table"
+    if not all(isinstance(name, str) and _is_count(length, LARGEST) for name, length in found["logs"].items()):
+        return "logs holds no lengths"
+    if not all(isinstance(found["versions"].get(name), str) for name in fresh["versions"]):
+        return "versions are missing"
+    return (
+        _flaw_of_progress(found["progress"], fresh["progress"], most)
+        or _flaw_of_weights(found["model"], fresh["model"])
+        or (_flaw_of_optimisers(found["optimisers"], optimisers) if optimisers is not None else None)
+        or randomness.flaw(found["random"])
+    )
+
+
+def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the tensors with an entry that is not finite."""
+    return [name for name, value in weights.items() if not torch.isfinite(value).all()]
+
+
+def _is_count(value, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
+
+
+def _flaw_of_progress(found, fresh: dict, most: dict[str, int]) -> str | None:
+    if not isinstance(found, dict) or found.keys() != fresh.keys():
+        return f"progress has not the entries {', '.join(fresh)}"
+    for name, value in fresh.items():
+        bound = most.get(name, LARGEST)
+        if not (type(found[name]) is bool if type(value) is bool else _is_count(found[name], bound)):
+            return f"progress: {name} is {str(found[name])[:40]!r}, not " + (
+                "true or false" if type(value) is bool else f"a count of at most {bound}"
+            )
+    return None
+
+
+def _flaw_of_weights(found, fresh: dict[str, torch.Tensor]) -> str | None:
+    if not isinstance(found, dict) or found.keys() != fresh.keys():
+        return "its weights are not those of the model that the arguments describe"
+    for name, value in fresh.items():
+        if not _is_like(found[name], value):
+            return f"the weight {name} is not {value.dtype} {list(value.shape)}"
+    return f"the weights {', '.join(bad[:3])} are not finite" if (bad := not_finite(found)) else None
+
+
+def _is_like(found, value: torch.Tensor) -> bool:
+    """Whether it is a dense tensor of that shape and type."""
+    return (
+        isinstance(found, torch.Tensor)
+        and (found.shape, found.dtype, found.layout) == (value.shape, value.dtype, torch.strided)
+        and found.device.type == "cpu"
+    )
+
+
+def _flaw_of_optimisers(found, optimisers: dict[str, torch.optim.Optimizer]) -> str | None:
+    if not isinstance(found, dict) or found.keys() != optimisers.keys():
+        return f"it has not the optimisers {', '.join(optimisers)}"
+    for name, optimiser in optimisers.items():
+        if reason := _flaw_of_optimiser(found[name], optimiser):
+            return f"the optimiser {name}: {reason}"
+    return None
+
+
+def _flaw_of_optimiser(found, optimiser: torch.optim.Optimizer) -> str | None:
+    groups = optimiser.state_dict()["param_groups"]
+    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+        return "it has no state"
+    if not isinstance(found.get("param_groups"), list) or len(found["param_groups"]) != len(groups):
+        return "it has other groups of parameters"
+    for theirs, ours in zip(found["param_groups"], groups, strict=True):
+        if not isinstance(theirs, dict) or "params" not in theirs:
+            return "a group of parameters is no table"
+        # Names that only one of the two has belong to another version of torch.
+        if other := [name for name in ours if name in theirs and not _is_setting(name, theirs[name], ours[name])]:
+            return f"its {', '.join(other)} differs from the run's"
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    kept = _kept_of_a_parameter(optimiser)
+    for number, state in found["state"].items():
+        if type(number) is not int or not 0 <= number < len(parameters):
+            return f"it has a state of parameter {str(number)[:20]}, which the model has not"
+        if not isinstance(state, dict) or state.keys() != kept.keys():
+            return f"its state has not the entries {', '.join(kept)}"
+        for name, value in state.items():
+            like = kept[name] if kept[name].dim() == 0 else parameters[number]
+            if not _is_like(value, like) or not torch.isfinite(value).all():
+                return f"its {name} of parameter {number} does not fit"
+    return None
+
+
+def _is_setting(name: str, found, ours) -> bool:
+    if name in MACHINE:
+        return found is None or type(found) is bool
+    return type(found) in (type(ours), int, float) and not isinstance(found, torch.Tensor) and found == ours
+
+
+def _kept_of_a_parameter(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser of this kind keeps of a parameter after its first step: scalars, and tensors of its shape."""
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.zeros(2)
+    probe = type(optimiser)([parameter], **optimiser.defaults)
+    probe.step()
+    return dict(probe.state[parameter])

@@ -1,0 +1,68 @@
+"""The global generators of Python, NumPy and PyTorch.
+
+The project draws from none of them but while a model is made; a user's model or metric may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator. seed: in [0, 2^32), as NumPy's takes it."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def states() -> dict:
+    """The states of every global generator, as tensors and plain data."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore(states: dict) -> None:
+    """Set every global generator to what `states` gave; CUDA's where there are as many devices."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available() and torch.cuda.device_count() == len(states["cuda"]):
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def flaw(states) -> str | None:
+    """Why `restore` could not take them; None where it can. No global generator is touched."""
+    try:
+        version, internal, gauss = states["python"]
+        random.Random().setstate((version, tuple(internal), gauss))
+        kind, keys, position, has_gauss, cached = states["numpy"]
+        if type(position) is not int or not 0 <= position <= len(keys):  # NumPy would read beyond its memory
+            raise ValueError("NumPy's position")
+        np.random.RandomState(0).set_state((kind, keys, position, has_gauss, float(cached)))
+        torch.Generator().set_state(states["torch"])
+        if any(state.dtype != torch.uint8 for state in states["cuda"]):
+            raise TypeError("CUDA's states")
+    except Exception as error:  # each library has errors of its own for what is no state of its generator
+        return f"the random states are none ({type(error).__name__})"
+    return None
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Leave every global generator as it was, whatever the body draws."""
+    before = states()
+    try:
+        yield
+    finally:
+        restore(before)

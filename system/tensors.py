@@ -1,0 +1,72 @@
+"""Files of tensors and plain data: written atomically, read whole or not at all, and without executing anything."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+
+from system.errors import UserError
+from system.files import replacing
+
+
+def write(content, path: Path, keep: Path | None = None) -> None:
+    """torch.save `content` to `path`, atomically; `keep` as in `system.files.replacing`. Raises UserError."""
+    buffer = io.BytesIO()  # so that a full disk is met by an OSError of Python's, not inside torch.save
+    torch.save(content, buffer)
+    with replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path, allowed: tuple = ()):
+    """Read a file of tensors and plain data onto the CPU. Nothing that it holds is executed.
+
+    The checksums that torch.save wrote are compared: torch.load does not.
+
+    Args:
+        allowed: classes that may be in it besides, such as argparse.Namespace.
+    Raises:
+        UserError: it is missing, damaged, or holds anything else.
+    """
+    try:
+        content = Path(path).read_bytes()
+        _compare_checksums(content)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: the run was not trained to its first checkpoint") from error
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); mend its permissions") from error
+    except pickle.UnpicklingError as error:
+        if named := re.search(r"GLOBAL (\S+)", str(error)):
+            raise UserError(
+                f"{path} is refused, and nothing in it was run: it asks for {named[1]}, not only for tensors and plain "
+                "data; ask its author for the bare state dict"
+            ) from error
+        raise UserError(
+            f"{path} is damaged or was not written by torch.save, and nothing in it was run; restore it or train again"
+        ) from error
+    except Exception as error:  # the decoders have no common error for what is damaged
+        raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
+
+
+def _compare_checksums(content: bytes) -> None:
+    """Raises ValueError or zipfile's errors where a part of torch.save's archive is not what was written.
+
+    Parts are stored as they are: none can unpack to more than the file. Files older than the archive have no checksums.
+    """
+    if not content.startswith(b"PK\x03\x04"):
+        return
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("a compressed archive, which torch.save does not write")
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {name} is wrong")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,40 @@
+"""The global generators: seeded, taken, put back."""
+
+import random
+
+import numpy as np
+import torch
+
+from system import randomness
+
+
+def draw() -> list:
+    return [random.random(), np.random.rand(3).tolist(), np.random.randn(), torch.rand(3).tolist()]
+
+
+def test_one_seed_seeds_all_three():
+    randomness.seed_all(2**32 - 1)
+    first = draw()
+    randomness.seed_all(3)
+    other = draw()
+    randomness.seed_all(2**32 - 1)
+    assert draw() == first
+    assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_states_come_back():
+    draw()
+    states = randomness.states()
+    assert randomness.flaw(states) is None
+    first = draw()
+    randomness.restore(states)
+    assert draw() == first
+
+
+def test_what_the_body_draws_is_as_if_it_had_not_been():
+    randomness.seed_all(1)
+    expected = draw()
+    randomness.seed_all(1)
+    with randomness.kept():
+        draw()
+    assert draw() == expected
