@@ -34,7 +34,7 @@ def same(a: Path, b: Path) -> bool:
 def kept(small_dsprites, tmp_path_factory) -> Path:
     """Five epochs, the weights of every second one kept, continued after the third."""
     log = tmp_path_factory.mktemp("kept")
-    flags = ("--keep-epochs=2", "--end-metrics=no", "--resume=auto")
+    flags = ("--keep-epochs=2", "--end-metrics=no")
     assert run(small_dsprites, log, "--epochs=3", *flags) == 0
     assert run(small_dsprites, log, "--load-model", "--epochs=5", *flags) == 0
     return log / "version_0"
