@@ -120,7 +120,7 @@ def spreads(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, st
                     axes.boxplot(values, positions=[place], orientation="horizontal", widths=0.6, showfliers=False,
                                  medianprops={"color": "black"})  # fmt: skip
                 axes.plot(values, [place] * len(values), "o", color=_colour(place), ms=6, alpha=0.7)
-            axes.set_title(title, fontsize=10)
+            axes.set_title(title if len(titles) > 1 else "", fontsize=10)
             axes.set_yticks(range(len(labels)), labels, fontsize=9)
             axes.set_ylim(len(labels) - 0.4, -0.6)
             axes.locator_params(axis="x", nbins=4)

@@ -61,7 +61,7 @@ def _short(value) -> str:
 def spread(values: pandas.Series) -> str:
     """Mean ± sample standard deviation (number of values); the value alone where there is one."""
     values = values.dropna()
-    deviation = f" ± {number(values.std())}" if len(values) > 1 else ""
+    deviation = f" ±\u00a0{number(values.std())}" if len(values) > 1 else ""
     return f"{number(values.mean())}{deviation} ({len(values)})" if len(values) else "–"
 
 

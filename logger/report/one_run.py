@@ -120,7 +120,7 @@ def score_tables(values: dict[str, list[str]], columns: Sequence[str], sources: 
 
 def published_cell(score: published.Published | None) -> Cell:
     """Mean, deviation and setting; nothing where there is none."""
-    return Cell("") if score is None else Cell(f"{score.mean:.3f} ± {score.deviation:.3f}", below=score.setting)
+    return Cell("") if score is None else Cell(f"{score.mean:.3f} ±\u00a0{score.deviation:.3f}", below=score.setting)
 
 
 def _with_error(run: Run, name: str) -> str:
@@ -151,9 +151,9 @@ def diagnostics(run: Run, group: str) -> list:
 
 
 def number(value: float) -> str:
-    """Four decimals, or four significant digits where those would be too few or too many."""
-    if not math.isfinite(value):
-        return str(value)
+    """A whole number as such; else four decimals, or four significant digits where those are too few or too many."""
+    if not math.isfinite(value) or (value == round(value) and abs(value) < 1e6):
+        return f"{value:g}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
 
 

@@ -112,6 +112,18 @@ def test_comparison_view_finds_arguments_and_metrics(events):
     assert b"dmetric/fac_eval" in events.SummaryMetadata("_hparams_/experiment").plugin_data.content
 
 
+def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(events):
+    from tensorboard.plugins.hparams import metadata
+
+    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    experiment = metadata.parse_experiment_plugin_data(content)
+    # The view lists those that are marked as differing first.
+    assert {info.name for info in experiment.hparam_infos if info.differs} == {"hy_hes", "seed"}
+    assert {info.name for info in experiment.hparam_infos if not info.differs} == {"capacity", "shuffle"}
+    scores = [info.name.tag for info in experiment.metric_infos]
+    assert scores[:3] == ["dmetric/fac_eval", "dmetric/SAP_score", "dmetric/discrete_mig"]
+
+
 def test_traversal_animation_sweeps_there_and_back(run):
     with Image.open(run.path / "traversals.gif") as animation:
         assert animation.n_frames == 2 * pictures.TRAVERSAL_STEPS - 2

@@ -70,7 +70,7 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text.append(data)
+        self.text.append(data.replace("\u00a0", " "))
 
 
 def check_page(path: Path) -> Checker:
@@ -123,7 +123,7 @@ def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
 
 def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
     page_of = {
-        name: written([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)]).read_text()
+        name: " ".join(check_page(written([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)])).text)
         for name, args in {
             "match": {},
             "model": {"model": "factor_vae"},
