@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 # Not what a run is, but where and how it was started.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
 LEFT_OUT |= {"data_on_device", "cuda_graph"}
-FIRST = {"model", "dataset", "seed", "batch_size", "learning_rate", "epochs", "max_steps"}  # and the model's own flags
 # The paper's scores, then what they may be held against.
 METRICS = (
     "dmetric/fac_eval",
@@ -32,17 +32,17 @@ def comparable(args: dict) -> dict[str, bool | float | str]:
     }
 
 
-def own_flags(model) -> set[str]:
-    """The arguments that the model reads and its base class does not: `flags` of both name them as `--name`."""
-    classes = [kind for kind in type(model).__mro__ if "flags" in vars(kind)]
-    own = model.flags.keys() - classes[-1].flags.keys() if classes else ()
-    return {flag[2:].replace("-", "_") for flag in own}
+def first_columns(model, args: dict) -> set[str]:
+    """The five arguments that the view opens with: what was trained, and two weights of the model's loss, if it has."""
+    weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
+    return {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
 
 
-def write(writer, args: dict, first: Collection[str] = ()) -> None:
+def write(writer, args: dict, first: Collection[str]) -> None:
     """Declare the run as one session of the comparison. The view takes the metrics from the run's own scalars.
 
-    The view lists arguments marked as differing before the others, by name: those are FIRST and `first`.
+    The view shows five arguments until more are asked for: those marked as differing, by name, before the others. The
+    mark is taken from one run of a sweep, so it cannot tell what really differs; it is set on `first`.
     `SummaryWriter.add_hparams` would make a second run below this one.
     """
     from tensorboard.plugins.hparams import metadata
@@ -54,7 +54,7 @@ def write(writer, args: dict, first: Collection[str] = ()) -> None:
             if value.tag == metadata.EXPERIMENT_TAG:
                 experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
                 for info in experiment.hparam_infos:
-                    info.differs = info.name in FIRST | set(first)
+                    info.differs = info.name in first
                 marked = metadata.create_summary_metadata(HParamsPluginData(experiment=experiment))
                 value.metadata.CopyFrom(marked)
         writer.file_writer.add_summary(summary)

@@ -42,7 +42,7 @@ class RunLogger:
         counts["total"] = sum(p.numel() for p in model.parameters())
         rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
         self.writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
-        hparams.write(self.writer, args, hparams.own_flags(model))
+        hparams.write(self.writer, args, hparams.first_columns(model, args))
 
     def training(self, terms: dict[str, torch.Tensor], images_per_second: float, step: int, images: int) -> None:
         """Loss terms of one training step, after so many images."""
