@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from datasets import load_dataset
+import datasets
 from datasets.factor_dataset import FactorDataset, split_indices
 from graphed_step import GraphedStep
 from logger import checkpoints
@@ -60,7 +60,7 @@ def assemble(args: Namespace, load: Callable[..., dict | None], device: torch.de
 
     load: (model, optimisers, batches an epoch) -> the checkpoint that fits them, or None.
     """
-    dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     optimisers = model.make_optimisers(args.learning_rate)

@@ -152,8 +152,8 @@ def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
 
 
 def _add_data_flags(group) -> None:
-    add(group, "--dataset", str, "shapes3d", "data set to train on", choices=tuple(DATASETS))
-    add(group, "--data-path", optional(path), None, "folder of the published file; none: a replica is drawn and used")
+    add(group, "--dataset", str, "shapes3d", "data set to train on; images, arrays: your own", choices=tuple(DATASETS))
+    add(group, "--data-path", optional(path), None, "the files, or their folder; none: a replica is drawn and used")
     add(
         group,
         "--fixed_shape",
@@ -161,6 +161,13 @@ def _add_data_flags(group) -> None:
         None,
         "dSprites with this one shape only (0 square, 1 ellipse, 2 heart)",
     )
+    add(group, "--channels", optional(at_least(1)), None, "1 (grey) or 3 (RGB); none: as they are")
+    add(group, "--resize", optional(str), None, "of images that are not square: crop, pad or stretch, see --help-data")
+    add(group, "--resample", optional(str), None, "how images are brought to 64x64: lanczos or bilinear; none: lanczos")
+    add(group, "--crop", optional(str), None, "the part of a picture that is used, see --help-data")
+    add(group, "--part", optional(str), None, "the publisher's split that is used, see --help-data; none: all")
+    add(group, "--data-seed", optional(at_least(0)), None, "of colours, noise or patches that are drawn; none: 0")
+    add(group, "--help-data", boolean, False, "describe --dataset and the flags that it takes, then stop")
     add(group, "--split", fraction, 0.1, "share of the images held out for validation")
     add(group, "--shuffle", boolean, True, "a new random order every epoch")
 
@@ -262,10 +269,17 @@ def _add_machine_flags(group) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (system/signals.py)."""
     args = build_parser().parse_args(argv)
+    if args.help_data:
+        from datasets.about import describe
+
+        print(describe(args.dataset))
+        return 0
+    given = given_flags(argv, args)
+    del args.help_data  # no part of a run
     import trainer  # torch is imported only now, so that --help answers at once
 
     try:
-        trainer.run(args, given_flags(argv, args), recorded_args)
+        trainer.run(args, given, recorded_args)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -8,17 +8,18 @@ from argparse import Namespace
 import numpy as np
 import torch
 
+import datasets
 import metrics
-from datasets import load_dataset
 from logger import checkpoints, inputs
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from logger.scores import score_table
 from models.vae import VAE
-from system.errors import UserError
 from system.processes import Group
 from system.signals import Interruption
 from training_loop import Position, permutation
+
+KEPT_CODES = 10_000  # images whose mean codes are written down, for scores that compare runs
 
 
 class Session:
@@ -100,11 +101,21 @@ class Session:
         values, protocol, matrices = self.measure()
         self.log.scores(values, protocol, position.step)
         if self.args.visualise:
-            self.log.score_matrices(matrices, self._evaluation_dataset().factor_names, position.step)
+            self.log.score_matrices(matrices, self.evaluation_dataset.factor_names, position.step)
+        settings = {"device": self.device, "progress": not self.args.quiet}
+        self.model.eval()
+        self.log.codes(metrics.mean_codes(self._mean_code, self.evaluation_dataset, KEPT_CODES, **settings))
+        self.model.train()
+
+    @functools.cached_property
+    def evaluation_dataset(self):
+        """What --eval_dataset names, else the data of the training."""
+        return datasets.evaluation_from_args(self.args, self.dataset)
 
     def measure(self) -> tuple[dict[str, float], dict, dict[str, np.ndarray]]:
         """The scores, shown on the screen, how they were measured, and the matrices behind them."""
-        dataset = self._evaluation_dataset()
+        dataset = self.evaluation_dataset
+        names, left_out = metrics.taken_from(dataset)
         settings = {"seed": self.args.seed, "preset": self.args.metric_preset}
         self.model.eval()
         matrices: dict[str, np.ndarray] = {}
@@ -112,6 +123,7 @@ class Session:
             values = metrics.evaluate(
                 self._mean_code,
                 dataset,
+                names,
                 decoder=self._image,
                 device=self.device,
                 progress=not self.args.quiet,
@@ -120,12 +132,12 @@ class Session:
             )
         self.model.train()
         protocol = {
-            **metrics.protocol(**settings),
+            **metrics.protocol(names, **settings),
             "dataset": dataset.name,
             "data_source": dataset.source,
             "images": len(dataset),
         }
-        print(score_table(values, protocol))
+        print(score_table(values, protocol) + (f"\nnote: {left_out}" if left_out else ""))
         return values, protocol, matrices
 
     @torch.no_grad()
@@ -138,18 +150,6 @@ class Session:
     def _image(self, z: torch.Tensor) -> torch.Tensor:
         """z `[n, latents]` -> the image `[n, channels, 64, 64]` in [0, 1]."""
         return torch.sigmoid(self.model.decode(z))
-
-    def _evaluation_dataset(self):
-        """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it."""
-        args = self.args
-        name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
-        if (name, path) == (args.dataset, args.data_path):
-            return self.dataset
-        fixed_shape = args.fixed_shape if name == args.dataset else None
-        dataset = load_dataset(name, path, fixed_shape=fixed_shape, progress=not args.quiet)
-        if dataset.channels != self.dataset.channels:
-            raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {self.dataset.channels}")
-        return dataset
 
 
 class Follower(Session):

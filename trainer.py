@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+import datasets
 from assembly import Parts, assemble, check_machine, make_step, pick_device
-from datasets import DATASETS, check_data_path, load_dataset
 from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
@@ -195,14 +195,18 @@ def evaluate_run(args: Namespace, device: torch.device, recorded: Recorded) -> N
     args = Namespace(**{**vars(args), **found, **own})
     args.seed = found.get("seed") or 0 if args.seed is None else args.seed
     args.dataset = args.eval_dataset or found.get("dataset", args.dataset)
+    if args.dataset != run_dir.read_args().get(
+        "dataset"
+    ):  # what was chosen among the forms of the one means nothing to the other
+        vars(args).update(dict.fromkeys(datasets.OPTIONS))
     args.data_path = args.eval_data_path or args.data_path
     args.eval_dataset = args.eval_data_path = None
     try:
         model_class(args.model).check_args(args)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-    check_data(args)
-    dataset = load_dataset(args.dataset, args.data_path, fixed_shape=args.fixed_shape, progress=not args.quiet)
+    datasets.check_args(args)
+    dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
     checkpoints.load_weights(model, _weights_file(run_dir, args.epoch))
@@ -250,19 +254,11 @@ def check_args(args: Namespace) -> None:
     model_class(args.model).check_args(args)
     if args.base_model_path and not Path(args.base_model_path).exists():
         raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")
-    check_data(args)
+    datasets.check_args(args)
     paths = [args.log_path, *Path(args.log_path).absolute().parents]
     existing = next(path for path in paths if os.path.lexists(path))
     if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
         raise UserError(f"--log-path {args.log_path} cannot be written; give another folder")
-
-
-def check_data(args: Namespace) -> None:
-    """Refuse a data set or a path that cannot be used. Raises UserError."""
-    for flag, name in (("--dataset", args.dataset), ("--eval_dataset", args.eval_dataset)):
-        if name is not None and name not in DATASETS:
-            raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(DATASETS)}")
-    check_data_path(args.dataset, args.data_path, args.fixed_shape)
 
 
 def _print_paths(run_dir: RunDirectory, visualise: bool) -> None:

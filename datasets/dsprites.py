@@ -7,16 +7,18 @@ beside it, which is mapped into memory from then on.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
+from datasets import npz
+from datasets.about import About, listed
 from datasets.conversion import convert_once
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile, check_size, grid_sizes
+from datasets.files import DataFile
+from datasets.grid import check_size, grid_sizes
 from datasets.images import PackedImages
 from system.errors import UserError
 
@@ -28,11 +30,19 @@ FILE = DataFile(
 )
 REPLICA_VERSION = 1
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
-FIXED_SHAPES = FACTORS["shape"]
+ABOUT = About(
+    title="dSprites: a white shape on black (Matthey et al. 2017)",
+    images="737,280",
+    factors=listed(FACTORS),
+    source="DeepMind, fetched; a replica without --data-path",
+    licence="Apache-2.0",
+    tested="miniatures; the replica, all 737,280",
+)
+OPTIONS = {"fixed_shape": range(FACTORS["shape"])}
 _COLUMNS = {"color": 1, **FACTORS}  # the published file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
-_REMEDY = "delete it and fetch or draw it again"
+_REMEDY = "name another file, or move this one away and fetch it again"
 
 
 def render(directory: Path, progress: bool = True) -> Path:
@@ -48,27 +58,22 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     With `fixed_shape`, only that shape's images (0 square, 1 ellipse, 2 heart), and no factor `shape`: a factor that
     never varies has no place in a score. Raises UserError, naming expected and found, when the file is not right.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            count = _check_arrays(path, archive)
-            # The archive's own checksums tell one content from another, whatever happens to the file's date.
-            key = {name: archive.getinfo(f"{name}.npy").CRC for name in ("imgs", "latents_classes")}
-            packed, note = convert_once(
-                path,
-                "dsprites",
-                ".packed.npy",
-                {**key, "marks": _marks(archive)},
-                count * _PIXELS // 8,
-                lambda handle: _convert(path, archive, count, handle, progress),
-            )
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: expected a whole .npz file, found a truncated or damaged one ({error}): {_REMEDY}"
-        ) from None
+    with npz.opened(path, _REMEDY) as archive:
+        count = _check_arrays(path, archive)
+        # The archive's own checksums tell one content from another, whatever happens to the file's date.
+        key = {name: archive.getinfo(f"{name}.npy").CRC for name in ("imgs", "latents_classes")}
+        packed, note = convert_once(
+            path,
+            "dsprites",
+            ".packed.npy",
+            {**key, "marks": _marks(archive)},
+            count * _PIXELS // 8,
+            lambda handle: _convert(path, archive, count, handle, progress),
+        )
     sizes = note["factor_sizes"]
     names = list(FACTORS)
     if fixed_shape is not None:
-        if not 0 <= fixed_shape < sizes[0]:
+        if fixed_shape not in range(sizes[0]):
             raise UserError(f"--fixed_shape {fixed_shape}: {path} has shapes 0 to {sizes[0] - 1}")
         each = len(packed) // sizes[0]
         packed = packed[fixed_shape * each : (fixed_shape + 1) * each]  # shape is the slowest factor: one block
@@ -81,30 +86,13 @@ def _marks(archive: zipfile.ZipFile) -> list[str]:
     return [name for name in ("replica", "subset") if f"{name}.npy" in archive.namelist()]
 
 
-def _header(path: Path, archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and dtype of an array of the file, without its contents."""
-    if f"{name}.npy" not in archive.namelist():
-        raise UserError(f"{path}: expected an array {name}, found only {', '.join(archive.namelist())}: {_REMEDY}")
-    with archive.open(f"{name}.npy") as member:
-        return _read_header(path, name, member)
-
-
-def _read_header(path: Path, name: str, member) -> tuple[tuple[int, ...], bool, np.dtype]:
-    try:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return read(member)
-    except ValueError as error:
-        raise UserError(f"{path}: expected {name} to be a NumPy array ({error}): {_REMEDY}") from None
-
-
 def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
     """The number of images, from the headers alone. UserError where shapes or types are not the published ones."""
-    shape, fortran, dtype = _header(path, archive, "imgs")
+    shape, fortran, dtype = npz.header(path, archive, "imgs", _REMEDY)
     if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
         raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {_REMEDY}")
     for name, kind in (("latents_classes", "i"), ("latents_values", "f")):
-        found, _, found_dtype = _header(path, archive, name)
+        found, _, found_dtype = npz.header(path, archive, name, _REMEDY)
         if found != (shape[0], len(_COLUMNS)) or found_dtype.kind != kind:
             expected = f"{'integers' if kind == 'i' else 'floats'} [{shape[0]}, {len(_COLUMNS)}]"
             raise UserError(f"{path}: expected {name} {expected}, found {found_dtype} {list(found)}: {_REMEDY}")
@@ -124,24 +112,10 @@ def _convert(path: Path, archive: zipfile.ZipFile, count: int, handle: BinaryIO,
         handle, {"descr": "|u1", "fortran_order": False, "shape": (count, _PIXELS // 8)}
     )
     bar = tqdm(total=count, desc="packing dSprites once", unit=" images", unit_scale=True, disable=not progress)
-    with bar, archive.open("imgs.npy") as member:
-        _read_header(path, "imgs", member)
-        for start in range(0, count, _CHUNK):
-            wanted = min(_CHUNK, count - start)
-            images = np.frombuffer(_read_exactly(member, wanted * _PIXELS), np.uint8)
-            if images.size != wanted * _PIXELS:
-                raise UserError(f"{path}: expected {count} images, found {start + images.size // _PIXELS}: {_REMEDY}")
+    with bar:
+        for images in npz.rows(path, archive, "imgs", _CHUNK, _REMEDY):
             if images.max() > 1:
                 raise UserError(f"{path}: expected pixels 0 and 1, found {images.max()}: {_REMEDY}")
             handle.write(np.packbits(images).tobytes())
-            bar.update(wanted)
-        member.read()  # to the end, where the archive's checksum is compared
+            bar.update(len(images))
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}
-
-
-def _read_exactly(member, size: int) -> bytes:
-    parts = []
-    while size and (part := member.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)

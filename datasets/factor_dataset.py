@@ -1,4 +1,4 @@
-"""Images with known factors of variation, addressed by one mixed-radix index."""
+"""Images, and what is known of each: its place in a grid of factors, a row of a table of factors, or nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
 
 class FactorDataset:
-    """All combinations of K discrete factors, one image each, in row-major order (the last factor runs fastest).
+    """n images and K discrete factors of each.
+
+    Where the images are all combinations of the factors in row-major order (the last factor runs fastest), the data set
+    is a grid: an image's factors follow from its index, and every score applies. Else its factors are a table, without
+    columns where nothing is known of the images.
 
     Args:
         name: the data set's name on the command line (`dsprites`, `shapes3d`).
-        source: where the images come from: `replica`, or the name of the published file.
-        factor_names, factor_sizes: K names and K sizes; their product is the number of images.
+        source: where the images come from: `replica`, or the name of the file.
+        factor_names, factor_sizes: K names and K numbers of values; the product of a grid's sizes is n.
         images: a store of `datasets.images`, or anything that yields uint8 `[n, height, width, channels]` when indexed
             with int64 `[n]` (a NumPy array does).
         image_shape: height, width, channels.
         pixel_max: the uint8 value that means 1.0 (1 for dSprites, 255 for 3D Shapes).
+        factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class FactorDataset:
         images,
         image_shape: tuple[int, int, int] = (64, 64, 1),
         pixel_max: int = 255,
+        factors: np.ndarray | None = None,
     ):
         if len(factor_names) != len(factor_sizes):
             raise ValueError(f"{len(factor_names)} factor names for {len(factor_sizes)} factor sizes")
@@ -43,21 +49,34 @@ class FactorDataset:
         self.source = source
         self.factor_names = tuple(factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
+        self.factors = factors
         self.images = images if hasattr(images, "floats") else RawImages(images, pixel_max)
         self.height, self.width, self.channels = image_shape
         self.pixel_max = pixel_max
-        if len(images) != len(self):
-            raise ValueError(f"{len(images)} images for {len(self)} combinations of the factors {self.factor_sizes}")
+        count = int(np.prod(self.factor_sizes, dtype=np.int64))
+        if factors is None and len(images) != count:
+            raise ValueError(f"{len(images)} images for {count} combinations of the factors {self.factor_sizes}")
+        if factors is not None and factors.shape != (len(images), len(self.factor_names)):
+            raise ValueError(f"factors {factors.shape} for {len(images)} images and {len(self.factor_names)} names")
 
     def __len__(self) -> int:
-        return int(np.prod(self.factor_sizes, dtype=np.int64))
+        return len(self.images)
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether every combination of the factors is there, once, and the index says which."""
+        return self.factors is None
 
     def index_to_factors(self, index: np.ndarray) -> np.ndarray:
-        """int64 `[n]` -> int64 `[n, K]`. Raises ValueError where an index is out of range."""
+        """int64 `[n]` -> int64 `[n, K]`. Raises ValueError or IndexError where an index is out of range."""
+        if self.factors is not None:
+            return self.factors[index]  # [n, K]
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1)  # [n, K]
 
     def factors_to_index(self, factors: np.ndarray) -> np.ndarray:
-        """int64 `[n, K]` -> int64 `[n]`. Raises ValueError where a factor is out of its range."""
+        """int64 `[n, K]` -> int64 `[n]`, of a grid. Raises ValueError where a factor is out of its range."""
+        if self.factors is not None:
+            raise ValueError(f"{self.name} is no grid: its factors do not tell which image is meant")
         return np.ravel_multi_index(np.asarray(factors).T, self.factor_sizes)  # [n]
 
     def uint8(self, index: np.ndarray) -> np.ndarray:

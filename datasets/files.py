@@ -1,4 +1,4 @@
-"""What the files of every data set need: a description, the cache, locks, atomic writes, checks of the grid."""
+"""What the files of every data set need: a description, the cache, locks, atomic writes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-
-import numpy as np
 
 from system import files as system_files
 from system.errors import UserError
@@ -21,15 +19,23 @@ from system.errors import UserError
 
 @dataclass(frozen=True)
 class DataFile:
-    """A published file: its name, where it is fetched from, its first bytes, and the checksum it must have.
+    """A published file.
 
-    checksum: `md5:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes).
+    name: under which it is published and kept.
+    url: where it is fetched from; empty where its publisher asks for a form or a licence first: see `page`.
+    magic: its first bytes, by which a sign-in page is told from the file.
+    checksum: `md5:<hex>`, `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes);
+        empty where none is published: the file is then taken as it arrives, and said to be unverified.
+    page: the publisher's page, for people.
+    unpacked: the name of what the file unpacks to, if that will do in its place.
     """
 
     name: str
     url: str
     magic: bytes
-    checksum: str
+    checksum: str = ""
+    page: str = ""
+    unpacked: str = ""
 
 
 def cache_directory(name: str) -> Path:
@@ -131,36 +137,3 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     with system_files.replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
         yield handle
-
-
-def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:
-    """Sizes of the K factors whose values, `[n, K]`, are all combinations in row-major order, else UserError."""
-    ranks = [np.unique(column, return_inverse=True) for column in columns.T]
-    sizes = tuple(len(values) for values, _ in ranks)
-    count = int(np.prod(sizes, dtype=np.int64))
-    if count != len(columns):
-        described = ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
-        raise UserError(
-            f"{path}: expected all combinations of its factors ({described}: {count} rows), found {len(columns)} rows"
-        )
-    inner = count
-    for name, size, (_, rank) in zip(names, sizes, ranks, strict=True):
-        inner //= size  # how many rows a value of this factor lasts
-        expected = np.broadcast_to(np.arange(size)[:, None], (size, inner)).reshape(1, -1)  # [1, size * inner]
-        if not (rank.reshape(-1, size * inner) == expected).all():
-            raise UserError(
-                f"{path}: expected the factors in row-major order, the last one fastest; found {name} out of order"
-            )
-    return sizes
-
-
-def check_size(path: Path, found: Sequence[int], published: Sequence[int], names: Sequence[str], marked: bool) -> None:
-    """Raises UserError unless the file holds the published grid, or is `marked` as a replica or a subset."""
-    if tuple(found) != tuple(published) and not marked:
-        described = [
-            "(" + ", ".join(f"{n} {s}" for n, s in zip(names, sizes, strict=True)) + ")" for sizes in (published, found)
-        ]
-        raise UserError(
-            f"{path}: expected the published factors {described[0]}, found {described[1]}, and the file does not say "
-            "that it is a replica or a subset: fetch it again"
-        )

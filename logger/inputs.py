@@ -18,7 +18,8 @@ class PictureInputs(NamedTuple):
     examples: EXAMPLES images.
     sample: SAMPLE images.
     pairs: factor name -> PAIRS images, and the same images with this factor an eighth of its range further on.
-    paths: factor name -> the first example with every value of this factor.
+    paths: factor name -> the first example with every value of this factor. Both are empty where the data set is no
+        grid of factors.
     """
 
     examples: torch.Tensor
@@ -31,13 +32,14 @@ def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInp
     """Cut the images out of a data set.
 
     Args:
-        dataset: has `factor_names`, `factor_sizes`, `index_to_factors`, `factors_to_index` and `batch(index, device)`.
+        dataset: has `factor_names`, `factor_sizes`, `is_grid`, `index_to_factors`, `factors_to_index` and
+            `batch(index, device)`.
         index: int64 `[n]`, random and distinct; the first SAMPLE of them are used.
     """
     factors = dataset.index_to_factors(index[:SAMPLE])  # [sample, K]
     pairs, paths = {}, {}
     for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):
-        if size < 2:
+        if size < 2 or not dataset.is_grid:
             continue
         before, step = factors[:PAIRS].copy(), max(1, size // 8)  # [pairs, K]
         before[:, k] %= size - step  # room to move without passing the end

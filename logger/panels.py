@@ -50,8 +50,9 @@ def draw(model, inputs: PictureInputs) -> Panels:
         "traversals": traversal_picture(walks[order], names, "around an image"),
         "traversals_mean": traversal_picture(around_mean[order], names, "around the mean, z = 0"),
         **diagnostic_pictures(findings, order),
-        "factor_paths": factor_path_picture(paths),
     }
+    if paths:
+        drawn["factor_paths"] = factor_path_picture(paths)
     if len(order) > 1:
         i, j = order[:2].tolist()
         drawn["composition"] = composition_picture(*pictures.compositions(model, mu[:1], i, j), f"z{i}", f"z{j}")

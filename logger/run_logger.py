@@ -65,6 +65,11 @@ class RunLogger:
         write_scores(self.run.scores_file, scores, {**protocol, "step": step})
         self.writer.flush()
 
+    def codes(self, arrays: dict[str, np.ndarray]) -> None:
+        """The mean codes of some images, and which: to codes.npz, which `python -m metrics` reads."""
+        with replacing(self.run.path / "codes.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
     def frame(self, model, inputs, step: int) -> None:
         """Keep a frame for the animation of training, if one is due. inputs: `logger.inputs.PictureInputs`."""
         if self._frame_recorder().due(step):

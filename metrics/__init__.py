@@ -1,9 +1,10 @@
 """Disentanglement metrics: representations `[n, d]` and factors `[n, k]` in, a flat dict of floats out."""
 
-from metrics.evaluation import evaluate, matrices, protocol
+from metrics.evaluation import evaluate, matrices, mean_codes, protocol, taken_from
 from metrics.inputs import InputError
 from metrics.presets import PRESETS, Preset
 from metrics.registry import METRICS
 from metrics.udr import score as udr
 
-__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "evaluate", "matrices", "protocol", "udr"]
+__all__ = ["METRICS", "PRESETS", "InputError", "Preset"]
+__all__ += ["evaluate", "matrices", "mean_codes", "protocol", "taken_from", "udr"]

@@ -10,7 +10,9 @@ import numpy as np
 from metrics.inputs import InputError, check_pair
 from metrics.presets import Preset, find_preset
 from metrics.registry import METRICS, Request
-from metrics.sampling import CodeTable, GridSource, RowSource, encode, generator
+from metrics.sampling import CodeTable, RowSource, encode, generator, source_of
+
+WITHOUT_FACTORS = ("unsupervised", "reconstruction")  # metrics of codes and images alone
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
@@ -27,15 +29,34 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
     allow.
     """
     lacking = {
+        "factors": None if len(source.sizes) else "factors, which this data set does not have",
         "steps": None
         if source.complete
         else "every combination of the factors exactly once (a data set, or its whole table)",
         "decoder": None if decoder is not None else "a decoder and a data set: evaluate(encoder, dataset, decoder=...)",
     }
+    missing = {name: next(filter(None, map(lacking.get, needs(name))), None) for name in find_metrics(names)}
     for name in names or ():
-        if lacking.get(METRICS[name].needs):
-            raise InputError(f"metric {name!r} needs {lacking[METRICS[name].needs]}")
-    return [name for name in find_metrics(names) if not lacking.get(METRICS[name].needs)]
+        if missing[name]:
+            raise InputError(f"metric {name!r} needs {missing[name]}")
+    return [name for name in missing if not missing[name]]
+
+
+def taken_from(dataset) -> tuple[list[str], str]:
+    """The metrics that can be taken of a model on a data set, and one line on those that cannot, empty for none."""
+    source = source_of(dataset)
+    names = applicable(None, source, decoder=print)
+    left_out = [name for name in METRICS if name not in names]
+    if not left_out:
+        return names, ""
+    lack = "its factors are no full grid" if len(source.sizes) else "no factors are known of it"
+    return names, f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}"
+
+
+def needs(name: str) -> tuple[str, ...]:
+    """What a metric needs besides codes: `factors`, `steps`, `decoder`."""
+    needed = METRICS[name].needs
+    return (needed,) if name in WITHOUT_FACTORS else ("factors", needed)
 
 
 def draw(
@@ -102,7 +123,8 @@ def evaluate(
         representations: codes `[n, d]` (NumPy or torch), or an encoder: float32 images `[n, C, H, W]` -> means `[n,
             d]`, in evaluation mode already.
         factors: with codes, factors `[n, k]` (integers, or a few float levels a column); with an encoder, the data set
-            (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`).
+            (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where its
+            `factors` are a table, not None, only the scores that the rows of the table allow are taken.
         metrics: names of METRICS; None: all that the inputs allow.
         seed: the same seed gives the same numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.
@@ -132,7 +154,7 @@ def evaluate(
         raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
     if encoder is None and decoder is not None:
         raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
-    source, codes = (GridSource(factors), None) if encoder else _table_source(representations, factors, test)
+    source, codes = (source_of(factors), None) if encoder else _table_source(representations, factors, test)
     names = applicable(wanted, source, decoder)
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
     if encoder is not None:
@@ -186,3 +208,18 @@ def protocol(
     counts = asdict(preset)
     record = {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}
     return record | ({"bootstrap": bootstrap} if bootstrap else {})
+
+
+def mean_codes(encoder: Callable, dataset, limit: int, **settings) -> dict[str, np.ndarray]:
+    """Codes of up to `limit` images, evenly spaced over a data set: the same images for every model, as `udr` wants.
+
+    Args:
+        encoder, settings: as of `evaluate` (`batch_size`, `device`, `progress`).
+
+    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` where they are known.
+    """
+    index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset)), dtype=np.int64)  # [m]
+    settings = {"batch_size": 256, "device": "cpu", "progress": False} | settings
+    found = {"codes": encode(encoder, dataset, [index], **settings)(index), "index": index}
+    factors = source_of(dataset).factors(index)  # [m, k]
+    return found | ({"factors": factors} if factors.shape[1] else {})

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from metrics.inputs import InputError, check_representations, labels, varying
+from metrics.inputs import InputError, check_factors, check_representations, labels, varying
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -142,6 +142,35 @@ class RowSource:
     def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Each array of points drawn again from itself, with replacement: a bootstrap replicate."""
         return {key: rng.choice(index, len(index)) for key, index in drawn.items()}
+
+
+class PlainSource:
+    """Samples of which nothing is known: they can be drawn, and no more."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.sizes = np.zeros(0, dtype=np.int64)  # [0]
+        self.varying = np.zeros(0, dtype=np.int64)  # [0]
+        self.complete = False
+
+    def __len__(self) -> int:
+        return self.count
+
+    def factors(self, index: np.ndarray) -> np.ndarray:
+        """`[n]` -> `[n, 0]`."""
+        return np.zeros((len(index), 0), dtype=np.int64)
+
+    random, split, resample = GridSource.random, GridSource.split, GridSource.resample
+
+
+def source_of(dataset) -> GridSource | RowSource | PlainSource:
+    """How the samples of a data set may be drawn: on its grid, by the rows of its table of factors, or at random."""
+    table = getattr(dataset, "factors", None)
+    if table is None:
+        return GridSource(dataset)
+    source = RowSource(check_factors(table)) if table.shape[1] else PlainSource(len(dataset))
+    source.dataset = dataset
+    return source
 
 
 class CodeTable:

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.files import make_directory, replacing
-from datasets.render.every import kept_indices
+from datasets.dsprites import FACTORS, FILE
+from datasets.files import replacing
+from datasets.render.every import kept_indices, place_for_replica
 from datasets.render.outlines import OUTLINES, covered, turned
 from system.errors import UserError
 
-FILE_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+FILE_NAME = FILE.name
 REPLICA = "replica of dSprites, drawn by datasets/render/dsprites.py; not the published file"
-FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
 VALUES = {
     "color": np.array([1.0]),
     "shape": np.array([1.0, 2.0, 3.0]),
@@ -75,10 +75,7 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
         or `every` names no factor.
     """
     kept = kept_indices(FACTORS, every)
-    directory = make_directory(Path(directory), "name a directory that can be written")
-    path = directory / FILE_NAME
-    if path.exists() and not _is_replica(path):
-        raise UserError(f"{path} is there and is not a replica: name another directory, or delete it first")
+    path = place_for_replica(directory, FILE_NAME, _is_replica)
     try:
         with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             _write(archive, kept, progress)

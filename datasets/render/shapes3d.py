@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.files import make_directory
-from datasets.render.every import kept_indices
+from datasets.render.every import kept_indices, place_for_replica
 from datasets.render.room import SCENE, SKY_COLOUR
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
+from datasets.shapes3d import FILE
 from system.errors import UserError
 
-FILE_NAME = "3dshapes.h5"
+FILE_NAME = FILE.name
 FACTOR_VALUES = {
     "floor_hue": np.linspace(0, 0.9, 10),
     "wall_hue": np.linspace(0, 0.9, 10),
@@ -110,10 +110,7 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     is no replica has the name, or `every` names no factor; no half file is left under the name.
     """
     kept = list(kept_indices({name: len(values) for name, values in FACTOR_VALUES.items()}, every).values())
-    directory = make_directory(Path(directory), "name a directory that can be written")
-    path = directory / FILE_NAME
-    if path.exists() and not _is_replica(path):
-        raise UserError(f"{path} is there and is not a replica: name another directory, or delete it first")
+    path = place_for_replica(directory, FILE_NAME, _is_replica)
     temporary = path.with_name(path.name + ".partial")
     try:
         _write(temporary, kept, progress)

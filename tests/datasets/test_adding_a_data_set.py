@@ -37,7 +37,7 @@ def test_the_documented_data_set_loads(stripes):
 def test_the_documented_data_set_needs_a_path_and_knows_no_shape(stripes):
     with pytest.raises(UserError, match="--data-path is needed for --dataset stripes: name stripes.npy"):
         load_dataset("stripes")
-    with pytest.raises(UserError, match="--fixed_shape 1 restricts dsprites only"):
+    with pytest.raises(UserError, match="--fixed_shape 1 does nothing for --dataset stripes"):
         load_dataset("stripes", stripes[0], fixed_shape=1)
 
 

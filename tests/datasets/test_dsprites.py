@@ -126,7 +126,7 @@ def test_fixed_shape_keeps_one_shape_with_consistent_factors(directory, dsprites
 @pytest.mark.parametrize("shape", [-1, 3])
 def test_unknown_fixed_shape_names_the_flag(directory, dsprites_file, shape):
     dsprites_file(directory)
-    with pytest.raises(UserError, match=f"--fixed_shape {shape}: give a shape from 0 to 2"):
+    with pytest.raises(UserError, match=f"--fixed_shape {shape}: give a number from 0 to 2"):
         load_dataset("dsprites", directory, fixed_shape=shape, progress=False)
 
 

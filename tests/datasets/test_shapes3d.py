@@ -69,7 +69,7 @@ def test_source_is_replica_only_if_the_file_says_so(directory, shapes3d_file):
 
 def test_fixed_shape_does_not_apply(directory, shapes3d_file):
     shapes3d_file(directory)
-    with pytest.raises(UserError, match="--fixed_shape 1 restricts dsprites only"):
+    with pytest.raises(UserError, match="--fixed_shape 1 does nothing for --dataset shapes3d"):
         load_dataset("shapes3d", directory, fixed_shape=1, progress=False)
 
 

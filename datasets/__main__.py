@@ -1,0 +1,23 @@
+"""`python -m datasets --list`: every data set with its images, factors, source, licence, and what was verified."""
+
+from __future__ import annotations
+
+import sys
+
+from datasets import DATASETS
+from datasets.about import describe
+from system.errors import Parser, command_line
+
+
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = Parser(prog="python -m datasets", description=__doc__, allow_abbrev=False)
+    parser.add_argument("datasets", nargs="*", choices=[*DATASETS, []], metavar="NAME", help="only these")
+    parser.add_argument("--list", action="store_true", help="list all (the default)")
+    args = parser.parse_args(arguments)
+    print("\n\n".join(describe(name) for name in args.datasets or DATASETS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

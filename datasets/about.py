@@ -1,0 +1,74 @@
+"""What each data set is, in words: `python -m datasets --list`, `main.py --help-data`, the table in docs/data.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from datasets import DATASETS, OPTIONS, described
+from datasets.locate import files_of
+
+
+@dataclass(frozen=True)
+class About:
+    """One data set in words.
+
+    title: what it shows.
+    images: how many, as published.
+    factors: their names with numbers of values, in order, the last one fastest; or `none`.
+    source: who made it, and where it comes from.
+    licence: as its publisher states it.
+    tested: on what its loader was tested here.
+    """
+
+    title: str
+    images: str
+    factors: str
+    source: str
+    licence: str
+    tested: str
+
+
+def listed(factors: dict[str, int]) -> str:
+    """`{"shape": 3, "scale": 6}` -> `shape 3, scale 6`."""
+    return ", ".join(f"{name} {size}" for name, size in factors.items())
+
+
+def checksums(name: str) -> str:
+    """Whether the files of a data set can be verified."""
+    files = files_of(import_module(DATASETS[name]))
+    known = sum(bool(file.checksum) for file in files)
+    if not files:
+        return "not needed"
+    return "known" if known == len(files) else "unverified" if not known else f"known for {known} of {len(files)} files"
+
+
+def describe(name: str) -> str:
+    """All that is known of a data set, a line each."""
+    module = import_module(DATASETS[name])
+    about, files = module.ABOUT, files_of(module)
+    lines = {
+        name: about.title,
+        "images": about.images,
+        "factors": about.factors,
+        "source": about.source,
+        "licence": about.licence,
+        "files": ", ".join(file.name for file in files) or "your own",
+        "checksum": checksums(name),
+        "loader tested on": about.tested,
+    }
+    for option, values in getattr(module, "OPTIONS", {}).items():
+        lines[OPTIONS[option]] = described(values)
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"{key:{width}}{value}" for key, value in lines.items())
+
+
+def table() -> str:
+    """All data sets in Markdown, for docs/data.md."""
+    rows = ["| `--dataset` | images | factors, the last one fastest | source, licence | checksum | loader tested on |"]
+    rows += ["|---|---|---|---|---|---|"]
+    for name, path in DATASETS.items():
+        about = import_module(path).ABOUT
+        cells = [f"`{name}`", about.images, about.factors, f"{about.source}; {about.licence}", checksums(name)]
+        rows.append("| " + " | ".join([*cells, about.tested]) + " |")
+    return "\n".join(rows)

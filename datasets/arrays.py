@@ -1,0 +1,171 @@
+"""Images of one's own in an array, with or without factors: `.npz` or `.h5` (docs/your_data.md).
+
+`images` is uint8 `[n, h, w]` or `[n, h, w, c]` with 1 or 3 channels; `factors`, if there, `[n, k]`, integers or levels;
+`factor_names`, if there, k texts. Where the factors are a full grid, in any order, the images are put into its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets import npz
+from datasets.about import About
+from datasets.factor_dataset import FactorDataset
+from datasets.grid import find_grid, numbered
+from datasets.packing import pack, stamp
+from datasets.resizing import RESAMPLE, RESIZE, in_threads, resized
+from system.errors import UserError
+
+ABOUT = About(
+    title="an array of images of your own, with or without factors",
+    images="as many as it holds",
+    factors="as it holds; a full grid in any order is recognised",
+    source="--data-path FILE.npz or FILE.h5",
+    licence="yours",
+    tested="files that the tests write",
+)
+OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
+WANTED = "name a .npz or .h5 file with an array images"
+MAX_LEVELS = 1000  # more values than these make a measurement, not a factor
+_REMEDY = "see docs/your_data.md for the format"
+_TOGETHER = 256  # images read at a time
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+
+
+def check(path: Path) -> None:
+    """Raises UserError unless the file begins as one of the two kinds does."""
+    if path.is_dir():
+        raise UserError(f"--data-path {path} is a folder: {WANTED}, or use --dataset images for a folder of pictures")
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(len(_HDF5))
+    except OSError as error:
+        raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
+    if not start.startswith((_HDF5, _ZIP)):
+        raise UserError(f"--data-path {path} is neither a .npz nor an HDF5 file (it starts with {start!r}): {WANTED}")
+
+
+def load(
+    path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
+) -> FactorDataset:
+    """The images of the file, at 64x64, and the factors that it tells. Raises UserError naming expected and found."""
+    with _opened(path) as (shape, read, images):
+        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
+            raise UserError(
+                f"{path}: expected images uint8 [n, h, w], [n, h, w, 1] or [n, h, w, 3], found {list(shape)}: {_REMEDY}"
+            )
+        names, sizes, levels = _factors(path, shape[0], read)
+        channels = channels or (3 if shape[3:] == (3,) else 1)
+        places = find_grid(levels, sizes)
+
+        def to_size(image: np.ndarray) -> np.ndarray:
+            flat = image[..., 0] if image.shape[2:] == (1,) else image  # [h, w] or [h, w, 3]
+            return resized(Image.fromarray(flat), channels, resize, resample)
+
+        array, _, brightest = pack(
+            path,
+            "arrays",
+            (resize, resample),
+            {"file": stamp(path)},
+            shape[0],
+            channels,
+            lambda: in_threads(to_size, images()),
+            places=places,
+            progress=progress,
+        )
+    table = None if places is not None else levels
+    pixel_max = 255 if brightest > 1 else 1  # masks of 0 and 1 are white where they are 1
+    return FactorDataset("arrays", path.name, names, sizes, array, (64, 64, channels), pixel_max, table)
+
+
+def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
+    """Names, sizes and levels int64 `[n, k]` of the factors. Raises UserError for what cannot be factors."""
+    values, names = read("factors"), read("factor_names")
+    if values is None:
+        return [], [], np.zeros((count, 0), np.int64)
+    values = values[:, None] if values.ndim == 1 else values  # [n, k]
+    if values.ndim != 2 or len(values) != count or values.dtype.kind not in "iufbUS":
+        found = f"{values.dtype} {list(values.shape)}"
+        raise UserError(f"{path}: expected factors [{count}, k], integers or levels, found {found}: {_REMEDY}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise UserError(f"{path}: factors hold NaN or infinity; every image needs a value of every factor")
+    names = (
+        [f"factor_{k}" for k in range(values.shape[1])] if names is None else [_text(name) for name in names.ravel()]
+    )
+    if len(names) != values.shape[1] or len(set(names)) != len(names):
+        raise UserError(f"{path}: expected {values.shape[1]} different names, found {', '.join(names)}: {_REMEDY}")
+    levels, sizes = numbered(values)
+    for name, size in zip(names, sizes, strict=True):
+        if size > MAX_LEVELS or (2 * size > count and find_grid(levels, sizes) is None):
+            raise UserError(
+                f"{path}: the factor {name} has {size} values in {count} images, too many to be classes: bin it into a "
+                "few levels, or leave it out"
+            )
+    return names, sizes, levels
+
+
+def _text(name) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
+    """The shape of `images`; a reader of a small array by name (None: not there); and an iterator over the images."""
+    with path.open("rb") as handle:
+        is_hdf5 = handle.read(len(_HDF5)) == _HDF5
+    if is_hdf5:
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as file:
+                yield _from_hdf5(path, file)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{path}: expected a whole HDF5 file, found a damaged one ({error}): {_REMEDY}") from None
+        return
+    with npz.opened(path, _REMEDY) as archive:
+        shape, fortran, dtype = npz.header(path, archive, "images", _REMEDY)
+        _check_dtype(path, dtype, fortran)
+
+        def read(name: str) -> np.ndarray | None:
+            if f"{name}.npy" not in archive.namelist():
+                return None
+            try:
+                with archive.open(f"{name}.npy") as member:
+                    return np.lib.format.read_array(member, allow_pickle=False)
+            except ValueError as error:
+                raise UserError(f"{path}: {name} cannot be read ({error}): {_REMEDY}") from None
+
+        def images() -> Iterator[np.ndarray]:
+            for piece in npz.rows(path, archive, "images", _TOGETHER, _REMEDY):
+                yield from piece
+
+        yield shape, read, images
+
+
+def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
+    if "images" not in file or not hasattr(file["images"], "dtype"):
+        raise UserError(f"{path}: expected an array images, found {', '.join(file) or 'nothing'}: {_REMEDY}")
+    images = file["images"]
+    _check_dtype(path, images.dtype, False)
+    together = max(_TOGETHER, images.chunks[0] if images.chunks else 0)  # whole chunks are unpacked once
+
+    def read(name: str) -> np.ndarray | None:
+        return file[name][()] if name in file else None
+
+    def pieces():
+        for start in range(0, len(images), together):
+            yield from images[start : start + together]
+
+    return images.shape, read, pieces
+
+
+def _check_dtype(path: Path, dtype: np.dtype, fortran: bool) -> None:
+    if dtype != np.uint8 or fortran:
+        found = f"{dtype} in Fortran order" if fortran else str(dtype)
+        raise UserError(f"{path}: expected images uint8 from 0 to 255, found {found}: {_REMEDY}")

@@ -1,0 +1,116 @@
+"""A folder of pictures of one's own: every PNG, JPEG, WebP and BMP below it, brought to 64x64 (docs/your_data.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from datasets.about import About
+from datasets.factor_dataset import FactorDataset
+from datasets.packing import pack, stamp
+from datasets.resizing import RESAMPLE, RESIZE, in_threads, is_grey, resized
+from system.errors import UserError
+
+ABOUT = About(
+    title="a folder of pictures of your own",
+    images="as many as are found",
+    factors="none",
+    source="--data-path DIR",
+    licence="yours",
+    tested="folders that the tests draw",
+)
+OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
+WANTED = "name a folder of pictures"
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_SHOWN = 10  # unreadable files that are named on the screen
+
+
+def check(path: Path) -> None:
+    """Raises UserError unless there is a folder with at least one picture."""
+    if not path.is_dir():
+        raise UserError(f"--data-path {path} is not a folder: --dataset images wants a folder of pictures")
+    if not _pictures(path):
+        raise UserError(f"--data-path {path}: no {', '.join(ENDINGS)} file is in it or below it: name another folder")
+
+
+def load(
+    path: Path,
+    *,
+    channels: int | None = None,
+    resize: str = "crop",
+    resample: str = "lanczos",
+    progress: bool = True,
+) -> FactorDataset:
+    """The pictures in the order of their paths, without factors.
+
+    EXIF orientation is applied. Images are grey if all files are, else RGB, unless `channels` says which. Files that
+    cannot be read are named on stderr and skipped. Raises UserError where nothing can be read.
+    """
+    files = _pictures(path)
+    channels = channels or _channels(files)
+
+    def read(file: Path) -> np.ndarray | None:
+        try:
+            with Image.open(file) as image:
+                return resized(ImageOps.exif_transpose(image), channels, resize, resample)
+        except Exception:  # a decoder may raise anything on a broken file
+            return None
+
+    array, left_out, _ = pack(
+        path.resolve(),
+        "images",
+        (resize, resample),
+        {"files": _fingerprint(path, files)},
+        len(files),
+        channels,
+        lambda: in_threads(read, files),
+        progress=progress,
+    )
+    _tell(path, [files[number] for number in left_out])
+    nothing = np.zeros((len(array), 0), np.int64)  # [n, 0]
+    return FactorDataset("images", path.resolve().name, [], [], array, (64, 64, channels), factors=nothing)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Every picture below the folder, sorted by its path; hidden files and folders are left out."""
+    found = []
+    for directory, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(directory, n) for n in names if n.lower().endswith(ENDINGS) and not n.startswith(".")]
+    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
+
+
+def _channels(files: list[Path]) -> int:
+    """1 where every file that can be opened is grey, else 3."""
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                if not is_grey(image):
+                    return 3
+        except Exception:  # as above: it will be named when it is read
+            continue
+    return 1
+
+
+def _fingerprint(folder: Path, files: list[Path]) -> str:
+    listing = [[file.relative_to(folder).as_posix(), *_stamp(file)] for file in files]
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
+
+
+def _stamp(file: Path) -> list:
+    try:
+        return stamp(file)
+    except OSError:  # a link that leads nowhere
+        return []
+
+
+def _tell(folder: Path, skipped: list[Path]) -> None:
+    if skipped:
+        names = [file.relative_to(folder).as_posix() for file in skipped[:_SHOWN]]
+        more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+        print(f"skipped {len(skipped)} files that cannot be read: {', '.join(names)}{more}", file=sys.stderr)

@@ -1,0 +1,171 @@
+"""From `--data-path` to the files of a data set: are they there, can they be fetched, or is a replica to be drawn?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from datasets.files import DataFile, cache_directory, can_be_written, locked, make_directory
+from system.errors import UserError
+from system.files import write_text
+
+
+def files_of(module: ModuleType, options: dict | None = None) -> tuple[DataFile, ...]:
+    """The published files that the data set is read from; none for a person's own."""
+    if hasattr(module, "files"):
+        return module.files(**(options or {}))
+    return (module.FILE,) if hasattr(module, "FILE") else ()
+
+
+def check(name: str, module: ModuleType, data_path: Path | None, options: dict) -> None:
+    """Raises UserError if the data set cannot be loaded from the path, as far as can be told without any work."""
+    files = files_of(module, options)
+    if data_path is None:
+        _check_replica(name, module, files)
+        return
+    check_is_there(data_path, missing_ok=bool(files))
+    if not files:
+        module.check(data_path)
+        return
+    names = {file.name for file in files}
+    suffixes = {Path(name).suffix for name in names} - {""}
+    if not data_path.exists() and data_path.name not in names and data_path.suffix in suffixes:
+        raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
+    for file in files:
+        _check_file(name, data_path, file, alone=len(files) == 1)
+
+
+def prepared(name: str, module: ModuleType, data_path: Path | None, options: dict, progress: bool, download: bool):
+    """What the module's `load` takes: the path of its one file, or the directory of its several, all of them there."""
+    files = files_of(module, options)
+    if data_path is None:
+        return _replica(name, module, progress)
+    if not files:
+        return data_path
+    paths = [path_of(data_path, file, alone=len(files) == 1) for file in files]
+    for file, path in zip(files, paths, strict=True):
+        if path.exists():
+            continue
+        if not download:
+            raise UserError(
+                f"--data-path {data_path}: there is no {path.name}; fetch it with {fetch_command(name, path)}"
+            )
+        from datasets.download import fetch
+
+        make_directory(path.parent, "name another with --data-path, or leave the flag out to draw the replica")
+        fetch(file, path.parent, progress=progress)
+    return paths[0] if hasattr(module, "FILE") else paths[0].parent
+
+
+def path_of(data_path: Path, file: DataFile, alone: bool) -> Path:
+    """The file, or what it unpacks to, that `--data-path` means, which may name a file or the directory of them.
+
+    alone: whether the data set has this one file, which may then have any name.
+    """
+    if data_path.name == file.name or (alone and data_path.is_file()):
+        return data_path
+    directory = data_path.parent if data_path.is_file() else data_path
+    if file.unpacked and not (directory / file.name).exists() and (directory / file.unpacked).exists():
+        return directory / file.unpacked
+    return directory / file.name
+
+
+def check_is_there(path: Path, missing_ok: bool = False) -> None:
+    """Raises UserError for a link that leads nowhere, a path that may not be looked at, and a missing one."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UserError(
+                f"--data-path {path} is a link to {path.readlink()}, which is not there: name another path"
+            ) from None
+        if not missing_ok:
+            raise UserError(f"--data-path {path} does not exist: name another path") from None
+    except NotADirectoryError:
+        if not missing_ok:
+            raise UserError(f"--data-path {path} does not exist: name another path") from None
+    except OSError as error:
+        raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
+
+
+def fetch_command(name: str, path: Path) -> str:
+    """The command that fetches the data set's files to where the path is."""
+    return f"`python -m datasets.download {name} {path.parent}`"
+
+
+def by_hand(file: DataFile, directory: Path) -> UserError:
+    """The error for a file that no program may fetch."""
+    return UserError(
+        f"{file.name} is given out by its publisher only: get it from {file.page} and put it into {directory}"
+    )
+
+
+def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None:
+    path = path_of(data_path, file, alone)
+    check_is_there(path, missing_ok=True)
+    if path.is_dir() and path.name != file.unpacked:
+        raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")
+    if path.is_file():
+        try:
+            with path.open("rb") as handle:
+                start = handle.read(len(file.magic))
+        except OSError as error:
+            raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
+        if start != file.magic and path.name != file.unpacked:
+            again = f" and fetch it with {fetch_command(name, path)}" if file.url else f" and get it from {file.page}"
+            raise UserError(
+                f"--data-path {path}: expected a {Path(file.name).suffix or 'data'} file, found one that starts with "
+                f"{start!r}: name another path, or move this file away{again}"
+            )
+    elif not path.exists() and not file.url:
+        raise by_hand(file, path.parent)
+    elif not path.exists() and not can_be_written(path.parent):
+        raise UserError(
+            f"--data-path {data_path}: there is no {file.name}, and {path.parent} cannot be written to fetch it into: "
+            "name its directory, or leave the flag out to draw the replica"
+        )
+
+
+def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> None:
+    if not hasattr(module, "render"):
+        wanted = f"name {files[0].name} or its directory" if files else module.WANTED
+        raise UserError(f"--data-path is needed for --dataset {name}: {wanted}")
+    directory = cache_directory(_replica_of(name, module))
+    if not (directory / files[0].name).exists() and not can_be_written(directory):
+        raise UserError(
+            f"the replica of {name} cannot be drawn into {directory}, which cannot be written: set LIE_VAE_CACHE to a "
+            "directory that can, or give --data-path"
+        )
+
+
+def _replica_of(name: str, module: ModuleType) -> str:
+    """The data set whose replica this one is made from: itself, unless the module says otherwise."""
+    return getattr(module, "REPLICA_OF", name)
+
+
+def _replica(name: str, module: ModuleType, progress: bool) -> Path:
+    """The replica's file in the cache directory, drawn there if it is missing; one line on stderr says so."""
+    of = _replica_of(name, module)
+    path = cache_directory(of) / files_of(module)[0].name
+    if not _is_drawn(path, module.REPLICA_VERSION):
+        make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written, or give --data-path")
+        with locked(path):
+            if not _is_drawn(path, module.REPLICA_VERSION):
+                print(f"no --data-path given: drawing the replica of {of} into {path.parent}", file=sys.stderr)
+                module.render(path.parent, progress)
+                write_text(_version_file(path), f"{module.REPLICA_VERSION}\n")
+                return path
+    print(f"no --data-path given: using the replica of {of} in {path.parent}", file=sys.stderr)
+    return path
+
+
+def _version_file(path: Path) -> Path:
+    return path.with_name(path.name + ".version")
+
+
+def _is_drawn(path: Path, version: int) -> bool:
+    """Whether the replica is there, and was not drawn by a renderer of another version. One put there by hand stays."""
+    noted = _version_file(path)
+    return path.exists() and (not noted.exists() or noted.read_text().strip() == str(version))

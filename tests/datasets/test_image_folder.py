@@ -1,0 +1,151 @@
+"""A folder of pictures of one's own."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import check_data_path, load_dataset
+from datasets.resizing import resized
+from system.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six pictures, no two alike in format and place."""
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    noise = np.random.RandomState(0).randint(0, 256, (6, 80, 100, 3)).astype(np.uint8)
+    places = ["b.png", "a.jpg", "below/c.webp", "below/d.BMP", "e.jpeg", "0.png"]
+    for place, pixels in zip(places, noise, strict=True):
+        Image.fromarray(pixels).save(folder / place)
+    return folder
+
+
+def load(folder, **options):
+    return load_dataset("images", folder, progress=False, **options)
+
+
+def test_every_picture_below_is_there_in_the_order_of_the_paths(folder):
+    dataset = load(folder)
+    files = ["0.png", "a.jpg", "b.png", "below/c.webp", "below/d.BMP", "e.jpeg"]
+    assert (len(dataset), dataset.channels, dataset.factor_names) == (6, 3, ())
+    for number, file in enumerate(files):
+        with Image.open(folder / file) as image:
+            expected = resized(image, 3, "crop")
+        assert (dataset.uint8(np.array([number]))[0] == expected).all(), file
+    assert dataset.index_to_factors(np.arange(6)).shape == (6, 0)
+
+
+def test_the_copy_is_mapped_and_made_once(folder, is_mapped):
+    first = load(folder)
+    copies = list(folder.parent.glob("pictures.*.npy"))
+    assert [copy.name for copy in copies] == ["pictures.crop.lanczos.64x64x3.npy"]
+    before = copies[0].stat().st_mtime_ns
+    assert is_mapped(load(folder).images.array) and is_mapped(first.images.array)
+    assert copies[0].stat().st_mtime_ns == before
+
+
+def test_a_picture_added_or_changed_is_seen(folder):
+    load(folder)
+    Image.new("RGB", (70, 70), "red").save(folder / "z.png")
+    assert len(load(folder)) == 7
+    Image.new("RGB", (70, 70), "blue").save(folder / "z.png")
+    assert load(folder).uint8(np.array([6])).reshape(-1, 3)[0].tolist() == [0, 0, 255]
+
+
+def test_a_folder_beside_which_nothing_can_be_written_is_packed_into_the_cache(folder, cache, monkeypatch):
+    from datasets import conversion
+
+    monkeypatch.setattr(conversion, "can_be_written", lambda directory: directory != folder.parent)
+    assert len(load(folder)) == 6
+    assert len(list((cache / "images").glob("*.npy"))) == 1
+    assert not list(folder.parent.glob("pictures.*"))
+
+
+def test_grey_files_stay_grey_unless_told_otherwise(tmp_path):
+    for number, mode in enumerate(["L", "1", "LA"]):
+        Image.new(mode, (64, 64)).save(tmp_path / f"{number}.png")
+    assert load(tmp_path).channels == 1
+    assert load(tmp_path, channels=3).channels == 3
+    Image.new("RGB", (64, 64)).save(tmp_path / "9.png")
+    assert load(tmp_path).channels == 3
+    assert load(tmp_path, channels=1).channels == 1
+
+
+def test_the_orientation_that_a_camera_notes_is_applied(tmp_path):
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32] = 255  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # the camera was upside down
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    image = load(tmp_path).uint8(np.array([0]))[0]
+    assert image[:32].max() == 0 and image[32:].min() == 255
+
+
+def test_crop_pad_and_stretch_do_what_they_say(tmp_path):
+    pixels = np.zeros((64, 128), np.uint8)
+    pixels[:, 32:96] = 255  # the square in the middle
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    crop, pad, stretch = (
+        load(tmp_path, resize=way).uint8(np.array([0]))[0, ..., 0] for way in ("crop", "pad", "stretch")
+    )
+    assert crop.min() == 255
+    assert pad[:16].max() == pad[48:].max() == 0 and pad[20:44, 20:44].min() == 255
+    assert stretch[:, 20:44].min() == 255 and stretch[:, :12].max() == 0
+    assert len(list(tmp_path.parent.glob(f"{tmp_path.name}.*.npy"))) == 3
+
+
+def test_sixteen_bits_become_eight_and_transparency_white(tmp_path):
+    Image.fromarray(np.full((64, 64), 0x80FF, np.uint16)).save(tmp_path / "a.png")
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "b.png")
+    pixels = load(tmp_path).uint8(np.arange(2))
+    assert (pixels[0] == 0x80).all()
+    assert (pixels[1] == 255).all()
+
+
+def test_files_that_cannot_be_read_are_named_and_skipped(folder, capsys):
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    whole = (folder / "b.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    for _ in range(2):  # when it is packed, and when the copy is used again
+        assert len(load(folder)) == 6
+        said = capsys.readouterr().err
+        assert said == "skipped 4 files that cannot be read: broken.png, cut.png, gone.png, text.jpg\n"
+
+
+def test_a_folder_with_nothing_readable_is_refused(tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(UserError, match="none of the 1 images can be read"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere", "does not exist"),
+        ("file.png", "is not a folder: --dataset images wants a folder"),
+        ("empty", "no .png, .jpg, .jpeg, .webp, .bmp file is in it"),
+        ("link", "is a link to .*nowhere, which is not there"),
+    ],
+)
+def test_paths_that_are_no_folder_of_pictures(path, message, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    Image.new("L", (64, 64)).save(tmp_path / "file.png")
+    with pytest.raises(UserError, match=f"--data-path .*{path}.*{message}"):
+        check_data_path("images", tmp_path / path)
+
+
+def test_a_path_is_needed(capsys):
+    with pytest.raises(UserError, match="--data-path is needed for --dataset images: name a folder of pictures"):
+        check_data_path("images", None)
+
+
+def test_unknown_ways_are_refused(folder):
+    with pytest.raises(UserError, match="--resize squash: give crop or pad or stretch"):
+        check_data_path("images", folder, resize="squash")
+    with pytest.raises(UserError, match="--crop full does nothing for --dataset images: leave it out"):
+        check_data_path("images", folder, crop="full")

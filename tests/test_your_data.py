@@ -1,0 +1,127 @@
+"""Runs on images of one's own, with and without factors, through the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from logger.report import write_report
+from metrics import evaluate
+from metrics.cli import main as metrics_main
+
+TINY = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=16"]
+TINY += ["--quiet", "--num-threads=1", "--max-steps=4", "--metric-preset=fast"]
+SIZES = (3, 4, 4)
+
+
+def images():
+    """A grey square of three sizes at sixteen places: uint8 `[48, 64, 64]`."""
+    drawn = np.zeros((*SIZES, 64, 64), np.uint8)
+    for size, x, y in np.ndindex(SIZES):
+        drawn[size, x, y, 12 * x + 4 : 12 * x + 12 + 4 * size, 12 * y + 4 : 12 * y + 12 + 4 * size] = 200
+    return drawn.reshape(-1, 64, 64)
+
+
+FACTORS = np.stack(np.unravel_index(np.arange(48), SIZES), axis=1)  # [48, 3]
+
+
+def train(dataset, path, log, *more):
+    assert main.main([*TINY, f"--dataset={dataset}", f"--data-path={path}", f"--log-path={log}", *more]) == 0
+    return log / "version_0"
+
+
+def scores(run):
+    return json.loads((run / "scores.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, pixels in enumerate(images()):
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(folder, tmp_path, capsys):
+    run = train("images", folder, tmp_path, "--seed=1")
+    found = scores(run)
+    assert set(found["scores"]) == {
+        "gaussian_total_correlation",
+        "gaussian_wasserstein_correlation",
+        "gaussian_wasserstein_correlation_norm",
+        "mutual_info_score",
+        "reconstruction_error",
+    }
+    assert found["protocol"]["metrics"] == ["unsupervised", "reconstruction"]
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "note: images: no factors are known of it, so these are not scored: factor_vae, beta_vae,"
+    )
+    drawn = {path.name for path in run.glob("*.png")}
+    assert {"traversals.png", "reconstructions.png", "algebra.png", "composition.png"} <= drawn
+    assert not {"factor_paths.png", "equivariance_error.png", "importance.png"} & drawn
+    page, left_out = write_report([run])
+    assert left_out == []
+    assert "Traversals around an image" in page.read_text() and "Factors in latent space" not in page.read_text()
+
+
+def test_seeds_are_compared_by_the_codes_that_runs_leave(folder, tmp_path, capsys):
+    options = ("--visualise=no",)
+    runs = [train("images", folder, tmp_path / str(seed), f"--seed={seed}", *options) for seed in (1, 2)]
+    files = [run / "codes.npz" for run in runs]
+    first, second = (np.load(file) for file in files)
+    assert first["codes"].shape == (48, 3) and "factors" not in first
+    assert (first["index"] == second["index"]).all()
+    assert metrics_main([*map(str, files), "--metrics", "udr", "--json", str(tmp_path / "udr.json")]) == 0
+    assert 0 <= json.loads((tmp_path / "udr.json").read_text())["scores"]["UDR"] <= 1
+
+
+def test_a_grid_in_any_order_takes_every_score(tmp_path, capsys):
+    order = np.random.default_rng(0).permutation(48)
+    np.savez(tmp_path / "a.npz", images=images()[order], factors=FACTORS[order] * 5, factor_names=["size", "x", "y"])
+    run = train("arrays", tmp_path / "a.npz", tmp_path / "logs", "--seed=1")
+    assert {"fac_eval", "discrete_mig", "dci_disentanglement", "downstream_rep"} <= set(scores(run)["scores"])
+    assert "note:" not in capsys.readouterr().out
+    assert (run / "factor_paths.png").exists()
+    kept = np.load(run / "codes.npz")
+    assert (kept["factors"] == FACTORS).all()
+
+
+def test_a_table_takes_the_scores_that_its_rows_allow(tmp_path, capsys):
+    names = ["size", "x", "y"]
+    np.savez(tmp_path / "a.npz", images=images()[:-1], factors=FACTORS[:-1], factor_names=names)
+    run = train("arrays", tmp_path / "a.npz", tmp_path / "logs", "--seed=1")
+    taken = set(scores(run)["scores"])
+    assert {"fac_eval", "discrete_mig", "dci_disentanglement", "reconstruction_error"} <= taken
+    assert not {"downstream_rep", "independence_score"} & taken
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert len(said) == 1 and said[0].startswith("note: arrays: its factors are no full grid, so these are not scored:")
+
+
+def test_a_table_is_scored_as_its_rows_are():
+    """An encoder on a data set without a grid gives what its codes and factors give as tables."""
+    from datasets import FactorDataset
+
+    pixels = np.broadcast_to(FACTORS[:-1].astype(np.uint8)[:, :, None, None], (47, 3, 1, 1))
+    dataset = FactorDataset("table", "here", ["a", "b", "c"], SIZES, pixels, (3, 1, 1), factors=FACTORS[:-1])
+
+    def encoder(x):
+        return x.flatten(1)
+
+    names = ["mig", "sap", "modularity", "explicitness", "factor_vae"]
+    codes = FACTORS[:-1].astype(np.float32) / 255
+    expected = evaluate(codes, FACTORS[:-1], names, preset="fast")
+    assert evaluate(encoder, dataset, names, preset="fast") == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_score_that_needs_factors_is_refused_by_name():
+    from datasets import FactorDataset
+    from metrics import InputError
+
+    nothing = np.zeros((48, 0), np.int64)
+    dataset = FactorDataset("plain", "here", [], [], images()[..., None], factors=nothing)
+    with pytest.raises(InputError, match="metric 'mig' needs factors, which this data set does not have"):
+        evaluate(lambda x: x.flatten(1)[:, :3], dataset, ["mig"])
