@@ -31,7 +31,6 @@ format: $(VENV)/.installed
 # Each also runs alone, with options: `python -m benchmarks.train_step --help`.
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.train_step
-	$(BIN)/python -m benchmarks.exponential
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.fidelity dsprites tests/data/dsprites_frames.npz

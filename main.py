@@ -261,7 +261,6 @@ def _add_machine_flags(group) -> None:
     add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one a core")
     add(group, "--precision", str, "fp32", "of the training loss; bf16 is autocast", choices=("fp32", "tf32", "bf16"))
     add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
-    add(group, "--cuda-graph", boolean, False, "record the training step once and replay it: for a CUDA device")
     add(group, "--data-on-device", boolean, False, "copy the images to the device's memory and cut batches there")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
 

@@ -1,267 +1,408 @@
-"""Train or evaluate as the command line asks: find or make the run, put it together, and see it through."""
+"""A run: what it is made of, in the order in which it is made, and what it does when the training loop asks.
+
+Read `Run` first. Every process of a run has one; what only the main process does is behind its `record`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
 import resource
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from tqdm import tqdm
 
 import datasets
-from assembly import Parts, assemble, check_machine, make_step, pick_device
-from logger import checkpoints, resume
-from logger.run_directory import RunDirectory
+from logger import checkpoints, inputs, resume
+from logger.run_directory import RunDirectory, check_log_path
 from logger.run_logger import RunLogger
-from logger.scores import write_scores
+from logger.scores import score_table, write_scores
 from models import build_model, model_class, unread_flags
-from session import Follower, Session
+from models.base_weights import start_from
+from models.vae import VAE
 from system import machine, randomness
 from system.errors import UserError
-from system.processes import Group
+from system.processes import Group, Nothing
 from system.signals import Interruption
-from training_loop import Position, planned_steps, train
+from training_loop import Position, Terms, draw_noise, permutation, stream_seed, train, train_step, validate
 
-Recorded = Callable[[dict, Path], dict]  # (recorded arguments, their file) -> the same, checked and converted
-
-# What --evaluate takes from its own command line; everything else comes from the run.
-EVALUATION_FLAGS = {
-    *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
-}
+KEPT_CODES = 10_000  # images whose mean codes are written down, for scores that compare runs
+REPORT_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
-def run(args: Namespace, given: Collection[str], recorded: Recorded) -> None:
+def run(args: Namespace, given: Collection[str], recorded: resume.Recorded) -> None:
     """Do what the command line asks.
 
     Args:
         given: names of the flags that the user gave; the others hold their defaults.
         recorded: checks the arguments that a run recorded as the command line checks typed ones.
     Raises:
-        UserError: what the user can mend, before any work where it can.
+        UserError: what the user can fix, before any work where it can.
         Interrupted: the process was asked to stop, and a run can be continued from its checkpoint.
     """
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     machine.keep_freed_memory()
-    device = pick_device(args.device)
-    if args.evaluate:
-        if Group().leads:
-            evaluate_run(args, device, recorded)
-        return
-    try:
-        train_run(args, device, given, recorded)
-    except resume.NothingToDo as reason:
-        print(reason)
-
-
-def train_run(args: Namespace, device: torch.device, given: Collection[str], recorded: Recorded) -> None:
-    """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
     group = Group()
+    device = machine.pick_device(args.device, group.local_rank)
+    if args.evaluate:
+        if group.is_main:
+            evaluate(args, device, recorded)
+        return
     with Interruption() as interruption:
         try:
             with group.joined(device):
-                _train(args, device, given, recorded, group, interruption)
+                train_run(args, device, given, recorded, group, interruption)
+        except resume.NothingToDo as reason:
+            print(reason)
         except UserError:
             if interruption.requested and group.size > 1:  # the others went first
                 interruption.stop()
             raise
 
 
-def _train(args: Namespace, device: torch.device, given: Collection[str], recorded, group: Group, interruption) -> None:
-    with contextlib.ExitStack() as stack:
-        args, run_dir = _agree(args, given, recorded, group)
-        if run_dir is not None:
-            stack.enter_context(run_dir.held())
-        _train_in(run_dir, args, device, given, group, interruption)
-
-
-def _train_in(run_dir: RunDirectory | None, args: Namespace, device, given, group: Group, interruption) -> None:
-    check_machine(args, device, group)
-    if group.leads:
-        for name in unread_flags(args.model, given):
+def train_run(args: Namespace, device, given: Collection[str], recorded: resume.Recorded, group: Group, interruption):
+    """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
+    args, run_dir = resume.agree(args, given, check_args, recorded, group)
+    with run_dir.held() if run_dir else contextlib.nullcontext():
+        for name in unread_flags(args.model, given) if group.is_main else ():
             print(f"note: --{name} does nothing for --model {args.model}")
-    product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once they are open
+        run = Run(args, device, group, interruption, run_dir)
+        opened = Record.opened(run) if run_dir else contextlib.nullcontext(Nothing())
+        with opened as run.record, interruption.deferred():
+            train(run)
 
-    def load(model, optimisers, batches: int) -> dict | None:
-        most = {"batch": batches}
-        return group.from_leader(
-            lambda: checkpoints.load_training(run_dir, model, optimisers, Position().as_dict(), most)
+
+class Run:
+    """A training run on this process's part of every batch.
+
+    Args:
+        args: the command line's namespace, with a seed.
+        group: the processes of the run.
+        interruption: hears the signals that stop it.
+        run_dir: where it is written, held; None in the other processes.
+    """
+
+    record: Record | Nothing
+
+    def __init__(
+        self,
+        args: Namespace,
+        device: torch.device,
+        group: Group,
+        interruption: Interruption,
+        run_dir: RunDirectory | None,
+    ):
+        self.args, self.device, self.group, self.interruption = args, device, group, interruption
+        self.run_dir, self.stopping = run_dir, False
+        product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once opened
+        self.dataset = datasets.from_args(args)
+        randomness.seed_all(args.seed)
+        self.model = build_model(args, self.dataset.channels).to(device, memory_format=torch.channels_last)
+        self.optimisers = self.model.make_optimisers(args.learning_rate)
+        self.train_index, self.validation_index = datasets.split_indices(  # int64 [n], [m]
+            len(self.dataset), args.split, stream_seed(args.seed, "split")
         )
+        self.model.training_images = len(self.train_index)
+        self.batches = math.ceil(len(self.train_index) / args.batch_size)  # of an epoch
+        self.planned = args.epochs * self.batches  # steps of the whole run
+        if args.max_steps is not None:
+            self.planned = min(self.planned, args.max_steps)
+        self.checkpoint, self.position = self._restored()
+        if args.data_on_device:
+            self.dataset.to_device(device)
+        machine.set_precision(self.model, args.precision, device)
+        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate)
+        if args.compile:  # on a GPU, launching hundreds of small operations takes longer than doing them
+            self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
+        self.replica = group.wrap(self.model, device)
+        self.bar = self._progress_bar()
 
-    parts = assemble(args, load, device)
-    checkpoint = parts.checkpoint
-    speed = machine.Speed(parts.model, parts.optimisers, device, args.batch_size, product_rate)
-    step = make_step(args, parts, device, group)
-    log = None
-    with contextlib.ExitStack() as stack:
-        if group.leads:
-            recorded = {**vars(args), "data_source": parts.dataset.source, "torch": str(torch.__version__)}
-            _open_run(run_dir, parts, recorded, device, stack)
-            processes = f", {group.size} processes" if group.size > 1 else ""
-            print(_describe(run_dir, args, parts.dataset, device) + processes)
-            log = RunLogger(run_dir, resumed_at=parts.position.step if checkpoint else None, share_of_speed=speed.lap)
-        kind = Session if group.leads else Follower
-        session = kind(args, parts.model, parts.dataset, parts.optimisers, run_dir, log, device, interruption, group)
-        if group.leads and checkpoint is None:
-            log.arguments(recorded, parts.model)
-            session.save(parts.position)
-        with interruption.deferred():
-            train(
-                parts.model,
-                step,
-                parts.dataset,
-                parts.train_index,
-                parts.validation_index,
-                session,
-                parts.position,
-                seed=args.seed,
-                epochs=args.epochs,
-                max_steps=args.max_steps,
-                batch_size=args.batch_size,
-                shuffle=args.shuffle,
-                device=device,
-                show_bar=group.leads and not args.quiet,
-                group=group,
-            )
-        if group.leads:
-            session.finish(parts.position)
-    if group.leads:
-        print(f"training speed     {speed.summary()}")
-        _print_paths(run_dir, args.visualise)
+    def _restored(self) -> tuple[dict | None, Position]:
+        """The checkpoint that the run goes on from, put into model and optimisers, and where it stands."""
+        args, most = self.args, {"batch": self.batches}
+        checkpoint = self.group.broadcast(
+            lambda: checkpoints.load_training(self.run_dir, self.model, self.optimisers, Position().as_dict(), most)
+        )
+        position = Position()
+        if checkpoint is not None:
+            checkpoints.restore(self.model, self.optimisers, checkpoint)
+            position = Position(**checkpoint["progress"])
+        elif args.base_model_path:
+            state, trained_as = checkpoints.load_base(Path(args.base_model_path), args.base_model)
+            start_from(self.model, state, trained_as, args.base_model_path)
+        if args.global_step is not None:
+            position.step = args.global_step
+        return checkpoint, position
+
+    @property
+    def done(self) -> int:
+        """Steps done, of those planned."""
+        return self.position.done(self.batches)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, and validated."""
+        return self.done >= self.planned and not self.position.unreported
+
+    def rest_of_epoch(self) -> Iterator[np.ndarray]:
+        """The batches still to be trained on in this epoch: indices of images, int64 `[batch]` each."""
+        args, order = self.args, self.train_index
+        if args.shuffle:
+            order = permutation(self.train_index, args.seed, "order", self.position.epoch)
+        for start in range(self.position.batch * args.batch_size, len(order), args.batch_size):
+            if self.done == self.planned:
+                return
+            yield order[start : start + args.batch_size]
+
+    def step(self, index: np.ndarray) -> Terms:
+        """One update on the images at `index`, int64 `[batch]`. Returns the loss terms of this process's part."""
+        n, part = len(index), self.group.part(len(index))
+        x = self.dataset.batch(index[part], self.device)  # [batch, channels, height, width]
+        noise = draw_noise(self.model, n, self.args.seed, self.position.step, self.device, part)
+        terms = train_step(self.replica, self.optimisers, x, noise, self.position.step, self.group.weight(n))
+        self.position.advance(n)
+        self.bar.update(n)
+        return terms
+
+    @property
+    def report_due(self) -> bool:
+        """Every REPORT_EVERY steps, and after the last one."""
+        return self.done % REPORT_EVERY == 0 or self.done == self.planned
+
+    def report(self, terms: Terms, n: int, images_per_second: float) -> None:
+        """Log the terms of the last step, whose batch held n images."""
+        terms = self.group.mean(terms, n)
+        postfix = f"epoch {self.position.epoch + 1}/{self.args.epochs} loss {terms['loss']:.2f}"
+        self.bar.set_postfix_str(postfix, refresh=False)
+        self.record.report(terms, images_per_second)
+
+    def agree_to_save(self) -> bool:
+        """Whether a checkpoint is due: the processes agree here on whether to stop, so all must call it.
+
+        Before slow scores a checkpoint is written as well as after, so that no step is lost to them.
+        """
+        self.stopping = self.group.any(self.interruption.requested is not None)
+        due = self.args.checkpoint_steps and self.position.step % self.args.checkpoint_steps == 0
+        epoch_ends = self.position.batch == self.batches or self.done == self.planned
+        return bool(self.stopping or due or (epoch_ends and self.args.metrics))
+
+    def save(self) -> None:
+        """Write a checkpoint; then raise Interrupted, where that was agreed."""
+        self.record.save()
+        if self.stopping:
+            self.interruption.stop()
+
+    def end_epoch(self) -> None:
+        """Validate, log, draw and score before the checkpoint: a run that dies on the way does all of it again."""
+        self.position.end_epoch(self.batches)
+        self.record.end_epoch()  # the other processes wait in the next line
+        self.agree_to_save()
+        self.save()
+
+    def _progress_bar(self) -> tqdm:
+        """Over images; no bar where another process draws it."""
+        images, full_epochs, rest = len(self.train_index), *divmod(self.planned, self.batches)
+        total = full_epochs * images + min(rest * self.args.batch_size, images)
+        initial = self.position.epoch * images + min(self.position.batch * self.args.batch_size, images)
+        hidden = self.args.quiet or not self.group.is_main
+        return tqdm(total=total, initial=initial, unit=" images", unit_scale=True, smoothing=0.1, disable=hidden)
 
 
-def _open_run(
-    run_dir: RunDirectory, parts: Parts, recorded: dict, device: torch.device, stack: contextlib.ExitStack
-) -> None:
-    """Take a continued run back to its checkpoint, and write down what was asked for.
+class Record:
+    """What the main process does for a run besides training it: log, draw, score, write checkpoints.
 
-
-    It is marked as in training until `stack` ends.
+    Args:
+        data: what to score on, see `datasets.evaluation_from_args`.
     """
-    if not run_dir.is_new:
-        batch_size, epochs, max_steps = (recorded[name] for name in ("batch_size", "epochs", "max_steps"))
-        planned = planned_steps(len(parts.train_index), batch_size, epochs, max_steps)
-        done = parts.position.done(math.ceil(len(parts.train_index) / batch_size))
-        resume.prepare(run_dir, parts.checkpoint, recorded, done, planned)
-    stack.enter_context(run_dir.training(step=parts.position.step, **machine.circumstances(device)))
-    run_dir.write_args(recorded)
+
+    def __init__(self, run: Run, log: RunLogger, data):
+        self.run, self.log, self.data = run, log, data
+        self._picture_inputs: inputs.PictureInputs | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, run: Run) -> Iterator[Record]:
+        """Write in the run's directory, taken back to its checkpoint; scores and paths follow the body.
+
+        `status.json` says how the body went.
+        """
+        args, run_dir, position, is_new = run.args, run.run_dir, run.position, run.checkpoint is None
+        data = datasets.evaluation_from_args(args, run.dataset)
+        recorded = {**vars(args), "data_source": run.dataset.source, "torch": str(torch.__version__)}
+        if not run_dir.is_new:
+            resume.prepare(run_dir, run.checkpoint, recorded, run.done, run.planned)
+        run.checkpoint = None  # it was needed up to here
+        with run_dir.training(step=position.step, **machine.circumstances(run.device)):
+            run_dir.write_args(recorded)
+            processes = f", {run.group.size} processes" if run.group.size > 1 else ""
+            print(describe(run_dir, args, run.dataset, run.device) + processes)
+            log = RunLogger(run_dir, resumed_at=None if is_new else position.step)
+            record = cls(run, log, data)
+            if is_new:
+                log.arguments(recorded, run.model)
+                record.save()
+            yield record
+            record.finish()
+        print(f"training speed     {run.speed.summary()}")
+        print_paths(run_dir, args.visualise)
+
+    def report(self, terms: Terms, images_per_second: float) -> None:
+        """The terms of one training step."""
+        run = self.run
+        share = run.speed.lap(images_per_second)
+        self.log.training(terms, images_per_second, share, run.position.step, run.position.images)
+        if run.args.visualise:
+            self.log.frame(run.model, self.picture_inputs, run.position.step)
+
+    def end_epoch(self) -> None:
+        """Validate; draw and score where that is wanted."""
+        run, args, step = self.run, self.run.args, self.run.position.step
+        held_out = run.validation_index if len(run.validation_index) else run.train_index
+        index = permutation(held_out, args.seed, "validation")
+        terms = validate(run.model, run.dataset, index, args.batch_size, step, run.device)
+        self.log.validation(terms, step, run.position.images)
+        if args.visualise:
+            self.log.pictures(run.model, self.picture_inputs, step)
+        if args.metrics:
+            self.score()
+
+    def score(self) -> None:
+        """Scores take minutes and keep no state: a signal stops them at once."""
+        run = self.run
+        with run.interruption.deferred(False):
+            scored = score(run.model, self.data, run.args, run.device)
+        log_scores(self.log, scored, self.data.factor_names, run.position.step, run.args.visualise)
+
+    def save(self) -> None:
+        """Write a checkpoint of the run as it stands."""
+        run = self.run
+        position, every = run.position, run.args.keep_epochs
+        due = every and position.epoch and position.batch == 0 and position.epoch % every == 0
+        kept = run.run_dir.kept_file(position.epoch) if due else None
+        logs = self.log.lengths()
+        checkpoints.save(run.run_dir, run.model, run.optimisers, position.as_dict(), vars(run.args), logs, kept)
+
+    def finish(self) -> None:
+        """After the last step: the animation of the training, and the scores, unless the last epoch was scored."""
+        args, step = self.run.args, self.run.position.step
+        self.run.bar.close()
+        if args.visualise:
+            self.log.animate_training(step)
+        if args.end_metrics and not (args.metrics and step):
+            self.score()
+        self.log.close()
+
+    @property
+    def picture_inputs(self) -> inputs.PictureInputs:
+        """The images that all pictures of this run are drawn from."""
+        if self._picture_inputs is None:
+            self._picture_inputs = picture_inputs(self.run.dataset, self.run.args.seed, self.run.device)
+        return self._picture_inputs
 
 
-def _agree(
-    args: Namespace, given: Collection[str], recorded: Recorded, group: Group
-) -> tuple[Namespace, RunDirectory | None]:
-    """What the leading process finds out for all: the arguments; and for itself the run, held.
-
-    Raises `resume.NothingToDo` in every process where the run is finished already.
-    """
-    if args.load_model and args.resume != "no":
-        raise UserError("--load-model does not go with --resume: leave one of the two out")
-    run_dir = None
-    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
-
-    def find_out() -> dict:
-        nonlocal run_dir
-        try:
-            run_dir, agreed = resume.start(args, given, mode, check_args, recorded)
-        except resume.NothingToDo as reason:
-            return {"nothing": str(reason)}
-        return {"args": vars(agreed)}
-
-    found = group.from_leader(find_out)
-    if "nothing" in found:
-        raise resume.NothingToDo(found["nothing"])
-    return Namespace(**found["args"]), run_dir
-
-
-def _describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
-    data = f"{args.model} on {dataset.name} ({dataset.source})"
-    return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
-
-
-def evaluate_run(args: Namespace, device: torch.device, recorded: Recorded) -> None:
-    """Score the run that --log-path names; its arguments and weights come from the run."""
+def evaluate(args: Namespace, device: torch.device, recorded: resume.Recorded) -> None:
+    """Score and draw the run that --log-path names; its arguments and weights come from the run."""
     run_dir = RunDirectory.existing(args.log_path)
-    file = run_dir.args_file if run_dir.args_file.is_file() else run_dir.published_args_file
-    own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
-    replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
-    found = {name: value for name, value in run_dir.read_args().items() if name not in replaced}
-    found = recorded(found, file)
-    args = Namespace(**{**vars(args), **found, **own})
-    args.seed = found.get("seed") or 0 if args.seed is None else args.seed
-    args.dataset = args.eval_dataset or found.get("dataset", args.dataset)
-    if args.dataset != run_dir.read_args().get(
-        "dataset"
-    ):  # what was chosen among the forms of the one means nothing to the other
+    args = resume.evaluation_args(run_dir, args, lambda found: model_class(found.model).check_args(found), recorded)
+    if args.dataset != run_dir.read_args().get("dataset"):  # what chose among the forms of the one means nothing here
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
-    args.data_path = args.eval_data_path or args.data_path
-    args.eval_dataset = args.eval_data_path = None
-    try:
-        model_class(args.model).check_args(args)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
     datasets.check_args(args)
     dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
-    checkpoints.load_weights(model, _weights_file(run_dir, args.epoch))
+    checkpoints.load_weights(model, run_dir.weights_file(args.epoch))
     if args.data_on_device:
         dataset.to_device(device)
     if args.epoch is not None:
-        print(_describe(run_dir, args, dataset, device) + f", the weights after epoch {args.epoch}")
-        session = Session(args, model, dataset, {}, run_dir, None, device, Interruption(), Group())
-        values, protocol, _ = session.measure()
+        print(describe(run_dir, args, dataset, device) + f", the weights after epoch {args.epoch}")
         file = run_dir.path / f"scores_epoch_{args.epoch}.json"
-        write_scores(file, values, {**protocol, "epoch": args.epoch})
+        scored = score(model, dataset, args, device)
+        write_scores(file, scored.values, {**scored.protocol, "epoch": args.epoch})
         print(f"scores             {file}")
         return
     checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())  # the authors' runs have none
     step = checkpoint["progress"]["step"] if checkpoint else 0
-    print(_describe(run_dir, args, dataset, device))
+    print(describe(run_dir, args, dataset, device))
     if checkpoint and run_dir.state() != "finished":
         print("note: this run is unfinished; when it goes on, the lines that this evaluation logs are cut off its log")
     log = RunLogger(run_dir)
-    session = Session(args, model, dataset, {}, run_dir, log, device, Interruption(), Group())
-    session.score(Position(step=step))
+    log_scores(log, score(model, dataset, args, device), dataset.factor_names, step, args.visualise)
     if args.visualise:
-        session.draw(step)
+        log.pictures(model, picture_inputs(dataset, args.seed, device), step)
     log.close()
-    _print_paths(run_dir, args.visualise)
+    print_paths(run_dir, args.visualise)
 
 
-def _weights_file(run_dir: RunDirectory, epoch: int | None) -> Path:
-    """The newest weights of the run, or those kept after an epoch. Raises UserError where these were not kept."""
-    if epoch is None:
-        return run_dir.model_file
-    if not run_dir.kept_file(epoch).is_file():
-        kept = ", ".join(map(str, run_dir.kept_epochs())) or "none"
-        raise UserError(
-            f"--epoch {epoch}: {run_dir.path} has the weights of these epochs: {kept}; name one of them, or leave the "
-            "flag out to score the newest weights (--keep-epochs keeps more)"
-        )
-    return run_dir.kept_file(epoch)
+class Scored(NamedTuple):
+    """Scores, how they were measured (plain data), and what lies behind them.
+
+    matrices: catalogue name -> float `[latents, factors]`.
+    codes: mean codes of KEPT_CODES images, `[n, latents]`.
+    """
+
+    values: dict[str, float]
+    protocol: dict
+    matrices: dict[str, np.ndarray]
+    codes: np.ndarray
+
+
+def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
+    """Disentanglement scores of the mean codes of a whole data set, shown on the screen."""
+    import metrics
+
+    names, left_out = metrics.taken_from(dataset)
+    settings = {"seed": args.seed, "preset": args.metric_preset}
+    where = {"device": device, "progress": not args.quiet}
+    matrices: dict[str, np.ndarray] = {}
+    model.eval()
+    values = metrics.evaluate(model.mean_code, dataset, names, decoder=model.image, keep=matrices, **where, **settings)
+    codes = metrics.mean_codes(model.mean_code, dataset, KEPT_CODES, **where)
+    model.train()
+    data = {"dataset": dataset.name, "data_source": dataset.source, "images": len(dataset)}
+    protocol = {**metrics.protocol(names, **settings), **data}
+    print(score_table(values, protocol) + (f"\nnote: {left_out}" if left_out else ""))
+    return Scored(values, protocol, matrices, codes)
+
+
+def log_scores(log: RunLogger, scored: Scored, factor_names, step: int, draw: bool) -> None:
+    """Write down what `score` gave."""
+    log.scores(scored.values, scored.protocol, step)
+    if draw:
+        log.score_matrices(scored.matrices, factor_names, step)
+    log.codes(scored.codes)
+
+
+def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureInputs:
+    """The images that pictures are drawn from: the first of a random order that belongs to the seed."""
+    return inputs.gather(dataset, permutation(np.arange(len(dataset)), seed, "pictures"), device)
 
 
 def check_args(args: Namespace) -> None:
-    """Refuse contradictions among the flags. Raises UserError naming the flag and the remedy."""
+    """Refuse contradictions among the flags, before any work. Raises UserError naming the flag and the remedy."""
     if args.epoch is not None:
         raise UserError("--epoch names weights for --evaluate: add that flag; the length of a training is --epochs")
     model_class(args.model).check_args(args)
+    datasets.check_args(args)
+    check_log_path(args.log_path)
     if args.base_model_path and not Path(args.base_model_path).exists():
         raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")
-    datasets.check_args(args)
-    paths = [args.log_path, *Path(args.log_path).absolute().parents]
-    existing = next(path for path in paths if os.path.lexists(path))
-    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
-        raise UserError(f"--log-path {args.log_path} cannot be written; give another folder")
 
 
-def _print_paths(run_dir: RunDirectory, visualise: bool) -> None:
+def describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
+    """One line: which run, on what, where."""
+    data = f"{args.model} on {dataset.name} ({dataset.source})"
+    return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
+
+
+def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
+    """The last lines of a command: where the results lie, and how much memory it took."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(f"log directory      {run_dir.path}")
     if visualise:

@@ -53,12 +53,12 @@ def from_args(args: Namespace) -> FactorDataset:
 
 
 def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDataset:
-    """What --eval_dataset and --eval_data_path name; without them, the data of the training, all of it.
+    """What --eval_dataset and --eval_data_path name; without them, or where nothing is scored, the training's data.
 
     Raises UserError where its images have other channels.
     """
     name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
-    if (name, path) == (args.dataset, args.data_path):
+    if (name, path) == (args.dataset, args.data_path) or not (args.metrics or args.end_metrics):
         return trained_on
     options = _options(args) if name == args.dataset else {}
     dataset = load_dataset(name, path, progress=not args.quiet, **options)

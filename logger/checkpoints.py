@@ -109,3 +109,22 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         raise UserError(f"{path} does not fit the model that the arguments describe: {reason}") from error
     if bad := not_finite(model.state_dict()):
         raise UserError(f"{path} holds weights that are not finite ({', '.join(bad[:3])}); restore it or train again")
+
+
+def load_base(path: Path, base_model: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The state dict that --base-model-path names, a run or its model.pt, and the name of its model.
+
+    The run's own record of its model goes before `base_model`. Raises UserError where it is neither.
+    """
+    if not path.is_dir():
+        return load(path), base_model
+    run = RunDirectory.existing(path, "--base-model-path")
+    return load(run.model_file), run.read_args().get("model", base_model)
+
+
+def restore(model: torch.nn.Module, optimisers: dict, checkpoint: dict) -> None:
+    """Put a checkpoint (what `save` wrote) into model, optimisers and the global generators."""
+    model.load_state_dict(checkpoint["model"])
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(checkpoint["optimisers"][name])
+    randomness.restore(checkpoint["random"])

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 # Not what a run is, but where and how it was started.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
-LEFT_OUT |= {"data_on_device", "cuda_graph"}
+LEFT_OUT |= {"data_on_device"}
 # The paper's scores, then what they may be held against.
 METRICS = (
     "dmetric/fac_eval",

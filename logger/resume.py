@@ -14,25 +14,60 @@ from pathlib import Path
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
 from system.files import flush_to_disk, lock, remove_partial
+from system.processes import Group
 
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
     *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
-    *("device", "num_threads", "data_on_device", "cuda_graph", "quiet"),
+    *("device", "num_threads", "data_on_device", "quiet"),
 }
 # What may be changed on the way: how long to go on, what to watch, where the data lies now.
 CHANGEABLE = {
     *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
     *("data_path", "eval_dataset", "eval_data_path"),
 }
+# What --evaluate takes from its own command line; everything else comes from the run.
+EVALUATION_FLAGS = {
+    *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
+    *("log_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
+}
+
+Check = Callable[[Namespace], None]  # refuses arguments that contradict one another
+Recorded = Callable[[dict, Path], dict]  # (recorded arguments, their file) -> the same, checked and converted
+
+
+def agree(
+    args: Namespace, given: Collection[str], check: Check, recorded: Recorded, group: Group
+) -> tuple[Namespace, RunDirectory | None]:
+    """What the main process finds out for all: the arguments; and for itself the run, held. Arguments as in `start`.
+
+    Raises NothingToDo in every process where the run is finished already.
+    """
+    if args.load_model and args.resume != "no":
+        raise UserError("--load-model does not go with --resume: leave one of the two out")
+    run = None
+    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
+
+    def find_out() -> dict:
+        nonlocal run
+        try:
+            run, agreed = start(args, given, mode, check, recorded)
+        except NothingToDo as reason:
+            return {"nothing": str(reason)}
+        return {"args": vars(agreed)}
+
+    found = group.broadcast(find_out)
+    if "nothing" in found:
+        raise NothingToDo(found["nothing"])
+    return Namespace(**found["args"]), run
 
 
 def start(
     args: Namespace,
     given: Collection[str],
     mode: str,
-    check: Callable[[Namespace], None],
-    recorded: Callable[[dict, Path], dict],
+    check: Check,
+    recorded: Recorded,
 ) -> tuple[RunDirectory, Namespace]:
     """The run that a command continues, or else a new one, held for this process, and its arguments.
 
@@ -172,9 +207,7 @@ def _of_another_task(run: RunDirectory) -> bool:
     return bool(task) and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
 
 
-def merged_args(
-    run: RunDirectory, args: Namespace, given: Collection[str], recorded: Callable[[dict, Path], dict]
-) -> Namespace:
+def merged_args(run: RunDirectory, args: Namespace, given: Collection[str], recorded: Recorded) -> Namespace:
     """The run's recorded arguments, with those of the command line that may differ.
 
     Args:
@@ -194,6 +227,28 @@ def merged_args(
                 "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"
             )
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
+
+
+def evaluation_args(run: RunDirectory, args: Namespace, check: Check, recorded: Recorded) -> Namespace:
+    """The arguments to score `run` with: its own, but for those of EVALUATION_FLAGS.
+
+    --eval_dataset and --eval_data_path go before --dataset and --data-path. Raises UserError where the record is
+    damaged.
+    """
+    file = run.args_file if run.args_file.is_file() else run.published_args_file
+    own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
+    replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
+    found = recorded({name: value for name, value in run.read_args().items() if name not in replaced}, file)
+    merged = Namespace(**{**vars(args), **found, **own})
+    merged.seed = found.get("seed") or 0 if args.seed is None else args.seed
+    merged.dataset = args.eval_dataset or found.get("dataset", args.dataset)
+    merged.data_path = args.eval_data_path or args.data_path
+    merged.eval_dataset = merged.eval_data_path = None
+    try:
+        check(merged)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return merged
 
 
 def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:

@@ -130,6 +130,18 @@ class RunDirectory:
         numbers = (file.stem.removeprefix("model_epoch_") for file in self.checkpoints.glob("model_epoch_*.pt"))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
+    def weights_file(self, epoch: int | None = None) -> Path:
+        """The newest weights, or those kept after an epoch. Raises UserError where these were not kept."""
+        if epoch is None:
+            return self.model_file
+        if not self.kept_file(epoch).is_file():
+            kept = ", ".join(map(str, self.kept_epochs())) or "none"
+            raise UserError(
+                f"--epoch {epoch}: {self.path} has the weights of these epochs: {kept}; name one of them, or leave the "
+                "flag out to score the newest weights (--keep-epochs keeps more)"
+            )
+        return self.kept_file(epoch)
+
     def write_args(self, args: dict) -> None:
         """Record the arguments (plain data) of the run."""
         write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
@@ -203,6 +215,14 @@ class RunDirectory:
 def _timestamp(seconds: float) -> str:
     """Seconds since 1970 as UTC, to the second: `2026-01-31T12:00:00Z`. They sort as they follow one another."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def check_log_path(log_path: str | Path) -> None:
+    """Raises UserError where no run could be made below `log_path`."""
+    path = Path(log_path)
+    existing = next(folder for folder in [path, *path.absolute().parents] if os.path.lexists(folder))
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"--log-path {log_path} cannot be written; give another folder")
 
 
 def versions(log_path: str | Path) -> list[RunDirectory]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -24,14 +24,13 @@ class RunLogger:
     log_metrics.txt holds validation losses as `metric/<term>` and scores as `dmetric/<score>`.
     """
 
-    def __init__(self, run: RunDirectory, resumed_at: int | None = None, share_of_speed: Callable | None = None):
+    def __init__(self, run: RunDirectory, resumed_at: int | None = None):
         """`resumed_at`: the step of the checkpoint that the run goes on from; a TensorBoard that is watching then drops
-        what it has read of later steps. `share_of_speed`: images/s -> the share of the machine's product rate."""
+        what it has read of later steps."""
         from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
 
         self.run = run
         self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
-        self.share_of_speed = share_of_speed
         self._frames = None
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
@@ -44,12 +43,16 @@ class RunLogger:
         self.writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
         hparams.write(self.writer, args, hparams.first_columns(model, args))
 
-    def training(self, terms: dict[str, torch.Tensor], images_per_second: float, step: int, images: int) -> None:
-        """Loss terms of one training step, after so many images."""
+    def training(
+        self, terms: dict[str, torch.Tensor], images_per_second: float, utilization: float, step: int, images: int
+    ) -> None:
+        """Loss terms of one training step, after so many images.
+
+        `utilization` is the part of the machine's rate of matrix products that `images_per_second` makes use of.
+        """
         self._scalars("train", terms, step, images)
         self.writer.add_scalar("speed/images_per_second", images_per_second, step)
-        if self.share_of_speed is not None:
-            self.writer.add_scalar("speed/share_of_product_rate", self.share_of_speed(images_per_second), step)
+        self.writer.add_scalar("speed/utilization", utilization, step)
 
     def validation(self, terms: dict[str, torch.Tensor], step: int, images: int) -> None:
         """Loss terms averaged over the validation batches."""

@@ -7,7 +7,9 @@ from itertools import groupby
 
 import torch
 
+from models import MODELS, model_class
 from models.vae import VAE
+from system.errors import UserError
 
 
 @dataclass
@@ -17,6 +19,25 @@ class Taken:
     taken: list[str]  # of the model, now with the other model's weights
     left: list[str]  # of the other model, that fit nowhere
     fresh: list[str]  # of the model, as they were drawn
+
+
+def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path: str) -> None:
+    """Start from the layers of another run's encoder and decoder that fit; say which.
+
+    Args:
+        state: a state dict in the reference layout.
+        trained_as: the name of the model that it belongs to.
+        path: what --base-model-path named, for messages.
+    Raises:
+        UserError: nothing in it fits, or the model is not known.
+    """
+    if trained_as not in MODELS:
+        raise UserError(f"--base-model-path {path} is a run of the model {trained_as!r}, which is not known here")
+    layers = take_base_weights(model, state, model_class(trained_as).trunk)
+    if not layers.taken:
+        raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
+    for what, names in (("taken", layers.taken), ("left", layers.left), ("of this model as drawn", layers.fresh)):
+        print(f"from {path} ({trained_as}): {len(names)} layers {what}" + (f": {', '.join(names)}" if names else ""))
 
 
 def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> Taken:

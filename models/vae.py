@@ -115,6 +115,17 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     @torch.no_grad()
+    def mean_code(self, x: torch.Tensor) -> torch.Tensor:
+        """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`: what scores are computed from."""
+        mu, _ = self.encode(x)  # [n, latents]
+        return mu
+
+    @torch.no_grad()
+    def image(self, z: torch.Tensor) -> torch.Tensor:
+        """z `[n, latents]` -> the image `[n, channels, 64, 64]` in [0, 1]."""
+        return torch.sigmoid(self.decode(z))
+
+    @torch.no_grad()
     def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Each way this model reconstructs x, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
         mu, _ = self.encode(x)

@@ -19,10 +19,31 @@ from pathlib import Path
 import torch
 
 from system import randomness
+from system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
+
+
+def pick_device(name: str, index: int = 0) -> torch.device:
+    """`auto` is cuda (the one of this index), else mps, else cpu.
+
+    Raises UserError for a device that this machine lacks.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, present in available.items() if present)
+    if not available[name]:
+        raise UserError(f"--device {name} is not available on this machine; use --device auto")
+    if name != "cuda":
+        return torch.device(name)
+    torch.cuda.set_device(index)
+    # The same seed gives the same bits: no autotuned or atomic kernels.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device(name, index)
 
 
 def keep_freed_memory() -> None:

@@ -33,7 +33,7 @@ class Group:
         )
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes, prints and scores."""
         return self.rank == 0
 
@@ -80,11 +80,11 @@ class Group:
         devices = [device.index] if device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(_LossOnly(model), devices, find_unused_parameters=True)
 
-    def mean(self, terms: dict[str, torch.Tensor], weight: float) -> dict[str, torch.Tensor]:
-        """Terms of the whole batch, from those of the parts."""
+    def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
+        """Terms of the whole batch of n, from those of the parts."""
         if self.size == 1:
             return terms
-        flat = torch.cat([term.flatten() for term in terms.values()]) * (weight / self.size)
+        flat = torch.cat([term.flatten() for term in terms.values()]) * (self.weight(n) / self.size)
         dist.all_reduce(flat)
         parts = flat.split([term.numel() for term in terms.values()])
         return {name: part.view_as(term) for (name, term), part in zip(terms.items(), parts, strict=True)}
@@ -97,12 +97,12 @@ class Group:
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes)
 
-    def from_leader(self, make: Callable[[], dict]) -> dict:
-        """What the leading process makes: tensors and plain data, in all. Raises its UserError in all."""
+    def broadcast(self, make: Callable[[], dict]) -> dict:
+        """What the main process makes: tensors and plain data, in all. Raises its UserError in all."""
         if self.size == 1:
             return make()
         error, buffer = None, io.BytesIO()
-        if self.leads:
+        if self.is_main:
             try:
                 torch.save({"made": make()}, buffer)
             except UserError as raised:
@@ -110,13 +110,20 @@ class Group:
                 torch.save({"error": str(raised)}, buffer)
         length = torch.tensor(buffer.getbuffer().nbytes)
         dist.broadcast(length, 0)
-        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if self.leads else None
+        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if self.is_main else None
         content = torch.empty(int(length), dtype=torch.uint8) if content is None else content
         dist.broadcast(content, 0)
         received = torch.load(io.BytesIO(content.numpy().tobytes()), map_location="cpu", weights_only=True)
         if "error" in received:
             raise error or UserError(received["error"])
         return received["made"]
+
+
+class Nothing:
+    """Stands for an object of the main process in the other ones: every method of it does nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
 
 
 class _LossOnly(nn.Module):

@@ -53,7 +53,7 @@ def run(tmp_path_factory, model, picture_inputs) -> RunDirectory:
     log.arguments(vars(Namespace(seed=1, hy_hes=40.0, log_path="logs", capacity=None, shuffle=True)), model)
     for step in (20, 40, 42):
         terms = {"loss": torch.tensor(900.0 / step), "kl": torch.tensor(1.0), "kl_per_latent": torch.ones(4) / 4}
-        log.training(terms, 1000.0, step, 32 * step)
+        log.training(terms, 1000.0, 0.5, step, 32 * step)
         log.validation(terms, step, 32 * step)
         log.frame(model, picture_inputs, step)
     log.pictures(model, picture_inputs, 42)

@@ -30,7 +30,7 @@ def small_dataset(images: int = 12) -> FactorDataset:
 
 def one_step(model, dataset, optimisers, step: int) -> dict[str, torch.Tensor]:
     x = dataset.batch(np.arange(4), CPU)
-    noise = training_loop._noise(model, len(x), 0, step, CPU)
+    noise = training_loop.draw_noise(model, len(x), 0, step, CPU)
     return training_loop.train_step(model, optimisers, x, noise, step)
 
 
@@ -97,7 +97,7 @@ def numbers_read(function) -> int:
 
 
 def test_a_step_reads_no_number_from_the_device(monkeypatch):
-    """Reading a number waits for a GPU. See also tests/test_graphed_step.py, for every model."""
+    """Reading a number waits for a GPU. See also tests/models/test_steps_wait_for_nothing.py, for every model."""
     model, dataset = small_model(), small_dataset()
     optimisers = model.make_optimisers(1e-3)
     # On a CPU the exponential reads its norm and the fused Adam its step counters; on a GPU neither does.

@@ -28,8 +28,8 @@ def test_alone_nothing_changes(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     alone, model, terms = Group(), torch.nn.Linear(1, 1), {"loss": torch.ones(())}
-    assert alone.leads and alone.part(5) == slice(0, 5) and alone.weight(5) == 1
+    assert alone.is_main and alone.part(5) == slice(0, 5) and alone.weight(5) == 1
     assert alone.wrap(model, torch.device("cpu")) is model
-    assert alone.mean(terms, 1.0) is terms
+    assert alone.mean(terms, 5) is terms
     assert alone.any(True) and not alone.any(False)
-    assert alone.from_leader(lambda: {"a": 1}) == {"a": 1}
+    assert alone.broadcast(lambda: {"a": 1}) == {"a": 1}

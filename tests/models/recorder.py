@@ -1,13 +1,9 @@
-"""What a CUDA graph does to a step, on a CPU: operations are noted once, on the tensors that they met, and replayed.
+"""Notes the operations of a step, on a CPU, and refuses those for which a GPU would be waited for.
 
-A value that Python read, a shape that depended on one, or a tensor that was put in another's place would be that of the
-recording for ever: the replay on other images then gives other numbers than the step itself. Operations that read a
-value are refused while recording, as CUDA refuses them.
+These read a value of a tensor into Python, or have results whose shape depends on one.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -33,11 +29,11 @@ def waits(name: str, arguments: list) -> bool:
 
 
 class Tape(TorchDispatchMode):
-    """Every operation below autograd, in order: what was called, with what, and what came out."""
+    """Every operation below autograd, in order."""
 
     def __init__(self):
         super().__init__()
-        self.operations: list[tuple] = []
+        self.operations: list[tuple] = []  # what was called, and what came out
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -45,21 +41,13 @@ class Tape(TorchDispatchMode):
         if waits(name, tree_leaves((args, kwargs))):
             raise Waits(name)
         out = operation(*args, **kwargs)
-        self.operations.append((operation, args, kwargs, out))
+        self.operations.append((operation, out))
         return out
-
-    def replay(self) -> None:
-        """Do it again, on the same tensors: results go where those of the recording went."""
-        for operation, args, kwargs, out in self.operations:
-            new = operation(*args, **kwargs)
-            for old, fresh in zip(tree_leaves(out), tree_leaves(new), strict=True):
-                if isinstance(old, torch.Tensor) and old.data_ptr() != fresh.data_ptr():
-                    old.copy_(fresh)
 
     def signature(self) -> list[tuple]:
         """Names of the operations, and the shapes of what came out: what a device would be given to do."""
         shape = lambda value: tuple(value.shape) if isinstance(value, torch.Tensor) else None  # noqa: E731
-        return [(operation._schema.name, tree_map(shape, out)) for operation, _, _, out in self.operations]
+        return [(operation._schema.name, tree_map(shape, out)) for operation, out in self.operations]
 
 
 class OnOneDevice(TorchDispatchMode):
@@ -75,18 +63,3 @@ class OnOneDevice(TorchDispatchMode):
             if isinstance(value, torch.Tensor) and value.device.type != self.device:
                 raise Waits(f"{operation._schema.name} with a tensor of {value.device}")
         return out
-
-
-def recorder(state: Callable[[], Iterable[torch.Tensor]]) -> Callable:
-    """What stands for `record_cuda_graph`: a recording changes nothing, so the tensors of `state()` are put back."""
-
-    def record(step: Callable[[], dict]) -> tuple[dict, Callable[[], None]]:
-        kept = [(tensor, tensor.clone()) for tensor in state()]
-        with Tape() as tape:
-            terms = step()
-        with torch.no_grad():
-            for tensor, before in kept:
-                tensor.copy_(before)
-        return terms, torch.no_grad()(tape.replay)
-
-    return record
