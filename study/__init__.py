@@ -1,0 +1,1 @@
+"""The paper's tables, measured: what is to be run, what was found, and the report."""

@@ -1,0 +1,90 @@
+"""The paper's tables: start what the plan lacks, go on with what was stopped, and renew the report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from study import plan
+from system.errors import UserError, command_line
+from system.files import write_text
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every flag."""
+    parser = argparse.ArgumentParser(prog="python -m study", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these groups or configurations of study/plan.py")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time, one thread each [1]")
+    parser.add_argument("--logs", type=Path, default=Path("logs/study"), metavar="DIR", help="of the runs [logs/study]")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="with dsprites/ and shapes3d/ of the published files")
+    own = Path(__file__).resolve().parent
+    parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="for records and report [study]")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="only say what is missing")
+    instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only take these runs into the report")
+    instead.add_argument("--export", nargs="+", type=Path, metavar="RUN", help="the same, and write their states")
+    instead.add_argument("--report", action="store_true", help="only make the report anew")
+    return parser
+
+
+def make_report(study: Path) -> None:
+    """Figures and README.md in the folder."""
+    from study import figures, report
+
+    figures.write(study)
+    write_text(study / "README.md", report.text(study))
+    print(f"report  {study / 'README.md'}", flush=True)
+
+
+def take_in(run: Path, study: Path, state: bool = False, weights: bool = True) -> None:
+    """Harvest a run, with its weights where they are kept; `state`: also what it is continued from."""
+    from study import harvest
+
+    print(f"{run}: {(harvest.export if state else harvest.harvest)(run, study)}", flush=True)
+    if weights and (folder := harvest.keep_checkpoint(run, study)):
+        print(f"weights of the median seed: {folder}", flush=True)
+
+
+@command_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    args = build_parser().parse_args(argv)
+    if args.jobs < 1:
+        raise UserError(f"--jobs {args.jobs}: give 1 or more")
+    if args.harvest or args.export:
+        from logger import find_runs
+
+        for run in find_runs(args.harvest or args.export):
+            take_in(run, args.into, state=bool(args.export))
+    if args.harvest or args.export or args.report:
+        make_report(args.into)
+        return 0
+    return _run_the_plan(args)
+
+
+def _run_the_plan(args: argparse.Namespace) -> int:
+    from logger.run_directory import RunDirectory
+    from study.harvest import record, status
+    from study.runner import Runner, missing
+
+    logs, data = args.logs.resolve(), args.data and args.data.resolve()  # main.py runs in its own folder
+    jobs = missing(args.into, logs, args.only)
+    for configuration, seed in jobs:
+        done = status(record(args.into, configuration, seed)).get("epochs", 0)
+        print(f"missing: {configuration.name} seed {seed}, {done} of {configuration.epochs} epochs done")
+    planned = sum(1 for _ in plan.jobs(args.only))
+    print(f"{planned - len(jobs)} of {planned} runs are complete", flush=True)
+    if args.list:
+        return 0
+
+    def after(run: Path) -> None:
+        take_in(run, args.into, weights=RunDirectory(run).state() == "finished")
+        make_report(args.into)
+
+    return Runner(args.into, logs, data).run(jobs, args.jobs, after)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""study/figures: scores against epochs, every seed; and the scores at the end of the budget, every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas
+
+from logger.charts import OKABE_ITO, figure
+from study import plan
+from study.report import figure_names, preset_of, records, samples
+from system.files import replacing
+
+CURVES = ("FactorVAE", "MIG, all factors", "DCI")
+FEW = 6  # runs, below which a box says no more than the points
+
+
+def write(study: Path) -> None:
+    """Draw every figure that the page names."""
+    (study / "figures").mkdir(parents=True, exist_ok=True)
+    for group in plan.GROUPS:
+        members = [c for c in plan.CONFIGURATIONS if c.group == group]
+        for name in figure_names(study, group):
+            draw = curves if name.endswith("_curves") else scores
+            with replacing(study / "figures" / f"{name}.png") as temporary:
+                draw(study, members, temporary)
+
+
+def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
+    """Scores (fast protocol) and reconstruction loss against epochs: a line a seed, a colour a configuration."""
+    names = [c.name for c in configurations]
+    with figure(13, 3.6, left=0.6, right=0.3, bottom=1.0, wspace=0.6) as drawn:
+        axes = drawn.subplots(1, len(CURVES) + 1)
+        for c, _, folder in records(study):
+            if c.name not in names:
+                continue
+            curve = pandas.read_csv(folder / "curve.csv")
+            columns = [100 * curve["dmetric/" + plan.SCORES[score]] for score in CURVES]
+            colour = OKABE_ITO[names.index(c.name) % len(OKABE_ITO)]
+            for ax, values in zip(axes, [*columns, curve["metric/recon"]], strict=True):
+                ax.plot(curve["epoch"], values, marker=".", color=colour, alpha=0.8, label=c.name)
+        for ax, title in zip(axes, [*CURVES, "reconstruction loss"], strict=True):
+            ax.set_title(title if title not in CURVES else f"{title} (%)")
+            ax.set_xlabel("epoch")
+        found = {line.get_label(): line for line in axes[0].lines}
+        drawn.legend(found.values(), found.keys(), loc="lower center", ncols=len(found), frameon=False)
+        drawn.savefig(file, format="png", dpi=100)
+
+
+def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
+    """Every run that reached the budget as a point, with the paper's mean as a line; boxes from six runs on."""
+    preset = preset_of(study, configurations) or "fast"
+    with figure(13, 1.6 + 0.4 * len(configurations), left=1.6, right=0.3, wspace=0.2) as drawn:
+        axes = drawn.subplots(1, len(plan.SCORES), sharey=True)
+        for position, c in enumerate(reversed(configurations)):
+            found = samples(study, c, preset)
+            for ax, score in zip(axes, plan.SCORES, strict=True):
+                values = found[score]
+                if len(values) >= FEW:
+                    ax.boxplot(values, positions=[position], orientation="horizontal", widths=0.6, showfliers=False)
+                ax.plot(values, [position] * len(values), "o", color=OKABE_ITO[0], alpha=0.7)
+                if score in c.paper:
+                    ax.plot(c.paper[score][0], position, "|", color=OKABE_ITO[3], markersize=16)
+        for ax, score in zip(axes, plan.SCORES, strict=True):
+            ax.set_title(score)
+            ax.set_yticks(range(len(configurations)), [c.name for c in reversed(configurations)])
+            ax.set_ylim(-0.6, len(configurations) - 0.4)
+        axes[0].set_xlabel("percent; the red line is the paper's mean")
+        drawn.savefig(file, format="png", dpi=100)

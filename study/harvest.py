@@ -1,0 +1,186 @@
+"""From run directories to the small text that the report is made of, and to the state that a run is continued from.
+
+study/runs/<configuration>/seed_<n>/
+  args.json     the recorded arguments
+  status.json   epochs done of how many, and every session: when, machine, revision
+  scores.json   the newest scores with their protocol; scores_epoch_<e>.json: of weights that were kept
+  curve.csv     one line an epoch: losses (metric/...) and scores (dmetric/...)
+study/states/<configuration>_seed_<n>/      a run directory without its event files and weights of their own
+study/checkpoints/<configuration>/          a run directory with the weights of the median seed, for --evaluate
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas
+
+from logger.run_directory import RunDirectory, versions
+from study import plan
+from system.errors import UserError
+from system.files import replacing, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACES = ("log_path", "data_path", "eval_data_path")  # where things lay on that machine
+SCORE = "dmetric/" + plan.SCORES["FactorVAE"]
+
+
+def harvest(run: Path, study: Path) -> Path:
+    """Write what a run has shown so far into study/runs; returns the folder.
+
+    Of a run that has a longer record there, nothing is taken. What only the record knows of sessions stays: those from
+    before the run was continued elsewhere, and what was written in by hand where a revision recorded none.
+
+    Raises:
+        UserError: `run` is no run, belongs to no configuration of the plan, or its record is longer.
+    """
+    run_dir = RunDirectory.existing(run, "--harvest")
+    args = run_dir.read_args()
+    configuration = plan.of_run(args)
+    folder = record(study, configuration, args["seed"])
+    curve = read_curve(run_dir.metrics_file)
+    before = status(folder)
+    if before.get("epochs", 0) > len(curve):
+        raise UserError(
+            f"{run} has {len(curve)} epochs, {folder} has {before['epochs']} epochs already: it stays as it is"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in [run_dir.scores_file, *run_dir.path.glob("scores_epoch_*.json")]:
+        if file.is_file():
+            write_text(folder / file.name, file.read_text(encoding="utf-8"))
+    write_text(folder / "args.json", _json({name: value for name, value in args.items() if name not in PLACES}))
+    write_text(folder / "curve.csv", curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    sessions = {session["started"]: session for session in before.get("sessions", [])}
+    for session in run_dir.sessions() or _sessions_by_event_files(run_dir.path):
+        sessions[session["started"]] = {**sessions.get(session["started"], {}), **session}
+    finished = len(curve) >= configuration.epochs
+    content = {"state": "finished" if finished else "interrupted", "epochs": len(curve), "budget": configuration.epochs}
+    write_text(folder / "status.json", _json({**content, "sessions": [sessions[s] for s in sorted(sessions)]}))
+    return folder
+
+
+def read_curve(log: Path) -> pandas.DataFrame:
+    """A row an epoch from log_metrics.txt: `epoch`, then the tags. Of scores taken later, the first of an epoch count.
+
+    An epoch counts once it was scored: a run that stopped before goes over it again.
+    """
+    rows: list[dict[str, float]] = []
+    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+        tag, _, value = line.partition(" : ")
+        if not rows or (tag.startswith("metric/") and tag in rows[-1]):
+            rows.append({})
+        rows[-1].setdefault(tag, float(value))
+    rows = [{"epoch": epoch, **row} for epoch, row in enumerate(rows, 1) if SCORE in row]
+    return pandas.DataFrame(rows, columns=None if rows else ["epoch", SCORE])
+
+
+def record(study: Path, configuration: plan.Configuration, seed: int) -> Path:
+    """The folder of a harvested run."""
+    return study / "runs" / configuration.name / f"seed_{seed}"
+
+
+def status(folder: Path) -> dict:
+    """What status.json of a harvested run says; empty where there is none."""
+    file = folder / "status.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def export(run: Path, study: Path) -> Path:
+    """Harvest, and write the state that the run is continued from into study/states; returns its folder.
+
+    A run that is complete needs none: what was there is removed.
+    """
+    source = RunDirectory.existing(run, "--export")
+    args = source.read_args()
+    state = state_folder(study, plan.of_run(args).name, args["seed"])
+    study.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export", dir=study) as name:
+        made = RunDirectory(Path(name) / state.name)
+        made.checkpoints.mkdir(parents=True)
+        if not source.training_file.is_file():
+            raise UserError(f"--export {run} has no checkpoints/training.pt to go on from; name a run that was trained")
+        # The checkpoint first: a run that is under way only adds to its log, which is cut to the checkpoint's length.
+        for file, copy in ((source.training_file, made.training_file), (source.metrics_file, made.metrics_file)):
+            if file.is_file():
+                shutil.copy(file, copy)
+        found = harvest(run, study)
+        for file in found.glob("*.json"):
+            shutil.copy(file, made.path)
+        if state.exists():
+            shutil.rmtree(state)
+        if status(found)["state"] != "finished":
+            state.parent.mkdir(exist_ok=True)
+            os.replace(made.path, state)
+    return state
+
+
+def adopt(study: Path, name: str, seed: int, log_path: Path) -> bool:
+    """Begin `log_path` with the exported state of a run, where there is one and `log_path` has no run yet."""
+    state = state_folder(study, name, seed)
+    if not state.is_dir() or versions(log_path):
+        return False
+    log_path.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".adopt", dir=log_path))
+    shutil.copytree(state, partial, dirs_exist_ok=True)
+    os.replace(partial, log_path / "version_0")
+    return True
+
+
+def state_folder(study: Path, name: str, seed: int) -> Path:
+    return study / "states" / f"{name}_seed_{seed}"
+
+
+def median_seed(study: Path, name: str) -> int | None:
+    """The seed with the median score (of two, the lower) among the runs of a configuration that got furthest."""
+    ends = {}
+    for folder in (study / "runs" / name).glob("seed_*"):
+        curve = pandas.read_csv(folder / "curve.csv")
+        if len(curve):
+            ends[int(folder.name[5:])] = (len(curve), curve[SCORE].iloc[-1])
+    furthest = sorted((score, seed) for seed, (epochs, score) in ends.items() if epochs == max(ends.values())[0])
+    return furthest[(len(furthest) - 1) // 2][1] if furthest else None
+
+
+def keep_checkpoint(run: Path, study: Path) -> Path | None:
+    """Where the run is that of the median seed: its weights to study/checkpoints, with the traversals of main.py.
+
+    Returns the folder, a run directory for --evaluate; None where it is another seed or none is kept.
+    """
+    args = RunDirectory.existing(run).read_args()
+    configuration = plan.of_run(args)
+    wanted = configuration.checkpoint and RunDirectory(run).model_file.is_file()
+    if not wanted or median_seed(study, configuration.name) != args["seed"]:
+        return None
+    folder = study / "checkpoints" / configuration.name
+    with tempfile.TemporaryDirectory() as name:
+        copy = RunDirectory(Path(name))
+        copy.checkpoints.mkdir()
+        shutil.copy(RunDirectory(run).model_file, copy.model_file)
+        copy.write_args({name: value for name, value in args.items() if name not in PLACES})
+        flags = [f"--log-path={copy.path}", "--metric-preset=fast", "--quiet", "--num-threads=1"]
+        data = [f"--{name}={args[name]}" for name in PLACES[1:] if args.get(name)]
+        subprocess.run([sys.executable, "main.py", "--evaluate", *flags, *data], cwd=ROOT, check=True)
+        shutil.copy(record(study, configuration, args["seed"]) / "status.json", copy.status_file)
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        for file in ("status.json", "checkpoints/model.pt", "args.json", "traversals.png"):
+            with replacing(folder / file) as temporary:
+                shutil.copy(copy.path / file, temporary)
+    return folder
+
+
+def _sessions_by_event_files(run: Path) -> list[dict]:
+    """For revisions that recorded none: every start made an event file, named by its second."""
+    stamp = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))  # noqa: E731
+    files = sorted((int(file.name.split(".")[3]), file) for file in run.glob("events.out.tfevents.*"))
+    return [{"started": stamp(start), "stopped": stamp(file.stat().st_mtime)} for start, file in files]
+
+
+def _json(content: dict) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -1,0 +1,91 @@
+"""The plan, study/plan.toml: what is measured, in which order, and what others reported."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from system.errors import UserError
+
+# The scores of the tables: column -> name in scores.json.
+SCORES = {
+    "FactorVAE": "fac_eval",
+    "beta-VAE": "val_hig_acc",
+    "MIG": "discrete_mig",
+    "MIG, all factors": "discrete_mig_all_factors",
+    "SAP": "SAP_score",
+    "DCI": "dci_disentanglement",
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A row of a table; the fields are explained in plan.toml. `flags` are complete, `like` is resolved."""
+
+    name: str
+    group: str
+    flags: dict
+    seeds: Sequence[int]
+    also: str | None = None
+    paper: dict[str, Sequence[float]] = field(default_factory=dict)
+    rerun: dict[str, Sequence[float]] = field(default_factory=dict)
+    checkpoint: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """The budget."""
+        return self.flags["epochs"]
+
+    def command(self, seed: int | str) -> list[str]:
+        """The flags of main.py that make a run; weights are kept so that those of the end are among them."""
+        values = {name: json.dumps(v) if isinstance(v, list) else str(v) for name, v in self.flags.items()}
+        keep = 7 if self.epochs % 7 == 0 else self.epochs
+        how = ["--metrics", "--metric-preset=fast", f"--keep-epochs={keep}", "--visualise=false"]
+        return [*(f"--{name}={value}" for name, value in values.items()), f"--seed={seed}", *how]
+
+
+def _read(file: Path) -> tuple[dict, list[Configuration]]:
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    found: dict[str, Configuration] = {}
+    for name, entry in content.pop("configuration").items():
+        flags = found[entry.pop("like")].flags if "like" in entry else {}
+        found[name] = Configuration(name, **{**entry, "flags": {**flags, **entry["flags"]}})
+    return content, list(found.values())
+
+
+PLAN, CONFIGURATIONS = _read(Path(__file__).with_name("plan.toml"))
+GROUPS: dict[str, dict] = PLAN["group"]
+
+
+def by_name(name: str) -> Configuration:
+    """The configuration of this name."""
+    return next(configuration for configuration in CONFIGURATIONS if configuration.name == name)
+
+
+def of_run(args: dict) -> Configuration:
+    """The configuration that a run with these recorded arguments belongs to. Raises UserError where there is none."""
+    differing = {c.name: [n for n, v in c.flags.items() if args.get(n) != v] for c in CONFIGURATIONS}
+    name = min(differing, key=lambda name: len(differing[name]))
+    if differing[name]:
+        raise UserError(
+            f"no configuration of study/plan.toml has the arguments of this run; the nearest is {name}, which differs "
+            f"in {', '.join(differing[name])}: add yours to the plan"
+        )
+    return by_name(name)
+
+
+def jobs(names: Sequence[str] | None = None) -> Iterator[tuple[Configuration, int]]:
+    """(configuration, seed) of the groups and configurations named, or of all: group by group, seed by seed.
+
+    Raises UserError for a name that is not in the plan.
+    """
+    known = [*GROUPS, *(c.name for c in CONFIGURATIONS if c.name not in GROUPS)]
+    if unknown := [name for name in names or () if name not in known]:
+        raise UserError(f"--only {' '.join(unknown)} is not in the plan; choose from {', '.join(known)}")
+    for group in GROUPS:
+        members = [c for c in CONFIGURATIONS if c.group == group and (not names or {c.name, group} & set(names))]
+        for seed in sorted({seed for c in members for seed in c.seeds}):
+            yield from ((c, seed) for c in members if seed in c.seeds)

@@ -1,0 +1,204 @@
+"""study/README.md: the tables, from the records of the runs and the plan."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas
+from scipy.stats import t
+
+from study import plan
+from study.harvest import record, status
+from study.plan import SCORES, Configuration
+
+INTRODUCTION = """# The paper's tables, measured
+
+Made by `python -m study --report` from `runs/` and `plan.toml`: what the paper says, what an independent re-run says,
+and what this code gives. Scores are in percent: mean ± standard deviation over seeds, and in brackets the 95 %
+confidence interval of the mean (Student's t). Only runs that reached the budget of their row count there; the others
+are listed under [Incomplete](#incomplete).
+
+- *paper*: {paper}.
+- *re-run*: {rerun}.
+- MIG is over all factors but the first, as in the authors' code; "all factors" is the usual definition. Definitions of
+  SAP and MIG differ between sources, see [docs/metrics.md](../docs/metrics.md). The protocol of the scores, `full`
+  (the literature's sizes) or `fast`, stands over each table.
+
+```bash
+python -m study                     # start what is missing, go on with what was stopped, renew this page
+python -m study --list              # only say what is missing
+python -m study --only hes_40 --into again --logs logs/again    # one row again, from nothing
+python -m study --harvest RUN ...   # take in runs that were made elsewhere
+python -m study --export RUN ...    # the same, with the state from which `python -m study` goes on with them anywhere
+```
+
+Each run takes one thread; `--jobs N` makes N at a time. SIGTERM and Ctrl-C stop them after a checkpoint, and the same
+command goes on with them. `runs/` holds what each run recorded: arguments, sessions, scores, and losses and scores by
+epoch. The weights in `checkpoints/` are scored and drawn anew, and their report opened, by
+
+```bash
+python main.py --evaluate=True --log-path=study/checkpoints/dsprites
+python -m logger.report study/checkpoints/dsprites
+```
+"""
+
+
+def text(study: Path) -> str:
+    """The whole page."""
+    parts = [INTRODUCTION.format(**plan.PLAN)]
+    for group, about in plan.GROUPS.items():
+        parts += [f"## {about['title']}\n", about["text"].strip() + "\n"]
+        members = [c for c in plan.CONFIGURATIONS if c.group == group]
+        preset = preset_of(study, members)
+        if preset:
+            parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"]
+        parts += [_table(study, members, preset or "fast"), _differences(study, group)]
+        parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
+        for c in members:
+            if kept := status(study / "checkpoints" / c.name):
+                args = json.loads((study / "checkpoints" / c.name / "args.json").read_text(encoding="utf-8"))
+                after = f"{args['seed']}, after {kept['epochs']} of {kept['budget']} epochs"
+                parts.append(f"Traversals of the median seed, {after}; its weights are in `checkpoints/{c.name}`.\n")
+                parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
+    parts += [_incomplete(study), _runs(study), _commands()]
+    return "\n".join(part for part in parts if part)
+
+
+def samples(study: Path, configuration: Configuration, preset: str) -> pandas.DataFrame:
+    """The scores of every run that reached the budget, as they were there, in percent: a row a seed, a column a score.
+
+    preset: `fast`, taken after every epoch; or `full`, of weights that were kept.
+    """
+    rows = {}
+    for source in (configuration, *([plan.by_name(configuration.also)] if configuration.also else [])):
+        for folder in (study / "runs" / source.name).glob("seed_*"):
+            if preset == "full":
+                file = folder / f"scores_epoch_{configuration.epochs}.json"
+                values = json.loads(file.read_text(encoding="utf-8"))["scores"] if file.is_file() else {}
+            else:
+                curve = pandas.read_csv(folder / "curve.csv").set_index("epoch")
+                at_end = curve.loc[configuration.epochs] if configuration.epochs in curve.index else {}
+                values = {tag.removeprefix("dmetric/"): value for tag, value in dict(at_end).items()}
+            if values:
+                rows[int(folder.name.removeprefix("seed_"))] = {c: 100 * values[n] for c, n in SCORES.items()}
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=list(SCORES)).sort_index()
+
+
+def preset_of(study: Path, configurations: Sequence[Configuration]) -> str | None:
+    """`full` where every run of the configurations that reached its budget has these scores; None without a run."""
+    counts = [(len(samples(study, c, "fast")), len(samples(study, c, "full"))) for c in configurations]
+    if not any(fast for fast, _ in counts):
+        return None
+    return "full" if all(fast == full for fast, full in counts) else "fast"
+
+
+def summary(values: pandas.Series) -> str:
+    """`mean ± standard deviation [95 % interval of the mean]`; `-` of nothing."""
+    n, mean, deviation = values.count(), values.mean(), values.std()
+    if n < 2:
+        return f"{mean:.1f}" if n else "-"
+    half = t.ppf(0.975, n - 1) * deviation / n**0.5
+    return f"{mean:.1f} ± {deviation:.1f} [{mean - half:.1f}, {mean + half:.1f}]"
+
+
+def _table(study: Path, configurations: Sequence[Configuration], preset: str) -> str:
+    rows = []
+    for c in configurations:
+        found = samples(study, c, preset)
+        rows.append([f"`{c.name}`", "this code", f"{len(found)}", *(summary(found[score]) for score in SCORES)])
+        for name, values in (("paper", c.paper), ("re-run", c.rerun)):
+            cells = ["{:.1f} ± {:.1f}".format(*values[score]) if score in values else "-" for score in SCORES]
+            rows += [["", name, "10", *cells]] if values else []
+    return _markdown(["configuration", "source", "n", *SCORES], rows)
+
+
+def _differences(study: Path, group: str) -> str:
+    rows = []
+    for first, second in plan.GROUPS[group].get("compare", ()):
+        a, b = plan.by_name(first), plan.by_name(second)
+        used = preset_of(study, [a, b]) or "fast"
+        gaps = (samples(study, a, used) - samples(study, b, used)).dropna(how="all")  # over common seeds
+        if len(gaps):
+            cells = [summary(gaps[score]) for score in SCORES]
+            rows.append([f"`{first}` - `{second}`", used, f"{len(gaps)}", *cells])
+    table = _markdown(["paired difference over common seeds", "protocol", "n", *SCORES], rows)
+    return table if rows else ""
+
+
+def _incomplete(study: Path) -> str:
+    """Runs on the way, as they stand, and what was not begun."""
+    rows, not_begun = [], {}
+    for c, seed in plan.jobs():
+        folder = record(study, c, seed)
+        state = status(folder)
+        if not state:
+            not_begun.setdefault(c.name, []).append(str(seed))
+        elif state["state"] != "finished":
+            curve = pandas.read_csv(folder / "curve.csv")
+            last = curve.iloc[-1] if len(curve) else {}
+            cells = [f"{100 * last['dmetric/' + n]:.1f}" if len(curve) else "-" for n in SCORES.values()]
+            rows.append([f"`{c.name}`", str(seed), f"{state['epochs']} of {state['budget']}", *cells])
+    parts = ["## Incomplete\n"]
+    if rows:
+        parts += ["The newest scores, `fast` protocol:\n", _markdown(["run", "seed", "epochs", *SCORES], rows)]
+    if not_begun:
+        listed = "; ".join(f"`{name}` {', '.join(seeds)}" for name, seeds in not_begun.items())
+        parts.append(f"Not begun, by seeds: {listed}.\n")
+    return "\n".join(parts) if rows or not_begun else ""
+
+
+def _runs(study: Path) -> str:
+    rows, total = [], 0.0
+    for c, seed, folder in records(study):
+        state, args = status(folder), json.loads((folder / "args.json").read_text(encoding="utf-8"))
+        sessions = state["sessions"]
+        time = sum(map(hours, sessions))
+        total += time
+        distinct = lambda name: ", ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions))  # noqa: B023, E731
+        revisions = ", ".join(dict.fromkeys(_short(s.get("revision")) for s in sessions))
+        done = f"{state['epochs']} of {state['budget']}"
+        cells = [args["precision"], args["data_source"], distinct("processor"), distinct("threads"), revisions]
+        rows.append([f"`{c.name}`", str(seed), done, *cells, f"{time:.1f}"])
+    header = ["run", "seed", "epochs", "precision", "data", "processor", "threads", "revision", "hours"]
+    return "\n".join(["## Every run\n", _markdown(header, rows), f"{total:.1f} hours in all.\n"]) if rows else ""
+
+
+def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
+    """(configuration, seed, folder) of every harvested run, in the order of the plan."""
+    for c in plan.CONFIGURATIONS:
+        folders = {int(f.name.removeprefix("seed_")): f for f in (study / "runs" / c.name).glob("seed_*")}
+        yield from ((c, seed, folders[seed]) for seed in sorted(folders))
+
+
+def hours(session: dict) -> float:
+    """How long a session of a run took."""
+    started, stopped = (datetime.fromisoformat(session[name]) for name in ("started", "stopped"))
+    return (stopped - started).total_seconds() / 3600
+
+
+def figure_names(study: Path, group: str) -> list[str]:
+    """Which figures there are of a group: curves of what has begun, scores of what reached its budget."""
+    members = {c.name for c in plan.CONFIGURATIONS if c.group == group}
+    begun = any(c.name in members and status(folder)["epochs"] for c, _, folder in records(study))
+    ended = any(len(samples(study, c, "fast")) for c in plan.CONFIGURATIONS if c.name in members)
+    return [f"{group}_curves"] * begun + [f"{group}_scores"] * ended
+
+
+def _commands() -> str:
+    lines = [f"# {c.name}\npython main.py {shlex.join(c.command('N'))}" for c in plan.CONFIGURATIONS]
+    return "## The commands\n\n```bash\n" + "\n".join(lines) + "\n```\n"
+
+
+def _short(revision: str | None) -> str:
+    """Of a commit, seven digits, and `-dirty` where it is not what ran."""
+    commit, _, dirty = (revision or "?").partition("-")
+    return f"`{commit[:7]}{dirty and '-' + dirty}`"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)

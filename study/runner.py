@@ -1,0 +1,127 @@
+"""Starts what the plan lacks and goes on with what was stopped: one process and one thread a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from logger.run_directory import versions
+from study import plan
+from study.harvest import ROOT, adopt, record, status
+from system.errors import UserError
+from system.signals import EXIT_STATUS
+
+HOW = ["--num-threads=1", "--quiet"]
+
+
+class Runner:
+    """Makes runs under `logs`/<configuration>/seed_<n>; SIGTERM and SIGINT stop them after their checkpoints."""
+
+    def __init__(self, study: Path, logs: Path, data: Path | None = None):
+        """`data`: a folder with a folder of the published file for each data set; None: the replicas."""
+        self.study, self.logs, self.data = study, logs, data
+        self.stopping = False
+        self._live: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()  # between the start of a process and its entry in the set, no signal is passed on
+
+    def run(self, jobs: Sequence, at_once: int, after: Callable[[Path], None]) -> int:
+        """Make the runs, so many at a time; `after` gets every run directory that has got further.
+
+        Returns 0, 1 where a run failed, or EXIT_STATUS where it was asked to stop.
+        """
+        handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        failed = False
+        try:
+            with ThreadPoolExecutor(at_once) as pool:
+                futures = {pool.submit(self._make, *job): job for job in jobs}
+                pending = set(futures)
+                while pending:
+                    # A signal that comes just before the wait does not end it: look again every second.
+                    done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        failed |= self._conclude(*futures[future], future, after)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return EXIT_STATUS if self.stopping else int(failed)
+
+    def _conclude(self, configuration: plan.Configuration, seed: int, future: Future, after: Callable) -> bool:
+        """Hand on what a run has done, and say it. Returns whether it failed."""
+        try:
+            outcome, run = future.result()
+            if run is not None:
+                after(run)
+        except (UserError, OSError) as error:
+            outcome = f"failed: {error}"
+        if outcome != "not begun":
+            print(f"{configuration.name} seed {seed}: {outcome}", flush=True)
+        return outcome.startswith("failed")
+
+    def _make(self, configuration: plan.Configuration, seed: int) -> tuple[str, Path | None]:
+        """One run to its end, with the full scores of the weights kept: what became of it, and its directory."""
+        if self.stopping:
+            return "not begun", None
+        log_path = self.logs / configuration.name / f"seed_{seed}"
+        if adopt(self.study, configuration.name, seed, log_path):
+            print(f"{configuration.name} seed {seed}: goes on from the exported state", flush=True)
+        elif not versions(log_path) and (epochs := status(record(self.study, configuration, seed)).get("epochs")):
+            print(f"{configuration.name} seed {seed}: starts anew, no state of the {epochs} epochs on record is here")
+        data = [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []
+        train = [*configuration.command(seed), "--resume=once", f"--log-path={log_path}", *data]
+        outcome = self._main_py(train, log_path)
+        runs = [run for run in versions(log_path) if run.args_file.is_file()]
+        if not runs:
+            return outcome or "failed: no run was made", None
+        run = next((run for run in runs if run.state() == "finished"), runs[0])
+        if outcome is None and run.state() != "finished":
+            return "under way in another process", run.path
+        for epoch in run.kept_epochs() if outcome is None else ():
+            if outcome is None and not (run.path / f"scores_epoch_{epoch}.json").is_file():
+                flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={run.path}", *data]
+                outcome = self._main_py(flags, log_path)
+        return outcome or "finished", run.path
+
+    def _main_py(self, flags: list[str], log_path: Path) -> str | None:
+        """Run main.py; its output goes to <log_path>/output.txt. None, or what went wrong."""
+        log_path.mkdir(parents=True, exist_ok=True)
+        output = log_path / "output.txt"
+        with open(output, "ab") as file:
+            with self._lock:
+                if self.stopping:
+                    return "stopped"
+                command = [sys.executable, "main.py", *flags, *HOW]
+                environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+                process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+                self._live.add(process)
+            code = process.wait()
+            self._live.discard(process)
+        if code == 0:
+            return None
+        if self.stopping or code == EXIT_STATUS:
+            return "stopped; the same command goes on with it"
+        lines = output.read_text(encoding="utf-8", errors="replace").split("\n")
+        return f"failed with status {code}: {next((line for line in reversed(lines) if line), '')} (see {output})"
+
+    def _stop(self, *_) -> None:
+        with self._lock:
+            self.stopping = True
+            for process in list(self._live):
+                process.terminate()
+
+
+def missing(study: Path, logs: Path, names: Sequence[str] | None) -> list[tuple[plan.Configuration, int]]:
+    """The jobs of the plan that have no complete record; also those whose weights are here and lack full scores."""
+    found = []
+    for configuration, seed in plan.jobs(names):
+        folder = record(study, configuration, seed)
+        scored = (folder / f"scores_epoch_{configuration.epochs}.json").is_file()
+        here = versions(logs / configuration.name / f"seed_{seed}")
+        if status(folder).get("state") != "finished" or (here and not scored):
+            found.append((configuration, seed))
+    return found

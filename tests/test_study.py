@@ -1,0 +1,227 @@
+"""The study: its plan, its runner, what it takes from a run, and that its page is what the records give."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+
+import main
+import study.__main__ as command_line
+from models import model_class
+from study import harvest, plan, report
+from study.runner import Runner, missing
+from system.errors import UserError
+from tests.test_main import PUBLISHED_DSPRITES
+
+STUDY = Path(plan.__file__).parent
+TINY = plan.Configuration(
+    "tiny",
+    "few_images",
+    {"dataset": "dsprites", "epochs": 2, "batch_size": 240, "subgroup_sizes_ls": [9], "subspace_sizes_ls": [3]}
+    | {"latents": 3, "split": 0.0},
+    (0,),
+    checkpoint=True,
+)
+
+
+def recorded(configuration: plan.Configuration, seed: int) -> dict:
+    """What args.json holds of a run that was started as the plan says."""
+    return vars(main.build_parser().parse_args(configuration.command(seed)))
+
+
+def test_the_page_is_what_the_records_give():
+    assert report.text(STUDY) == (STUDY / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_record_belongs_to_its_place_in_the_plan():
+    for configuration, seed, folder in report.records(STUDY):
+        args = json.loads((folder / "args.json").read_text())
+        assert plan.of_run(args) is configuration and args["seed"] == seed
+        assert len(pandas.read_csv(folder / "curve.csv")) == harvest.status(folder)["epochs"]
+        assert not args.keys() & set(harvest.PLACES)
+        assert all(session["started"] <= session["stopped"] for session in harvest.status(folder)["sessions"])
+
+
+@pytest.mark.parametrize("configuration", plan.CONFIGURATIONS, ids=lambda c: c.name)
+def test_a_configuration_is_a_command_and_is_found_again_by_what_it_records(configuration):
+    args = main.build_parser().parse_args(configuration.command(3))
+    assert plan.of_run(vars(args)) is configuration
+    model_class(args.model).check_args(args)
+    assert configuration.epochs % args.keep_epochs == 0
+    assert configuration.group in plan.GROUPS
+    assert {*configuration.paper, *configuration.rerun} <= plan.SCORES.keys()
+    if configuration.also:
+        longer = plan.by_name(configuration.also)
+        assert longer.epochs > configuration.epochs and not set(longer.seeds) & set(configuration.seeds)
+        assert {**longer.flags, "epochs": configuration.epochs} == configuration.flags
+
+
+def test_the_first_row_is_the_published_command():
+    published = vars(main.build_parser().parse_args(PUBLISHED_DSPRITES))
+    ours = recorded(plan.by_name("dsprites"), 0)
+    assert {name for name in published if published[name] != ours[name]} == {
+        *("data_path", "eval_data_path", "eval_dataset", "precision", "seed"),
+        *("metrics", "metric_preset", "keep_epochs", "visualise"),
+    }
+
+
+def test_a_run_of_another_plan_is_named_with_what_differs():
+    args = {**recorded(plan.by_name("hes_20"), 0), "learning_rate": 0.5}
+    with pytest.raises(UserError, match=r"nearest is hes_20, which differs in learning_rate"):
+        plan.of_run(args)
+    with pytest.raises(UserError, match="--only hes_21 is not in the plan"):
+        list(plan.jobs(["hes_21"]))
+
+
+def write_record(folder: Path, name: str, seed: int, factor_vae: list[float], full: float | None = None) -> None:
+    """A record of so many epochs; the other scores are 0.5."""
+    configuration = plan.by_name(name)
+    run = folder / "runs" / name / f"seed_{seed}"
+    run.mkdir(parents=True)
+    state = {"state": "interrupted", "epochs": len(factor_vae), "budget": configuration.epochs}
+    session = {"started": "2026-01-01T00:00:00Z", "stopped": "2026-01-01T01:30:00Z", "processor": "P"}
+    if len(factor_vae) == configuration.epochs:
+        state["state"] = "finished"
+    (run / "status.json").write_text(json.dumps({**state, "sessions": [{**session, "revision": "0123456789-dirty"}]}))
+    args = {**recorded(configuration, seed), "data_source": "replica"}
+    (run / "args.json").write_text(json.dumps(args))
+    tags = ["metric/recon", *(f"dmetric/{score}" for score in plan.SCORES.values())]
+    with open(run / "curve.csv", "w", newline="") as file:
+        rows = [[epoch, 9.0, value, *[0.5] * 5] for epoch, value in enumerate(factor_vae, 1)]
+        csv.writer(file).writerows([["epoch", *tags], *rows])
+    if full is not None:
+        scores = {**dict.fromkeys(plan.SCORES.values(), 0.5), "fac_eval": full}
+        (run / f"scores_epoch_{configuration.epochs}.json").write_text(json.dumps({"scores": scores}))
+
+
+def test_tables_have_mean_deviation_interval_and_paired_differences(tmp_path):
+    for seed, value in enumerate((0.6, 0.7, 0.8)):
+        write_record(tmp_path, "vae", seed, [0.1] * 6 + [value])
+        write_record(tmp_path, "bottleneck_vae", seed + 1, [0.1] * 6 + [value])
+    write_record(tmp_path, "hes_0", 0, [0.1] * 6)
+    write_record(tmp_path, "dsprites", 0, [0.1] * 6 + [0.9, 0.2])
+    page = report.text(tmp_path)
+    # t(0.975, 2) = 4.303: 4.303 * 10 / sqrt(3) = 24.8; of the pairs (60 - 70, 70 - 80) every one is -10
+    assert "| `vae` | this code | 3 | 70.0 ± 10.0 [45.2, 94.8] | 50.0 ± 0.0 [50.0, 50.0] |" in page
+    assert "| `bottleneck_vae` - `vae` | fast | 2 | -10.0 ± 0.0 [-10.0, -10.0] |" in page
+    assert "| `hes_40` | this code | 1 | 90.0 |" in page  # the longer run, as it stood after 7 epochs
+    assert "| `hes_0` | this code | 0 | - |" in page and "| `hes_0` | 0 | 6 of 7 | 10.0 |" in page
+    assert "| `dsprites` | 0 | 8 of 70 | 20.0 |" in page
+    assert "| `vae` | 2 | 7 of 7 | bf16 | replica | P | ? | `0123456-dirty` | 1.5 |" in page
+    assert "Not begun, by seeds: `dsprites` 1;" in page and "`vae` 3, 4;" in page
+
+
+def test_full_scores_stand_in_a_table_once_every_run_in_it_has_them(tmp_path):
+    write_record(tmp_path, "hes_20", 0, [0.1] * 7, full=0.3)
+    assert "| `hes_20` | this code | 1 | 30.0 |" in report.text(tmp_path)
+    write_record(tmp_path, "commute_40", 0, [0.2] * 7)
+    assert "| `hes_20` | this code | 1 | 10.0 |" in report.text(tmp_path)
+
+
+def test_figures_are_drawn_for_what_there_is(tmp_path):
+    for seed in range(6):
+        write_record(tmp_path, "vae", seed, [0.1 * seed] * 7)
+    command_line.make_report(tmp_path)
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"ablation_curves", "ablation_scores"}
+    assert all(f"figures/{name}.png" in (tmp_path / "README.md").read_text() for name in drawn)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(plan, "CONFIGURATIONS", [*plan.CONFIGURATIONS, TINY])
+    return TINY
+
+
+def train(data: Path, log_path: Path, *more: str) -> Path:
+    how = ["--quiet", "--num-threads=1", f"--data-path={data}", f"--log-path={log_path}"]
+    assert main.main([*TINY.command(0), *how, *more]) == 0
+    return log_path / "version_0"
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_elsewhere_from_its_exported_state_to_the_bit(tiny, small_dsprites, tmp_path):
+    whole = train(small_dsprites, tmp_path / "whole")
+    begun = train(small_dsprites, tmp_path / "begun", "--max-steps=2")  # one of two epochs
+    into = tmp_path / "study"
+    state = harvest.export(begun, into)
+    record = harvest.record(into, tiny, 0)
+    assert state == into / "states" / "tiny_seed_0" and harvest.status(record)["epochs"] == 1
+    log_path = tmp_path / "elsewhere" / "seed_0"
+    assert harvest.adopt(into, "tiny", 0, log_path) and not harvest.adopt(into, "tiny", 0, log_path)
+    ended = train(small_dsprites, log_path, "--resume=once", "--max-steps=None")
+    a, b = (torch.load(run / "checkpoints" / "model.pt", weights_only=True) for run in (whole, ended))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    harvest.export(ended, into)
+    status = harvest.status(record)
+    assert (status["state"], status["epochs"], len(status["sessions"])) == ("finished", 2, 2)
+    assert not state.exists()  # nothing to go on with
+    curve = pandas.read_csv(record / "curve.csv")
+    pandas.testing.assert_frame_equal(
+        curve, harvest.read_curve(whole / "log_metrics.txt"), rtol=1e-5, check_dtype=False
+    )
+    with pytest.raises(UserError, match="has 2 epochs already"):
+        harvest.harvest(begun, into)
+
+
+def test_what_was_written_into_a_record_by_hand_stays(tiny, tmp_path):
+    run = tmp_path / "version_0"
+    run.mkdir()
+    (run / "args.json").write_text(json.dumps(recorded(TINY, 0)))
+    (run / "status.json").write_text('{"state": "running"}')  # of a revision that recorded no sessions
+    (run / "events.out.tfevents.1767225600.host.7.0").write_text("")
+    file = harvest.harvest(run, tmp_path) / "status.json"
+    status = json.loads(file.read_text())
+    assert status["sessions"][0]["started"] == "2026-01-01T00:00:00Z"
+    status["sessions"][0]["revision"] = "abc"
+    file.write_text(json.dumps(status))
+    harvest.harvest(run, tmp_path)
+    assert json.loads(file.read_text())["sessions"][0]["revision"] == "abc"
+
+
+def fake_interpreter(tmp_path: Path, monkeypatch, body: str) -> None:
+    script = tmp_path / "python"
+    script.write_text(f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/calls\n{body}\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
+def test_a_signal_stops_what_runs_and_begins_nothing_more(tmp_path, monkeypatch, capsys):
+    body = (
+        f"trap 'echo saved >> {tmp_path}/calls; exit 75' TERM; kill -TERM {os.getpid()}; while :; do sleep 0.02; done"
+    )
+    fake_interpreter(tmp_path, monkeypatch, body)
+    jobs = missing(tmp_path, tmp_path / "logs", ["vae"])
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: None) == 75
+    call, saved = (tmp_path / "calls").read_text().splitlines()
+    assert "main.py --model=vae" in call and "--seed=0" in call and "--resume=once" in call and saved == "saved"
+    assert capsys.readouterr().out == "vae seed 0: stopped; the same command goes on with it\n"
+
+
+def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_path, monkeypatch, capsys):
+    fake_interpreter(tmp_path, monkeypatch, "echo 'error: the disk is full'; exit 2")
+    jobs = missing(tmp_path, tmp_path / "logs", ["precision"])
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 2, after=lambda run: None) == 1
+    out = capsys.readouterr().out
+    assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
+
+
+@pytest.mark.slow
+def test_the_command_makes_what_is_missing_and_the_page(tiny, small_dsprites, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "dsprites").symlink_to(small_dsprites)
+    flags = ["--only", "tiny", "--logs", str(tmp_path / "logs"), "--data", str(data), "--into", str(tmp_path / "study")]
+    assert command_line.main(flags) == 0
+    assert "tiny seed 0: finished" in capsys.readouterr().out
+    page = (tmp_path / "study" / "README.md").read_text()
+    assert "Scores: `full` protocol" in page and "Traversals of the median seed, 0, after 2 of 2 epochs" in page
+    assert command_line.main([*flags, "--list"]) == 0
+    assert "1 of 1 runs are complete" in capsys.readouterr().out
