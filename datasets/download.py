@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import http.client
 import os
@@ -20,7 +19,8 @@ from tqdm import tqdm
 
 from datasets import DATASETS
 from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
-from system.errors import UserError, command_line
+from datasets.locate import by_hand, files_of
+from system.errors import Parser, UserError, command_line
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
 _SPARE = 2**24  # bytes that stay free on the disk
@@ -56,6 +56,11 @@ def fetch(
     Raises: UserError, one line with the URL and the remedy.
     """
     target = make_directory(Path(directory), "name a directory that can be written") / file.name
+    if target.is_dir() or (target.is_symlink() and not target.exists()):
+        what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
+        raise UserError(f"{target} is {what}: move it away, or name another directory")
+    if not (url or file.url):
+        raise by_hand(file, target.parent)
     with locked(target):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
@@ -66,25 +71,37 @@ def fetch(
 def is_published(file: DataFile, path: Path) -> bool:
     """Whether the file at `path` has the published checksum."""
     kind, _, expected = file.checksum.partition(":")
-    if kind == "md5":
-        digest = hashlib.md5(usedforsecurity=False)
-    else:
+    return checksum(path, kind) == expected
+
+
+def checksum(path: Path, kind: str) -> str:
+    """In hexadecimal; kind is `md5`, `sha256`, or `git-blob`."""
+    if kind == "git-blob":
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as handle:
         while block := handle.read(2**20):
             digest.update(block)
-    return digest.hexdigest() == expected
+    return digest.hexdigest()
+
+
+def _warn_unverified(file: DataFile, path: Path) -> None:
+    found = checksum(path, "sha256")
+    print(f"{file.name} is unverified: no checksum of it is known; sha256:{found} arrived", file=sys.stderr)
 
 
 def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Patience) -> None:
     partial = partial_path(target)
     resumed = partial.exists()
     _Transfer(file, partial, url, patience).run(progress)
-    if resumed and not is_published(file, partial):
+    if resumed and file.checksum and not is_published(file, partial):
         # What an earlier run left may have been the beginning of another file.
         partial.unlink()
         _Transfer(file, partial, url, patience).run(progress)
-    if not is_published(file, partial):
+    if not file.checksum:
+        _warn_unverified(file, partial)
+    elif not is_published(file, partial):
         size = partial.stat().st_size
         partial.unlink()
         raise UserError(
@@ -217,7 +234,7 @@ class _Transfer:
     def _check_start(self, response: http.client.HTTPResponse, start: bytes) -> None:
         """Raises UserError if what begins to arrive is a page for people, as a proxy that wants a password sends it."""
         page = response.headers.get_content_type() == "text/html" or start.lstrip()[:1] == b"<"
-        if page and not start.startswith(self.file.magic):
+        if page and not (self.file.magic and start.startswith(self.file.magic)):
             raise UserError(
                 f"{self.url} gave an HTML page in place of {self.file.name}: a proxy or a sign-in page stands between; "
                 f"open the address in a browser, or fetch the file elsewhere and put it into {self.partial.parent}"
@@ -227,22 +244,36 @@ class _Transfer:
 @command_line
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Its exit status is 130 when it was interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m datasets.download", description=__doc__)
+    parser = Parser(prog="python -m datasets.download", description=__doc__)
     parser.add_argument("dataset", choices=DATASETS, help="the data set")
     parser.add_argument("directory", type=Path, help="where its file goes; made if missing")
     parser.add_argument("--url", help="a mirror of the file (default: its publisher)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     args = parser.parse_args(arguments)
-    file = import_module(DATASETS[args.dataset]).FILE
+    files = files_of(import_module(DATASETS[args.dataset]))
+    if not files:
+        raise UserError(f"{args.dataset} is your own: there is nothing to fetch")
+    if args.url and len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise UserError(f"--url {args.url}: {args.dataset} has {len(files)} files ({names}): put them there yourself")
     try:
-        path = fetch(file, args.directory, url=args.url, progress=not args.quiet)
-        if not is_published(file, path):
-            raise UserError(f"{path} is there already and is not the published file: move it away, then repeat")
+        for file in files:
+            fetch_checked(file, args.directory, args.url, not args.quiet)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    print(path)
     return 0
+
+
+def fetch_checked(file: DataFile, directory: Path, url: str | None, progress: bool) -> None:
+    """Fetches the file where it is missing, verifies it also where it is not, and prints where it is."""
+    there = (directory / file.name).is_file()
+    path = fetch(file, directory, url=url, progress=progress)
+    if there and not file.checksum:
+        _warn_unverified(file, path)
+    elif not is_published(file, path) and file.checksum:
+        raise UserError(f"{path} is there already and is not the published file: move it away, then repeat")
+    print(path)
 
 
 if __name__ == "__main__":

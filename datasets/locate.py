@@ -98,7 +98,7 @@ def fetch_command(name: str, path: Path) -> str:
 def by_hand(file: DataFile, directory: Path) -> UserError:
     """The error for a file that no program may fetch."""
     return UserError(
-        f"{file.name} is given out by its publisher only: get it from {file.page} and put it into {directory}"
+        f"{file.name} is given out by its publisher only: get it at {file.page} and put it into {directory}"
     )
 
 
@@ -130,7 +130,7 @@ def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None
 
 def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> None:
     if not hasattr(module, "render"):
-        wanted = f"name {files[0].name} or its directory" if files else module.WANTED
+        wanted = f"name {' and '.join(file.name for file in files)} or the directory" if files else module.WANTED
         raise UserError(f"--data-path is needed for --dataset {name}: {wanted}")
     directory = cache_directory(_replica_of(name, module))
     if not (directory / files[0].name).exists() and not can_be_written(directory):

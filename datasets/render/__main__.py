@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from datasets.files import locked, make_directory
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 
 # name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
 RENDERERS = {
@@ -17,13 +16,8 @@ RENDERERS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UserError(f"{message}; see python -m datasets.render --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m datasets.render", description=__doc__, allow_abbrev=False)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m datasets.render", description=__doc__, allow_abbrev=False)
     parser.add_argument("dataset", choices=RENDERERS, help="the data set to draw")
     parser.add_argument("directory", metavar="DIR", help="where the file goes, under the published file's name")
     parser.add_argument(

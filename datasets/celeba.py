@@ -1,0 +1,124 @@
+"""CelebA: 202,599 photographs of faces, aligned and cropped to 178x218, RGB (Liu, Luo, Wang, Tang 2015).
+
+Its publisher asks for agreement to a licence, so nothing is fetched: `img_align_celeba.zip` (or the folder it unpacks
+to) and `list_attr_celeba.txt` are taken from `--data-path`; `--part` wants `list_eval_partition.txt` as well.
+
+There is no one convention for the crop: `--crop center148` (default) takes the square of 148 pixels in the middle, as
+many VAEs do; `full` squeezes the whole picture, as disentangling-vae does; `face128` takes columns 25 to 152 and rows
+45 to 172. The 40 attributes are factors of two values, of which not all combinations are there: a table, no grid.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets import archive
+from datasets.about import About
+from datasets.factor_dataset import FactorDataset
+from datasets.files import DataFile
+from datasets.grid import numbered
+from datasets.locate import path_of
+from datasets.packing import pack, stamp
+from datasets.resizing import RESAMPLE, in_threads, resized
+from system.errors import UserError
+
+PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+CROPS = {
+    "center148": (15, 35, 163, 183),
+    "full": (0, 0, 178, 218),
+    "face128": (25, 45, 153, 173),
+}  # left, upper, right, lower
+PARTS = {"all": (0, 1, 2), "train": (0,), "valid": (1,), "test": (2,)}
+OPTIONS = {"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)}
+ABOUT = About(
+    title="CelebA: faces, aligned (Liu et al. 2015)",
+    images="202,599",
+    factors="40 attributes, yes or no: a table, no grid",
+    source="CUHK MMLAB, by hand after its agreement, from --data-path",
+    licence="non-commercial research",
+    tested="miniatures",
+)
+_IMAGES = DataFile(
+    "img_align_celeba.zip", "", b"PK\x03\x04", "md5:00d2c5bc6d35e252742224ab0c1e8fcb", PAGE, unpacked="img_align_celeba"
+)
+_ATTRIBUTES = DataFile("list_attr_celeba.txt", "", b"", "md5:75e246fa4810816ffd6ee81facbd244c", PAGE)
+_PARTITION = DataFile("list_eval_partition.txt", "", b"", "md5:d32c9cbf5e040fd4025c592c306e6668", PAGE)
+_REMEDY = f"get it anew at {PAGE}"
+
+
+def files(part: str = "all", **_) -> tuple[DataFile, ...]:
+    """Images and attributes; the partition too where only a part is wanted."""
+    return (_IMAGES, _ATTRIBUTES) if part == "all" else (_IMAGES, _ATTRIBUTES, _PARTITION)
+
+
+def load(
+    directory: Path,
+    *,
+    crop: str = "center148",
+    part: str = "all",
+    resample: str = "lanczos",
+    channels: int = 3,
+    progress: bool = True,
+) -> FactorDataset:
+    """The images in the order of their numbers. Raises UserError, naming expected and found, for wrong files."""
+    source, attributes, *partition = (path_of(directory, file, alone=False) for file in files(part))
+    names, numbers, values = _attributes(attributes)
+    if partition:
+        kept = np.isin(_partition(partition[0], numbers), PARTS[part])  # [n]
+        numbers, values = [number for number, keep in zip(numbers, kept, strict=True) if keep], values[kept]
+    levels, sizes = numbered(values)  # [n, 40]
+    with archive.opened(source, _REMEDY) as (_, read):
+
+        def contents():
+            for number in numbers:
+                try:
+                    yield number, read(f"img_align_celeba/{number}")
+                except KeyError:
+                    raise UserError(f"{source}: img_align_celeba/{number} is missing: {_REMEDY}") from None
+
+        def face(item: tuple[str, bytes]) -> np.ndarray:
+            try:
+                with Image.open(BytesIO(item[1])) as image:
+                    return resized(image, channels, "stretch", resample, CROPS[crop])
+            except Exception as error:  # a decoder may raise anything on a broken file
+                raise UserError(f"{source}: img_align_celeba/{item[0]} cannot be read ({error}): {_REMEDY}") from None
+
+        array, _, _ = pack(
+            source,
+            "celeba",
+            (crop, part, resample),
+            {"files": [stamp(path) for path in (source, attributes, *partition)]},
+            len(numbers),
+            channels,
+            lambda: in_threads(face, contents()),
+            progress=progress,
+        )
+    return FactorDataset("celeba", f"celeba {part}, {crop}", names, sizes, array, (64, 64, channels), factors=levels)
+
+
+def _attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Names of the attributes, names of the images, and values -1 or 1, int64 `[n, 40]`."""
+    try:
+        count, header, *rows = path.read_text().splitlines()
+        cells = [row.split() for row in rows if row.strip()]
+        values = np.array([row[1:] for row in cells], np.int64)  # [n, 40]
+        if len(cells) != int(count) or values.shape != (len(cells), len(header.split())):
+            raise ValueError(f"{len(cells)} rows for a count of {count}")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected a count, a line of names and a row for each image ({error}): {_REMEDY}"
+        ) from None
+    return header.split(), [row[0] for row in cells], values
+
+
+def _partition(path: Path, numbers: list[str]) -> np.ndarray:
+    """0 (train), 1 (valid) or 2 (test) of each image: int64 `[n]`."""
+    try:
+        found = dict(row.split() for row in path.read_text().splitlines() if row.strip())
+        return np.array([int(found[number]) for number in numbers])
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path}: expected a row with a number 0, 1 or 2 for each image ({error}): {_REMEDY}") from None

@@ -1,0 +1,92 @@
+"""What the three random variants of dSprites share: images that are drawn when they are asked for, from (seed, index).
+
+disentanglement_lib draws colours, noise and patches anew each time; here an image is a pure function of the seed and
+its index, so that it is the same whenever it is asked for. Random bytes come from SplitMix64 (Steele, Lea, Flood 2014):
+word j of image i is the hash of `key(seed, i) + j`. Pixels have 256 levels, where disentanglement_lib has floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from datasets import dsprites
+from datasets.factor_dataset import FactorDataset
+from datasets.images import RawImages
+from system.errors import UserError
+
+SEEDS = range(2**63)
+OPTIONS = {**dsprites.OPTIONS, "data_seed": SEEDS}
+ROW = 64 * 3  # bytes of a row of an RGB image
+_PIECE = 32  # images drawn at a time: they stay in the processor's cache
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+# The eight pixels of every byte of a packed sprite, three channels each: 255 on the sprite, 0 beside it.
+_MASKS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).repeat(3, axis=1) * np.uint8(255)  # [256, 24]
+
+Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def random_words(seed: int, index: np.ndarray, count: int) -> np.ndarray:
+    """uint64 `[n, count]`, independent and uniform; a row depends on the seed and its index alone."""
+    state = np.asarray(index, np.uint64) * _GOLDEN + np.uint64(seed)  # [n]
+    state = _mixed(_mixed(state) ^ np.uint64(seed))  # [n], far apart for neighbours
+    words = state[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN  # [n, count]
+    return _mixed(words)
+
+
+def random_bytes(seed: int, index: np.ndarray, count: int) -> np.ndarray:
+    """uint8 `[n, count]`, uniform; a row depends on the seed and its index alone."""
+    words = random_words(seed, index, -(-count // 8))  # [n, count / 8]
+    return words.astype("<u8", copy=False).view(np.uint8)[:, :count]
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """SplitMix64's hash, in place."""
+    shifted = words >> np.uint64(30)
+    words ^= shifted
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    np.right_shift(words, np.uint64(27), out=shifted)
+    words ^= shifted
+    words *= np.uint64(0x94D049BB133111EB)
+    np.right_shift(words, np.uint64(31), out=shifted)
+    words ^= shifted
+    return words
+
+
+class DrawnImages(RawImages):
+    """RGB images, painted on packed sprites when they are asked for.
+
+    Args:
+        packed: uint8 `[N, 512]`, eight pixels of a sprite in a byte.
+        paint: (masks uint8 `[n, 64, 192]`, 255 on the sprite; indices int64 `[n]`) -> uint8 `[n, 64, 192]`.
+    """
+
+    def __init__(self, packed: np.ndarray, paint: Paint):
+        super().__init__(self)
+        self.packed, self.paint = packed, paint
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """int64 `[n]` -> uint8 `[n, 64, 64, 3]`."""
+        index = np.asarray(index)
+        images = np.empty((len(index), 64, ROW), np.uint8)  # [n, 64, 192]
+        for start in range(0, len(index), _PIECE):
+            piece = index[start : start + _PIECE]
+            masks = np.take(_MASKS, self.packed[piece], axis=0).reshape(len(piece), 64, ROW)  # [piece, 64, 192]
+            images[start : start + len(piece)] = self.paint(masks, piece)
+        return images.reshape(-1, 64, 64, 3)
+
+    def to_device(self, device):
+        """Refused: there is no array to copy."""
+        raise UserError("--data-on-device: these images are drawn when they are asked for: leave the flag out")
+
+
+def load_drawn(name: str, path: Path, fixed_shape: int | None, progress: bool, paint: Paint) -> FactorDataset:
+    """dSprites, from the file at `path`, painted."""
+    base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
+    images = DrawnImages(base.images.packed, paint)
+    return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))

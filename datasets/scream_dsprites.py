@@ -1,0 +1,86 @@
+"""Scream dSprites: sprites that invert a random patch of Munch's painting (Locatello et al. 2019).
+
+As in disentanglement_lib: the painting is shrunk to fit 350x274; each image takes a patch of it, adds to each channel a
+number from 0 to 1, halves, and inverts the pixels of the sprite. Patch and numbers are drawn from `--data-seed` and the
+index, see `datasets.drawn_sprites`. Pillow's BICUBIC shrinks; other versions of Pillow may differ by a level or two.
+No checksum of the painting's file is known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets import dsprites
+from datasets.about import About
+from datasets.drawn_sprites import OPTIONS, ROW, load_drawn, random_bytes, random_words
+from datasets.factor_dataset import FactorDataset
+from datasets.files import DataFile
+from datasets.locate import path_of
+from system.errors import UserError
+
+PAINTING = DataFile(
+    name="scream.jpg",
+    url="https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",
+    magic=b"\xff\xd8\xff",
+)
+ABOUT = About(
+    title="Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
+    images="737,280",
+    factors=dsprites.ABOUT.factors,
+    source="dSprites and the painting, both fetched; patches drawn when asked for",
+    licence="Apache-2.0; the painting is in the public domain",
+    tested="miniatures, another picture in the painting's place",
+)
+_FITS = (350, 274)  # width and height that the painting is shrunk to fit
+
+__all__ = ["ABOUT", "OPTIONS", "PAINTING", "files", "load"]
+
+
+def files(**_) -> tuple[DataFile, ...]:
+    """dSprites' file and the painting."""
+    return (dsprites.FILE, PAINTING)
+
+
+def load(
+    directory: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
+) -> FactorDataset:
+    """dSprites on patches of the painting, from the two files in the directory."""
+    sprites, picture = (path_of(directory, file, alone=False) for file in files())
+    painting = _painting(picture)  # [height, width, 3]
+    height, width = painting.shape[:2]
+    flat = painting.reshape(height, width * 3)
+    # Every patch there is, without a copy: [height - 64, width - 64, 64, 192].
+    shape, strides = (height - 64, width - 64, 64, ROW), (flat.strides[0], 3, flat.strides[0], 1)
+    patches = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
+
+    def paint(masks: np.ndarray, index: np.ndarray) -> np.ndarray:
+        words = random_words(data_seed, index, 2)  # [n, 2]
+        row, column = (words >> np.uint64(11)).T % np.array([[height - 64], [width - 64]], np.uint64)  # [n] each
+        patch = patches[row.astype(np.int64), column.astype(np.int64)]  # [n, 64, 192]
+        shift = np.tile(random_bytes(data_seed ^ 1 << 62, index, 3), 64)[:, None]  # [n, 1, 192]
+        both = patch & shift
+        patch ^= shift
+        patch >>= np.uint8(1)
+        patch += both  # (patch + shift) / 2 without leaving uint8: what both have, and half of what one has
+        patch ^= masks  # v -> 255 - v on the sprite
+        return patch
+
+    return load_drawn("scream_dsprites", sprites, fixed_shape, progress, paint)
+
+
+def _painting(path: Path) -> np.ndarray:
+    """uint8 `[height, width, 3]`, at most 274 high and 350 wide."""
+    try:
+        with Image.open(path) as image:
+            image.thumbnail(_FITS, Image.Resampling.BICUBIC)
+            painting = np.array(image.convert("RGB"))
+    except Exception as error:  # a decoder may raise anything on a broken file
+        raise UserError(
+            f"{path} cannot be read as a picture ({error}): name another folder, or fetch it again"
+        ) from None
+    if min(painting.shape[:2]) <= 64:
+        raise UserError(f"{path}: shrunk to fit 350x274 it is {painting.shape[:2]}, too small for patches of 64x64")
+    return painting

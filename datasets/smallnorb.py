@@ -1,0 +1,111 @@
+"""smallNORB: grey stereo photographs of 50 toys (Huang, LeCun 2004); the left camera's, as everyone in the field uses.
+
+Read as uint8 and sorted into the grid of category, instance, elevation, azimuth, lighting, the last one fastest; the
+even numbers of the azimuth are halved. `--part all` (default) joins both splits, as disentanglement_lib does, 10
+instances to a category; `train` and `test` have 5 each, as in disent. disentanglement_lib leaves the instance out of
+the factors and draws it at random; here it is one. From 96x96 to 64x64 by Pillow's LANCZOS, as disentanglement_lib;
+`--resample bilinear` as disent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets.about import About, listed
+from datasets.binary_matrix import read_norb
+from datasets.factor_dataset import FactorDataset
+from datasets.files import DataFile
+from datasets.grid import find_grid, numbered
+from datasets.packing import pack, stamp
+from datasets.resizing import RESAMPLE, in_threads, resized
+from system.errors import UserError
+
+FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
+OPTIONS = {"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)}
+ABOUT = About(
+    title="smallNORB: photographs of toys (Huang, LeCun 2004)",
+    images="48,600, or 24,300 of one split",
+    factors=listed(FACTORS),
+    source="New York University, fetched",
+    licence="for research, may not be sold",
+    tested="miniatures",
+)
+_CHECKSUMS = {
+    "training-dat": "md5:66054832f9accfe74a0f4c36a75bc0a2",
+    "training-cat": "md5:23c8b86101fbf0904a000b43d3ed2fd9",
+    "training-info": "md5:51dee1210a742582ff607dfd94e332e3",
+    "testing-dat": "md5:e4ad715691ed5a3a5f138751a4ceb071",
+    "testing-cat": "md5:5aa791cd7e6016cf957ce9bdb93b8603",
+    "testing-info": "md5:a9454f3864d7fd4bb3ea7fc3eb84924e",
+}
+_INSTANCES = {"training": "46789", "testing": "01235"}  # which toys are in which split
+_SPLITS = {"all": ("training", "testing"), "train": ("training",), "test": ("testing",)}
+_PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
+_REMEDY = "move it away and fetch it again"
+
+
+def files(part: str = "all", **_) -> tuple[DataFile, ...]:
+    """Images, categories and further labels of each split."""
+    names = [f"{split}-{kind}" for split in _SPLITS[part] for kind in ("dat", "cat", "info")]
+    return tuple(_file(name) for name in names)
+
+
+def _file(name: str) -> DataFile:
+    stem = f"smallnorb-5x{_INSTANCES[name.split('-')[0]]}x9x18x6x2x96x96-{name}.mat"
+    return DataFile(f"{stem}.gz", f"{_PAGE}{stem}.gz", b"\x1f\x8b", _CHECKSUMS[name], _PAGE, unpacked=stem)
+
+
+def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
+    """The splits wanted, from the published files. Raises UserError, naming expected and found, for wrong ones."""
+    from datasets.locate import path_of
+
+    paths = [path_of(directory, file, alone=False) for file in files(part)]
+    tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
+    levels, sizes = numbered(np.concatenate(tables))  # [n, 5]
+    places = find_grid(levels, sizes)
+    if places is None:
+        raise UserError(
+            f"{directory}: the labels of smallNORB are no full grid, found {sizes}: move its files away and repeat"
+        )
+    names = list(FACTORS)
+
+    def images():
+        for path, table in zip(paths[::3], tables, strict=True):
+            yield from _left_images(path, len(table))
+
+    array, _, _ = pack(
+        paths[0],
+        "smallnorb",
+        (part, resample),
+        {"files": [stamp(path) for path in paths]},
+        len(levels),
+        1,
+        lambda: in_threads(lambda image: resized(Image.fromarray(image), 1, resample=resample), images()),
+        places=places,
+        progress=progress,
+    )
+    return FactorDataset("smallnorb", f"smallnorb {part}", names, sizes, array)
+
+
+def _labels(categories: Path, further: Path) -> np.ndarray:
+    """int64 `[n, 5]`: category, instance, elevation, azimuth, lighting."""
+    category, rest = read_norb(categories, np.int32, _REMEDY), read_norb(further, np.int32, _REMEDY)
+    if category.ndim != 1 or rest.shape != (len(category), 4):
+        found = f"{list(category.shape)} and {list(rest.shape)}"
+        raise UserError(f"{further}: expected categories [n] and labels [n, 4], found {found}: {_REMEDY}")
+    table = np.column_stack([category, rest]).astype(np.int64)  # [n, 5]
+    table[:, 3] //= 2  # published as 0, 2, ... 34, in steps of 10 degrees
+    return table
+
+
+def _left_images(path: Path, count: int):
+    """uint8 `[96, 96]` each. The two images of a pair lie one behind the other."""
+    images = read_norb(path, np.uint8, _REMEDY, lazily=True)
+    shape = next(images)
+    if len(shape) != 4 or shape[:2] != (count, 2):
+        raise UserError(f"{path}: expected images [{count}, 2, 96, 96], found {list(shape)}: {_REMEDY}")
+    for pair in images:
+        yield pair[0]
