@@ -94,15 +94,12 @@ def read_run(path: str | Path) -> Run:
                 "such as logs/version_0"
             )
         args = run.read_args() if recorded else {}
-        content = _scores_file(run.scores_file)
-        scores = content.get("scores") or {
-            tag.removeprefix("dmetric/"): value
-            for tag, value in _log_lines(run.metrics_file)
-            if tag.startswith("dmetric/")
-        }
+        scores, protocol = _scores_file(run.scores_file)
+        log = () if scores else _log_lines(run.metrics_file)
+        scores |= {tag.removeprefix("dmetric/"): value for tag, value in log if tag.startswith("dmetric/")}
         written = run.metrics_file if run.metrics_file.is_file() else path
         pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
-        return Run(path, args, run.state(), scores, content.get("protocol", {}), pictures, written.stat().st_mtime)
+        return Run(path, args, run.state(), scores, protocol, pictures, written.stat().st_mtime)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
 
@@ -179,7 +176,12 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
     # 0 keeps all; nothing else is kept. Purging would drop what a continued run's other clock (images) counted.
     sizes = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms", "tensors"), 1)
     events = EventAccumulator(str(path), size_guidance={"scalars": 0, **sizes}, purge_orphaned_data=False)
-    events.Reload()
+    try:
+        events.Reload()
+    except OSError as error:
+        raise UserError(
+            f"{path}: its event files cannot be read ({error.strerror}); check their permissions"
+        ) from error
     tags = events.Tags()["scalars"]
     return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
 
@@ -198,8 +200,13 @@ def _log_lines(file: Path) -> Iterator[tuple[str, float]]:
             yield tag.strip(), value
 
 
-def _scores_file(path: Path) -> dict:
-    content = read_json(path) if path.is_file() else {}
-    if not all(isinstance(content.get(name, {}), dict) for name in ("scores", "protocol")):
-        raise UserError(f"{path} does not hold what a run writes there; restore it or score the run again")
-    return content
+def _scores_file(path: Path) -> tuple[dict[str, float], dict]:
+    """The scores and their protocol; both empty without the file."""
+    if not path.is_file():
+        return {}, {}
+    content = read_json(path)
+    try:
+        scores = {name: float(value) for name, value in content.get("scores", {}).items()}
+        return scores, dict(content.get("protocol", {}))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"{path} holds no scores ({error}); restore it or score the run again") from error

@@ -24,7 +24,13 @@ def write_report(paths: Sequence[str | Path], output: str | Path | None = None) 
     from logger.report import comparison, one_run  # Matplotlib, Jinja2
 
     left_out: list[str] = []
-    runs = read_runs(paths, left_out)
+    runs = []
+    for run in read_runs(paths, left_out):
+        try:
+            run.scalars  # noqa: B018 - reads the event files
+            runs.append(run)
+        except UserError as error:
+            left_out.append(str(error))
     if not runs:
         asked, reasons = ", ".join(map(str, paths)), "; ".join(left_out) or "an empty folder"
         raise UserError(f"{asked} holds no run that can be read: name a run, such as logs/version_0 ({reasons})")

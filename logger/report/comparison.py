@@ -93,7 +93,7 @@ def _scores(groups: dict[str, list[Run]]) -> list:
     if not shown:
         return [Text("No scores were taken.")]
     settings = {
-        (run.protocol.get("dataset", run.args.get("dataset", "")), str(run.args.get("model", "")))
+        (str(run.protocol.get("dataset", run.args.get("dataset"))), str(run.args.get("model")))
         for members in groups.values()
         for run in members
     }

@@ -58,7 +58,7 @@ def summary(run: Run) -> str:
 
 def replica_note(runs: Sequence[Run]) -> str:
     """A warning where images were drawn by the project itself."""
-    sources = {run.args.get("data_source") for run in runs} | {run.protocol.get("data_source") for run in runs}
+    sources = [record.get("data_source") for run in runs for record in (run.args, run.protocol)]
     if "replica" not in sources:
         return ""
     return (

@@ -84,8 +84,9 @@ PUBLISHED = [
 ]
 
 
-def published(dataset: str, model: str) -> dict[str, dict[str, Published]]:
+def published(dataset: object, model: object) -> dict[str, dict[str, Published]]:
     """Source -> metric -> score, for a data set and a model of the command line (beta-VAE: any `beta_...` but TC)."""
+    model = str(model)
     kind = "beta_tcvae" if "tc" in model else "beta" if model.startswith("beta") else model
     found: dict[str, dict[str, Published]] = {}
     for score in PUBLISHED:

@@ -258,6 +258,32 @@ def test_what_cannot_be_read_is_named_and_does_not_stop_the_rest(tmp_path, capsy
     assert "traversals.png cannot be read" in (torn / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("scores.json", '{"scores": {"fac_eval": "high"}}'),
+        ("scores.json", '{"scores": {"fac_eval": null}}'),
+        ("scores.json", '{"scores": [], "protocol": 3}'),
+        ("scores.json", "[]"),
+        ("args.json", "[]"),
+    ],
+)
+def test_a_damaged_record_is_one_line_that_names_it(tmp_path, file, content, capsys):
+    path = write_run(tmp_path / "version_0", {"fac_eval": 0.5})
+    (path / file).write_text(content)
+    assert main([str(path)]) == 2
+    error = capsys.readouterr().err
+    assert str(path / file) in error and error.count("\n") == 1
+
+
+def test_arguments_of_any_kind_are_shown(tmp_path):
+    odd = {"model": ["a"], "dataset": {"b": 1}, "seed": [1], "data_source": ["x"], "batch_size": None, "hy_hes": "much"}
+    for n, (name, value) in enumerate(odd.items()):
+        write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, **{name: value})
+        assert str(value) in " ".join(check_page(written([tmp_path / f"version_{n}"])).text)
+    check_page(written([tmp_path]))
+
+
 def test_runs_of_the_authors_code_have_a_report_with_curves_from_their_log(tmp_path):
     import argparse
 
