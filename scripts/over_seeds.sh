@@ -5,6 +5,7 @@
 # start. A seed's run is found by the seed recorded in DIR/version_<n>/args.json.
 #
 #   SEEDS   the seeds, separated by spaces [0 1 2 3 4 5 6 7 8 9]
+#   JOBS    how many runs at a time, which share out the processor's cores (--num-threads) and show no bars [1]
 #   PYTHON  the interpreter [.venv/bin/python, else python3]
 #   CUDA_VISIBLE_DEVICES  which GPU to use, as always: one loop per GPU, each with SEEDS of its own, shares the work
 #
@@ -17,19 +18,52 @@ if [[ -z ${PYTHON:-} ]]; then
     [[ -x .venv/bin/python ]] && PYTHON=.venv/bin/python
 fi
 read -r -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}"
-failed=()
-child=
-trap '[[ -n $child ]] && kill -TERM "$child" 2>/dev/null' TERM INT
+children=()
+interrupted=
+trap 'interrupted=yes; ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT
 
+# The exit status of a child, once it is gone. A trapped signal ends `wait` early: wait again, for what it did not say.
+status_of() {
+    local code status=127
+    while
+        interrupted=
+        wait "$1"
+        code=$?
+        ((code == 127)) || status=$code
+        [[ -n $interrupted ]]
+    do :; done
+    return "$status"
+}
+
+jobs=${JOBS:-1}
+if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: JOBS is '$jobs': give the number of runs at a time, 1 or more" >&2
+    exit 2
+elif ((jobs > 1)); then
+    # As many loops, each over every JOBS-th seed.
+    cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+    ((threads = cores > jobs ? cores / jobs : 1))
+    for ((job = 0; job < jobs && job < ${#seeds[@]}; job++)); do
+        part=
+        for ((i = job; i < ${#seeds[@]}; i += jobs)); do part+="${seeds[i]} "; done
+        JOBS=1 SEEDS=$part scripts/over_seeds.sh --num-threads "$threads" --quiet "$@" &
+        children+=($!)
+    done
+    worst=0
+    for child in "${children[@]}"; do
+        status_of "$child"
+        status=$?
+        ((worst = status > worst ? status : worst))
+    done
+    exit "$worst"
+fi
+
+failed=()
 for seed in "${seeds[@]}"; do
     "$PYTHON" main.py "$@" --seed "$seed" --resume once &
-    child=$!
-    status=0
-    # A trapped signal ends `wait` early: wait again, until the run is gone.
-    while kill -0 "$child" 2>/dev/null; do
-        wait "$child"
-        status=$?
-    done
+    children=($!)
+    status_of "${children[0]}"
+    status=$?
     if ((status == 75)); then
         exit 75
     elif ((status != 0)); then

@@ -79,6 +79,36 @@ def test_an_interrupted_run_stops_the_loop(environment, tmp_path):
     assert len(calls(tmp_path)) == 2
 
 
+def test_several_jobs_share_out_seeds_and_cores(environment, tmp_path):
+    seeds = {**environment, "SEEDS": "3 1 4 5 9"}
+    assert run("over_seeds.sh", {**seeds, "JOBS": "2"}, "--epochs", "1") == 0
+    runs = [parsed(call) for call in calls(tmp_path)]
+    assert sorted(args.seed for args in runs) == [1, 3, 4, 5, 9]
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {(args.num_threads, args.quiet, args.epochs) for args in runs} == {(threads, True, 1)}
+    assert run("over_seeds.sh", {**seeds, "JOBS": "9"}, "--num-threads", "7") == 0
+    assert {args.num_threads for args in map(parsed, calls(tmp_path)[5:])} == {7}
+    assert len(calls(tmp_path)) == 10
+    assert run("over_seeds.sh", {**seeds, "JOBS": "two"}) == 2
+
+
+def test_several_jobs_pass_on_failures_and_signals(environment, tmp_path):
+    (tmp_path / "status_1").write_text("2")
+    assert run("over_seeds.sh", {**environment, "JOBS": "2", "SEEDS": "0 1 2 3"}) == 1
+    assert len(calls(tmp_path)) == 4
+    for seed in (4, 5):
+        (tmp_path / f"hang_{seed}").touch()
+    jobs = {**environment, "JOBS": "2", "SEEDS": "4 5 6"}
+    loop = subprocess.Popen([SCRIPTS / "over_seeds.sh"], env=jobs)
+    limit = time.monotonic() + 20
+    while len(calls(tmp_path)) < 6 and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.1)  # until both have set their traps
+    loop.terminate()
+    assert loop.wait(30) == 75
+    assert len(calls(tmp_path)) == 6
+
+
 def submit(environment: dict[str, str], tmp_path: Path, folder: Path = SCRIPTS.parent) -> subprocess.Popen:
     """slurm_sweep.sbatch as task 6 of an array, with a `scontrol` that notes what it is asked."""
     scontrol = tmp_path / "scontrol"
