@@ -15,6 +15,7 @@ from system.errors import Parser, UserError, one_spelling
 from system.signals import EXIT_STATUS, Interrupted
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
+PRECISION_HELP = "of the training loss; bf16: its networks in bfloat16; auto: bf16 where the processor is faster at it"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
 THREADS_MOST = 1024  # of more, some systems start none
 SEED_MOST = 2**32 - 1  # the largest that every generator takes
@@ -259,7 +260,7 @@ def _add_evaluation_flags(group) -> None:
 def _add_machine_flags(group) -> None:
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
     add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one a core")
-    add(group, "--precision", str, "fp32", "of the training loss; bf16 is autocast", choices=("fp32", "tf32", "bf16"))
+    add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
     add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
     add(group, "--data-on-device", boolean, False, "copy the images to the device's memory and cut batches there")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")

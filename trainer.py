@@ -48,6 +48,8 @@ def run(args: Namespace, given: Collection[str], recorded: resume.Recorded) -> N
     """
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
+    else:
+        machine.advise_threads()
     machine.keep_freed_memory()
     group = Group()
     device = machine.pick_device(args.device, group.local_rank)
@@ -101,7 +103,9 @@ class Run:
     ):
         self.args, self.device, self.group, self.interruption = args, device, group, interruption
         self.run_dir, self.stopping = run_dir, False
-        product_rate = machine.product_rate(device)  # now: large data are read ahead in the background once opened
+        args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device))
+        # Now: large data are read ahead in the background once opened.
+        product_rate = machine.product_rate(device, args.precision)
         self.dataset = datasets.from_args(args)
         randomness.seed_all(args.seed)
         self.model = build_model(args, self.dataset.channels).to(device, memory_format=torch.channels_last)
@@ -118,7 +122,7 @@ class Run:
         if args.data_on_device:
             self.dataset.to_device(device)
         machine.set_precision(self.model, args.precision, device)
-        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate)
+        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, args.precision)
         if args.compile:  # on a GPU, launching hundreds of small operations takes longer than doing them
             self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
         self.replica = group.wrap(self.model, device)

@@ -1,9 +1,10 @@
-"""Speed of a training step and of encoding, for each model and configuration, as shares of the fp32 product rate.
+"""Speed of a training step and of encoding, for each model and configuration, as shares of the matrix product's rate.
 
-    python -m benchmarks.train_step [--threads N] [--cpu-time] [--only NAME ...] [--plain] [--profile]
+    python -m benchmarks.train_step [--threads N] [--cpu-time] [--precision bf16] [--only NAME ...] [--plain]
+        [--profile]
 
-Prints a Markdown table. `--plain` runs the layers one by one, as PyTorch has them; `--profile` adds the profile of a
-step of the first configuration.
+Prints a Markdown table. With `--precision bf16` only the step, in shares of the bf16 product. `--plain` runs the layers
+one by one, as PyTorch has them; `--profile` adds the profile of a step of the first configuration.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ CONFIGURATIONS |= {f"{name} dsprites": [f"--model={name}", *DSPRITES] for name i
 class Case:
     """A model with a batch of made-up images, ready to step."""
 
-    def __init__(self, flags: list[str]):
+    def __init__(self, flags: list[str], precision: str = "fp32"):
         self.args: Namespace = command_line.build_parser().parse_args(flags)
         channels = 3 if self.args.dataset == "shapes3d" else 1
         torch.manual_seed(0)
         self.model = build_model(self.args, channels).to(memory_format=torch.channels_last)
+        machine.set_precision(self.model, precision, torch.device("cpu"))
         self.optimisers = self.model.make_optimisers(self.args.learning_rate)
         self.batch = self.args.batch_size
         pixels = torch.rand(self.batch, channels, 64, 64)
@@ -62,6 +64,8 @@ class Case:
 
     def measure(self, yardstick: Yardstick) -> tuple[dict[str, Figures], dict[str, float]]:
         functions: dict[str, Callable] = {"step": self.step, "encode": self.encode}
+        if yardstick.precision == "bf16":
+            del functions["encode"]  # always in fp32
         flops = self.flops()
         return yardstick.compare(functions, flops), flops
 
@@ -84,6 +88,7 @@ def main() -> int:
     options = parser(__doc__.splitlines()[0])
     options.prog = f"python -m benchmarks.{Path(__file__).stem}"
     options.add_argument("--only", nargs="+", choices=CONFIGURATIONS, help="these configurations alone")
+    options.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of the step (fp32)")
     options.add_argument("--plain", action="store_true", help="PyTorch's layers one by one, for comparison")
     options.add_argument("--profile", action="store_true", help="the profile of a step of the first configuration")
     args = options.parse_args()
@@ -94,7 +99,7 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|---|")
     names = args.only or list(CONFIGURATIONS)
     for name in names:
-        case = Case(CONFIGURATIONS[name])
+        case = Case(CONFIGURATIONS[name], args.precision)
         figures, flops = case.measure(yardstick)
         for what, figure in figures.items():
             per_image = flops[what] / case.batch / 1e6
@@ -102,7 +107,7 @@ def main() -> int:
         sys.stdout.flush()
     print(yardstick.describe())
     if args.profile:
-        print_profile(Case(CONFIGURATIONS[names[0]]))
+        print_profile(Case(CONFIGURATIONS[names[0]], args.precision))
     return 0
 
 

@@ -221,7 +221,7 @@ def merged_args(run: RunDirectory, args: Namespace, given: Collection[str], reco
     for name in sorted(set(given) & recorded.keys() - OWN):
         if name in CHANGEABLE:
             merged[name] = getattr(args, name)
-        elif getattr(args, name) != recorded[name]:
+        elif getattr(args, name) not in (recorded[name], "auto"):  # auto: as it was chosen then
             raise UserError(
                 f"--{name} {getattr(args, name)} contradicts {run.path}, which was started with {recorded[name]}: "
                 "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"

@@ -1,7 +1,7 @@
 """What a run asks of the machine: memory, precision, compilation, and how much of the machine's speed it reaches.
 
-The yardstick is the rate of one large fp32 matrix product, measured where the run takes place. The share of it that a
-training step reaches is a figure that can be compared between machines.
+The yardstick is the rate of one large matrix product in the run's precision, measured where the run takes place. The
+share of it that a training step reaches is a figure that can be compared between machines.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from system.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
+BF16_PAYS = 1.5  # times the fp32 product, from which on a step in bf16 is faster
 
 
 def pick_device(name: str, index: int = 0) -> torch.device:
@@ -95,6 +96,51 @@ def revision(folder: Path = ROOT) -> str | None:
     return found.stdout.strip()
 
 
+def advise_threads(load: float | None = None) -> None:
+    """Print a line of advice where this process is about to use every core of a machine that others keep busy.
+
+    Args:
+        load: how many cores they use; None: the mean over the last minute, where the system tells.
+    """
+    threads = torch.get_num_threads()
+    if load is None:
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads > 1 and load > threads / 2:
+        print(
+            f"note: other processes keep {load:.1f} of {threads} cores busy. Runs that use every core slow each other "
+            f"down many times: give each its share of them, such as --num-threads {threads // 2}"
+        )
+
+
+def pick_precision(precision: str, device: torch.device) -> str:
+    """`auto` becomes bf16 where the device has units for it and its product is BF16_PAYS times that of fp32, else fp32.
+
+    Prints what was chosen, and a warning where bf16 was asked for and has no units.
+    """
+    units = _has_bf16_units(device)
+    if precision == "bf16" and not units:
+        print(
+            "note: this processor has no bfloat16 units, where --precision bf16 is many times slower than fp32: "
+            "leave the flag out"
+        )
+    if precision != "auto":
+        return precision
+    gain = product_rate(device, "bf16") / product_rate(device) if units else 0.0
+    reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
+    precision = "bf16" if gain >= BF16_PAYS else "fp32"
+    print(f"precision {precision} (--precision auto: {reason})")
+    return precision
+
+
+def _has_bf16_units(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16; where nobody tells, a measurement decides."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return any(present for feature, present in torch.cpu.get_capabilities().items() if "bf16" in feature)
+    return True
+
+
 def set_precision(model: torch.nn.Module, precision: str, device: torch.device) -> None:
     """How the model's training loss is computed: `fp32`, `tf32` (fp32 with shorter products on a GPU) or `bf16`.
 
@@ -107,19 +153,43 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
         model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
 
 
-def product_rate(device: torch.device, seconds: float = 0.15, clock: Callable[[], float] = time.perf_counter) -> float:
-    """FLOP/s of an fp32 matrix product of PRODUCT_SIZE^3 on the device: the median over so many seconds."""
-    a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device)
-    b, out = torch.ones_like(a), torch.empty_like(a)
-    times, end = [], time.perf_counter() + seconds
-    torch.mm(a, b, out=out)  # the first call sets up
-    while not times or time.perf_counter() < end:
-        synchronise(device)
-        start = clock()
-        torch.mm(a, b, out=out)
-        synchronise(device)
-        times.append(clock() - start)
-    return 2 * PRODUCT_SIZE**3 / max(statistics.median(times), 1e-9)
+def product_rate(
+    device: torch.device,
+    precision: str = "fp32",
+    seconds: float = 0.15,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: the median over so many seconds.
+
+    On a processor that of the faster library.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device, dtype=dtype)
+    b = torch.ones_like(a)
+
+    def taken(product: Callable) -> float:
+        times, end = [], time.perf_counter() + seconds
+        product(a, b)  # the first call sets up
+        while not times or time.perf_counter() < end:
+            synchronise(device)
+            start = clock()
+            product(a, b)
+            synchronise(device)
+            times.append(clock() - start)
+        return statistics.median(times)
+
+    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in products(device)), 1e-9)
+
+
+def products(device: torch.device) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
+    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN."""
+    if (
+        device.type != "cpu"
+        or platform.machine() not in ("x86_64", "AMD64")
+        or not torch.backends.mkldnn.is_available()
+    ):
+        return [torch.mm]
+    return [torch.mm, lambda a, b: torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")]
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -167,11 +237,20 @@ class Speed:
         objectives: what `make_optimisers` names.
         batch: images a step.
         rate: what `product_rate` gave, before anything ran in the background.
+        precision: that of the run, and of the product.
     """
 
-    def __init__(self, model: torch.nn.Module, objectives, device: torch.device, batch: int, rate: float):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        objectives,
+        device: torch.device,
+        batch: int,
+        rate: float,
+        precision: str = "fp32",
+    ):
         self.flops_per_image = step_flops(model, objectives, device, batch) / batch
-        self.product_rate = rate
+        self.product_rate, self.product = rate, "bf16" if precision == "bf16" else "fp32"
         self.laps: list[float] = []
 
     def share(self, images_per_second: float) -> float:
@@ -191,6 +270,6 @@ class Speed:
         speed = statistics.median(self.laps)
         flops = speed * self.flops_per_image
         return (
-            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.share(speed):.0%} of this machine's fp32 "
-            f"matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
+            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.share(speed):.0%} of this machine's "
+            f"{self.product} matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
         )

@@ -206,3 +206,15 @@ def test_resume_and_load_model_are_not_given_together(start, tmp_path):
     assert process.wait() == 2
     assert process.text == "error: --load-model does not go with --resume: leave one of the two out\n"
     assert not (tmp_path / "both").exists()
+
+
+def test_a_precision_that_was_chosen_automatically_is_kept_when_the_run_goes_on(tmp_path):
+    run = RunDirectory.claim(tmp_path, {"precision": "bf16"})
+
+    def continued(precision: str) -> str:
+        args = Namespace(log_path=str(tmp_path), precision=precision)
+        return resume.merged_args(run, args, {"precision"}, lambda values, file: values).precision
+
+    assert continued("auto") == "bf16"
+    with pytest.raises(UserError, match="--precision fp32 contradicts"):
+        continued("fp32")

@@ -65,13 +65,67 @@ def test_speed_is_the_share_of_the_product_rate():
     assert "no report" in speed.summary()
     for images_per_second in (at_full / 4, at_full / 2, at_full * 3 / 4):
         speed.lap(images_per_second)
-    assert "50% of this machine's" in speed.summary()
+    assert "50% of this machine's fp32 matrix product" in speed.summary()
+
+
+def test_a_run_in_bf16_is_measured_by_the_bf16_product():
+    speed = machine.Speed(small_model(), ["vae"], CPU, 8, 1e9, "bf16")
+    speed.lap(speed.product_rate / speed.flops_per_image)
+    assert "100% of this machine's bf16 matrix product" in speed.summary()
+
+
+@pytest.mark.parametrize("product", machine.products(CPU))
+def test_every_product_is_the_product(product):
+    a, b = (torch.randn(5, 5) for _ in range(2))
+    torch.testing.assert_close(product(a, b), a @ b)
+
+
+@pytest.mark.parametrize(
+    ("asked", "features", "gain", "chosen", "said"),
+    [
+        (
+            "auto",
+            {"avx512_bf16": True},
+            4.0,
+            "bf16",
+            "precision bf16 (--precision auto: its matrix product is 4.0 times",
+        ),
+        (
+            "auto",
+            {"avx512_bf16": True},
+            1.2,
+            "fp32",
+            "precision fp32 (--precision auto: its matrix product is 1.2 times",
+        ),
+        ("auto", {"avx512_bf16": False, "avx2": True}, 9.0, "fp32", "no units for bfloat16"),
+        ("bf16", {"avx2": True}, 9.0, "bf16", "no bfloat16 units"),
+        ("bf16", {"amx_bf16": True}, 9.0, "bf16", ""),
+        ("fp32", {"amx_bf16": True}, 9.0, "fp32", ""),
+    ],
+)
+def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain, chosen, said, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    monkeypatch.setattr(machine, "product_rate", lambda device, precision="fp32": gain if precision == "bf16" else 1.0)
+    assert machine.pick_precision(asked, CPU) == chosen
+    out = capsys.readouterr().out
+    assert said in out and out.count("\n") == bool(said)
+
+
+def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    machine.advise_threads(load=1.9)
+    assert capsys.readouterr().out == ""
+    machine.advise_threads(load=2.4)
+    assert "2.4 of 4 cores busy" in (out := capsys.readouterr().out) and "--num-threads 2\n" in out
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    machine.advise_threads(load=50.0)
+    assert capsys.readouterr().out == ""
 
 
 def test_product_rate_takes_little_time():
-    machine.product_rate(CPU, 0.01)
+    machine.product_rate(CPU, seconds=0.01)
     start = time.process_time()
-    assert machine.product_rate(CPU, 0.1) > 1e8
+    assert machine.product_rate(CPU, seconds=0.1) > 1e8
     assert time.process_time() - start < 2
 
 
