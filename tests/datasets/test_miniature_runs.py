@@ -1,0 +1,72 @@
+"""A training of a few steps on a miniature of each data set, through the command line."""
+
+import json
+
+import miniatures
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from datasets import DATASETS, mpi3d_complex, mpi3d_real, mpi3d_realistic, mpi3d_toy
+
+TINY = ["--model=beta_celeb", "--latents=3", "--batch-size=8", "--max-steps=2", "--seed=1", "--quiet"]
+TINY += ["--num-threads=1", "--end-metrics=no", "--visualise=no"]
+GRID = {"color": 2, "shape": 2, "size": 2, "camera_height": 1, "horizontal_axis": 3, "vertical_axis": 2}
+MPI3D = {"toy": mpi3d_toy, "realistic": mpi3d_realistic, "real": mpi3d_real, "complex": mpi3d_complex}
+
+
+@pytest.fixture
+def write(dsprites_file, shapes3d_file, monkeypatch):
+    """Writes the miniature of a data set into a folder; returns what --data-path is to be."""
+
+    def write(name, folder):
+        folder.mkdir()
+        if name.startswith("mpi3d"):
+            module = MPI3D[name.partition("_")[2]]
+            monkeypatch.setattr(module, "FACTORS", GRID)
+            miniatures.mpi3d(folder / module.FILE.name, GRID)
+        elif name.endswith("dsprites"):
+            dsprites_file(folder)
+            Image.new("RGB", (300, 300), "orange").save(folder / "scream.jpg")
+        elif name == "shapes3d":
+            shapes3d_file(folder)
+        elif name == "images":
+            for number in range(20):
+                Image.fromarray(miniatures.noise(40, 50, 3, seed=number)).save(folder / f"{number}.png")
+        elif name == "arrays":
+            np.savez(folder / "own.npz", images=miniatures.noise(20, 64, 64))
+            return folder / "own.npz"
+        else:
+            getattr(miniatures, name.removeprefix("fashion_"))(folder)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_run_trains_on_it(name, write, tmp_path):
+    path = write(name, tmp_path / "data")
+    assert main.main([*TINY, f"--dataset={name}", f"--data-path={path}", f"--log-path={tmp_path / 'logs'}"]) == 0
+    run = tmp_path / "logs" / "version_0"
+    assert json.loads((run / "status.json").read_text())["state"] == "finished"
+    assert json.loads((run / "args.json").read_text())["data_source"]
+
+
+def test_help_data_describes_the_set_and_its_flags(capsys):
+    assert main.main(["--dataset=smallnorb", "--help-data"]) == 0
+    said = capsys.readouterr().out
+    for text in ("category 5, instance 10", "--part", "all or train or test", "may not be sold", "known", "miniatures"):
+        assert text in said
+
+
+def test_the_list_names_every_set(capsys):
+    from datasets.__main__ import main as list_main
+
+    assert list_main(["--list"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n{name}" in f"\n{said}" for name in DATASETS)
+    assert list_main(["celeba"]) == 0
+    assert "non-commercial research" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        list_main(["imagenet"])
