@@ -6,18 +6,21 @@ import warnings
 
 import numpy as np
 
+from metrics.inputs import constant
+from metrics.metric import Metric, Score
+
 
 def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
     """Every sample of the protocol. Per split `label` `[points]` (the shared factor), and the pairs `first` and
-    `second` `[points,
-    batch]`.
+    `second` `[points, batch]`, which are never one sample twice.
     """
     drawn = {}
     for split in ("train", "eval"):
         fixed = rng.choice(source.varying, points) if len(source.varying) else np.zeros(points, dtype=np.int64)
-        first = source.random(rng, (points, batch))  # [points, batch]
+        shared = np.repeat(fixed[:, None], batch, axis=1)  # [points, batch]
+        first = source.with_partner(rng, shared)  # [points, batch]
         drawn[f"{split}_label"], drawn[f"{split}_first"] = fixed, first
-        drawn[f"{split}_second"] = source.sharing(rng, first, np.broadcast_to(fixed[:, None], first.shape))
+        drawn[f"{split}_second"] = source.another(rng, first, shared)
     return drawn
 
 
@@ -31,7 +34,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
 
     Range [0, 1]; ideal 1; a useless code about 1 / (number of varying factors). A rotated code scores in between
     (its latents differ whatever is shared), copies cost nothing. Constant factors are not drawn; with fewer than
-    two varying factors the answer is known: 1.
+    two varying factors the answer is known: 1. Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Higgins et al. 2017, section 3, with the features of Locatello et al. 2019. Convention: features are
     divided by their training deviation before the fit, which changes no unregularised optimum but lets the solver
@@ -40,14 +43,16 @@ def score(codes, drawn: dict) -> dict[str, float]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    features = {
-        split: np.abs(codes(drawn[f"{split}_first"]) - codes(drawn[f"{split}_second"])).mean(axis=1, dtype=np.float64)
-        for split in ("train", "eval")
-    }  # [points, d] each
+    features = {}  # [points, d] each
+    for split in ("train", "eval"):
+        first, second = (codes(drawn[f"{split}_{side}"]).astype(np.float64) for side in ("first", "second"))
+        features[split] = np.abs(first - second).mean(axis=1)
     if len(np.unique(drawn["train_label"])) < 2:
         return {"hig_acc": 1.0, "val_hig_acc": 1.0}
+    largest = features["train"].max(axis=0)  # [d]
+    features = {split: values / np.where(largest > 0, largest, 1.0) for split, values in features.items()}
     deviation = features["train"].std(axis=0)  # [d]
-    scale = np.where(deviation > 0, deviation, 1.0)
+    scale = np.where(constant(features["train"]), 1.0, deviation)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # separable points have their optimum at infinity
         model = LogisticRegression(C=np.inf, max_iter=1000).fit(features["train"] / scale, drawn["train_label"])
@@ -55,3 +60,23 @@ def score(codes, drawn: dict) -> dict[str, float]:
         name: float(model.score(features[split] / scale, drawn[f"{split}_label"]))
         for name, split in (("hig_acc", "train"), ("val_hig_acc", "eval"))
     }
+
+
+METRIC = Metric(
+    "beta_vae",
+    "beta-VAE score: a linear classifier tells from code differences which factor is shared",
+    "one latent",
+    (
+        Score("hig_acc", "beta-VAE score, training points", "training accuracy of the pair classifier"),
+        Score(
+            "val_hig_acc",
+            "beta-VAE score",
+            "its accuracy on fresh pairs; rotation costs much, copies nothing",
+            column="beta",
+            place=3,
+        ),
+    ),
+    lambda request: score(request.codes, request.drawn),
+    lambda source, preset, rng: draw(source, preset.beta_points, preset.beta_batch, rng),
+    on_tables=False,
+)

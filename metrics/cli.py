@@ -56,15 +56,20 @@ def build_parser() -> argparse.ArgumentParser:
 def list_metrics() -> str:
     """Name, summary and logged names of every metric."""
     from metrics import METRICS
+    from metrics.metric import QUESTIONS
 
+    needs = {
+        "steps": " [needs every combination of the factors]",
+        "decoder": " [needs a model: library only]",
+        "runs": " [needs the codes of several runs]",
+    }
     lines = []
-    for name, metric in METRICS.items():
-        needs = {"steps": " [needs every combination of the factors]", "decoder": " [needs a model: library only]"}
-        lines += [f"{name:18} {metric.summary}{needs.get(metric.needs, '')}", f"{'':18}   {', '.join(metric.outputs)}"]
-    lines += [
-        f"{'udr':18} unsupervised disentanglement ranking [needs the codes of several runs]",
-        f"{'':18}   UDR, UDR_run_<i>",
-    ]
+    for key, question in QUESTIONS.items():
+        lines.append(question)
+        for name, metric in METRICS.items():
+            if metric.question == key:
+                lines += [f"  {name:18} {metric.summary}{needs.get(metric.needs, '')}"]
+                lines += [f"  {'':18}   {score.name:38} {score.title}" for score in metric.scores]
     return "\n".join(lines)
 
 

@@ -6,10 +6,11 @@ import os
 
 import numpy as np
 
-from metrics.inputs import varying
+from metrics.factors import labels_like, varying
+from metrics.inputs import for_trees
+from metrics.metric import Metric, Request, Score
 
 SMALLEST = 1e-11
-LASSO_ALPHA = 0.02
 WORK_WORTH_PROCESSES = 2_000_000  # samples times trees
 
 
@@ -46,55 +47,37 @@ def _fit_boosted_trees(train, labels, test, test_labels, trees: int, seed: int):
     return model.feature_importances_, *accuracy
 
 
-def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
-    """As `_fit_boosted_trees`, with a random forest whose trees may split on every latent."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    model = RandomForestClassifier(trees, max_features=None, random_state=seed).fit(train, labels)
-    accuracy = (model.predict(train) == labels).mean(), (model.predict(test) == test_labels).mean()
-    return model.feature_importances_, *accuracy
-
-
-def _fit_lasso(train, values, test, test_values):
-    """One factor, as a number: absolute lasso weights `[d]` and R^2 (not below 0) on the training and the test set."""
-    from sklearn.linear_model import Lasso
-
-    mean, deviation = values.mean(), values.std()
-    model = Lasso(alpha=LASSO_ALPHA, max_iter=20_000).fit(train, (values - mean) / deviation)
-    fits = []
-    for codes, target in ((train, values), (test, test_values)):
-        residual = (target - mean) / deviation - model.predict(codes)
-        fits.append(max(0.0, 1.0 - float((residual**2).mean()) / max(float((target / deviation).var()), SMALLEST)))
-    return np.abs(model.coef_), *fits
-
-
 def workers_available() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def importance_matrix(train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, **settings):
-    """Fits one predictor per varying factor, the costliest first, in `workers` processes (None: one per core).
+def fit_trees(train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, trees=100, seed=0):
+    """One classifier per varying factor, the costliest first, in `workers` processes (None: one per core).
 
-    Returns importances `[d, varying k]`, training accuracies `[varying k]`, test accuracies `[varying k]`. Every
-    fit has its own seed, so the number of workers changes nothing; few trees are fitted in this process, since
-    starting others takes longer.
+    Codes `[n, d]` and factors `[n, k]` of both sets -> importances `[d, varying k]`, training accuracies
+    `[varying k]`, test accuracies `[varying k]`. Every fit has its own seed, so the number of workers changes nothing;
+    few trees are fitted in this process, since starting others takes longer.
     """
     from joblib import Parallel, delayed
 
     some = varying(train_factors)
+    importance = np.zeros((train.shape[1], len(some)))  # [d, varying k]
     if not len(some):
-        return np.zeros((train.shape[1], 0)), np.ones(0), np.ones(0)
-    classes = {k: len(np.unique(train_factors[:, k])) for k in some}
-    work = len(train) * settings.get("trees", 0) * sum(classes.values())
+        return importance, np.ones(0), np.ones(0)
+    z, z_test, kept = for_trees(train, test)  # [n, active] each, [active]
+    classes = {k: labels_like(train_factors[:, k], test_factors[:, k]) for k in some}  # [n] each
+    sizes = {k: int(found.max()) + 1 for k, (found, _) in classes.items()}
+    work = len(z) * trees * sum(sizes.values())
     workers = min(workers or workers_available(), len(some)) if work > WORK_WORTH_PROCESSES else 1
-    by_cost = sorted(some, key=lambda k: -classes[k])
+    by_cost = sorted(some, key=lambda k: -sizes[k])
     fitted = Parallel(n_jobs=workers)(
-        delayed(fit)(train, train_factors[:, k], test, test_factors[:, k], **settings) for k in by_cost
+        delayed(fit)(z, classes[k][0], z_test, classes[k][1], trees=trees, seed=seed) for k in by_cost
     )
     results = dict(zip(by_cost, fitted, strict=True))
     importances, train_accuracy, test_accuracy = zip(*(results[k] for k in some), strict=True)
-    return np.abs(np.stack(importances, axis=1)), np.array(train_accuracy), np.array(test_accuracy)
+    importance[kept] = np.stack(importances, axis=1)
+    return importance, np.array(train_accuracy), np.array(test_accuracy)
 
 
 def over_all_factors(importance: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -118,16 +101,7 @@ def scores(
     }
 
 
-def score(
-    train_representations: np.ndarray,
-    train_factors: np.ndarray,
-    test_representations: np.ndarray,
-    test_factors: np.ndarray,
-    *,
-    seed: int = 0,
-    trees: int = 100,
-    workers: int | None = None,
-) -> dict[str, float]:
+def score(request: Request) -> dict[str, float]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 
     1. Per factor that varies: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per
@@ -140,55 +114,50 @@ def score(
     5. Informativeness: mean accuracy on the training and on the test set.
 
     Range [0, 1] each; ideal 1; a useless code: D and C about 0, test accuracy that of guessing (training accuracy
-    stays high: trees memorise noise). Constant factors are left out; with none left D = C = 0 and I = 1.
+    stays high: trees memorise noise). Constant factors are left out; with none left D = C = 0 and I = 1. Invariant to
+    scale and offset of each latent. Dead latents raise the base d of the completeness, and so the completeness.
 
     Source: Eastwood & Williams 2018, with the trees of Locatello et al. 2019. Convention: accuracy, not error;
     unnormalised.
     """
-    tables = train_representations, train_factors, test_representations, test_factors
-    return scores(*importance_matrix(*tables, workers=workers, trees=trees, seed=seed))
+    tables = request.both()
+    fitted = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
+    if request.keep is not None:
+        request.keep["importance"] = over_all_factors(fitted[0], tables[1])
+    return scores(*fitted)
 
 
-def score_forest(
-    train_representations: np.ndarray,
-    train_factors: np.ndarray,
-    test_representations: np.ndarray,
-    test_factors: np.ndarray,
-    *,
-    seed: int = 0,
-    trees: int = 100,
-    workers: int | None = None,
-) -> dict[str, float]:
-    """DCI as in `score`, with importances and accuracies of random forests (100 full trees, bagged, every latent a
-    candidate at every
-    split: with scikit-learn's default of a random few, even an ideal code spreads its importance).
-
-    Forests spread importance over correlated latents more than boosting does, so D and C come out lower; they are
-    far faster. Ideal 1; a useless code: D and C about 0. Source: Eastwood & Williams 2018, who used forests beside
-    the lasso; there the depth is tuned and the factors are regressed, here they are classes.
-    """
-    tables = train_representations, train_factors, test_representations, test_factors
-    return scores(
-        *importance_matrix(*tables, fit=_fit_forest, workers=workers, trees=trees, seed=seed), prefix="dci_forest"
-    )
-
-
-def score_lasso(
-    train_representations: np.ndarray,
-    train_factors: np.ndarray,
-    test_representations: np.ndarray,
-    test_factors: np.ndarray,
-) -> dict[str, float]:
-    """DCI as in `score`, with the absolute weights of a lasso (alpha 0.02) from standardised codes to each
-    standardised factor.
-
-    Informativeness is R^2, not below 0 (ideal 1, useless 0; D and C are then shares of noise and mean nothing).
-    Linear only: a code that holds a factor on a circle or in classes scores low here and may be ideal for trees.
-    Source: Eastwood & Williams 2018. Convention: a fixed alpha in place of cross-validation, R^2 in place of their
-    normalised root mean squared error.
-    """
-    mean, deviation = train_representations.mean(0), train_representations.std(0)  # [d], [d]
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    train, test = (train_representations - mean) / deviation, (test_representations - mean) / deviation
-    fitted = importance_matrix(train, train_factors, test, test_factors, fit=_fit_lasso, workers=1)
-    return scores(*fitted, prefix="dci_lasso")
+METRIC = Metric(
+    "dci",
+    "disentanglement, completeness, informativeness, from boosted trees",
+    "one latent",
+    (
+        Score(
+            "dci_disentanglement",
+            "DCI disentanglement",
+            "does a latent serve one factor? copies are allowed",
+            column="dci_dis",
+            place=6,
+        ),
+        Score(
+            "dci_completeness",
+            "DCI completeness",
+            "is a factor held by one latent? copies are punished",
+            column="dci_comp",
+            place=7,
+        ),
+        Score(
+            "dci_informativeness_train",
+            "DCI informativeness, training points",
+            "trees memorise: says little by itself",
+        ),
+        Score(
+            "dci_informativeness_test",
+            "DCI informativeness",
+            "what of the factors can be read at all; guessing is mean 1 / size",
+            column="dci_info",
+            place=5,
+        ),
+    ),
+    score,
+)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.inputs import labels
+from metrics.factors import labels
+from metrics.inputs import constant
 
 BINS = 20
+EDGE = 1e-5  # of a bin: a value that is below an edge by rounding alone belongs above it
 
 
 def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Codes `[n, d]` -> int64 `[n, d]` in 0..bins-1: equal-width bins over each latent's own range.
 
-    The last bin is closed on the right. A constant latent falls into one bin, and so carries no information.
+    The last bin is closed on the right. A latent that is constant but for rounding falls into one bin, and so carries
+    no information. Invariant to scale and offset.
     """
-    columns = []
-    for latent in representations.T:
-        edges = np.histogram_bin_edges(latent, bins)  # [bins + 1]
-        columns.append(np.digitize(latent, edges[1:-1]))  # [n]
-    return np.stack(columns, axis=1)
+    codes = representations.astype(np.float64)
+    low, high = codes.min(axis=0), codes.max(axis=0)  # [d]
+    width = np.where(constant(representations), np.inf, high - low)  # [d]
+    return np.minimum(np.floor((codes - low) / width * bins + EDGE), bins - 1).astype(np.int64)
 
 
 def entropy(counts: np.ndarray) -> float:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics import steps
+from metrics.inputs import for_trees
+from metrics.metric import Metric, Score
+
 DEPTH = 15
 
 
@@ -17,7 +21,8 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
 
     Range [0, 1]; ideal 1 in the limit of many pairs (about 0.5 for five factors and 1,000 pairs); a useless code 1
     / 2k. For a factor with two values forwards and backwards are the same pair: such a factor is right half the
-    time at best. Constant factors are never stepped; with none left: 1.
+    time at best. Constant factors are never stepped; with none left: 1. Invariant to scale and offset of each latent,
+    and to dead latents.
 
     Source: Painter, Hare & Pruegel-Bennett 2020 (downstream evaluation of the symmetry actions); forest as the
     reference logs it.
@@ -30,6 +35,25 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
     }  # [points, 2 d] each
     if drawn["train_label"].max() < 2 and (drawn["train_before"] == drawn["train_after"]).all():
         return {"downstream_rep": 1.0}
+    train, test, _ = for_trees(pairs["train"], pairs["test"])  # [points, 2 active] each
     forest = RandomForestClassifier(max_depth=DEPTH, random_state=seed, n_jobs=workers)
-    forest.fit(pairs["train"], drawn["train_label"])
-    return {"downstream_rep": float(forest.score(pairs["test"], drawn["test_label"]))}
+    forest.fit(train, drawn["train_label"])
+    return {"downstream_rep": float(forest.score(test, drawn["test_label"]))}
+
+
+METRIC = Metric(
+    "downstream",
+    "downstream: a forest tells from a pair of codes which factor was stepped, and which way",
+    "symmetry",
+    (
+        Score(
+            "downstream_rep",
+            "downstream steps",
+            "can a forest name the step between two codes? guessing is 1 / 2k; more pairs raise it",
+        ),
+    ),
+    lambda request: score(request.codes, request.drawn, seed=request.seed, workers=request.workers),
+    lambda source, preset, rng: steps.draw(source, preset.step_points, rng),
+    on_tables=False,
+    needs="steps",
+)

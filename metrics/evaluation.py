@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 
-from metrics.inputs import InputError, check_pair
+from metrics.factor import ACTIVE_DEVIATION
+from metrics.factors import check_factors
+from metrics.inputs import InputError, as_table, check_representations
+from metrics.metric import Request
 from metrics.presets import Preset, find_preset
-from metrics.registry import METRICS, Request
+from metrics.registry import METRICS
 from metrics.sampling import CodeTable, RowSource, encode, generator, source_of
-
-WITHOUT_FACTORS = ("unsupervised", "reconstruction")  # metrics of codes and images alone
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
     """The names wanted, checked; None means all. Raises InputError for a name that METRICS lacks."""
-    names = list(METRICS) if names is None else [names] if isinstance(names, str) else list(names)
+    if names is None:
+        names = [name for name, metric in METRICS.items() if metric.needs != "runs"]
+    names = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise InputError(f"unknown metric {unknown[0]!r}: choose from {', '.join(METRICS)}")
@@ -34,6 +37,7 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
         if source.complete
         else "every combination of the factors exactly once (a data set, or its whole table)",
         "decoder": None if decoder is not None else "a decoder and a data set: evaluate(encoder, dataset, decoder=...)",
+        "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files",
     }
     missing = {name: next(filter(None, map(lacking.get, needs(name))), None) for name in find_metrics(names)}
     for name in names or ():
@@ -64,9 +68,11 @@ def draw(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Metric name -> its index arrays. The metrics of one table share their points.
 
-    Replicate 0 is the protocol; in others tables are resampled and protocols that sample for themselves draw anew.
+    Replicate 0 is the protocol; in others tables are resampled, and protocols that sample for themselves do so from
+    resampled rows.
     """
     suffix = f" {replicate}" if replicate else ""
+    sampled = source.replicate(generator(seed, "rows" + suffix)) if replicate else source
     points = source.split(generator(seed, "points"), preset.train_points, preset.test_points)
     resampled = source.resample(generator(seed, "points" + suffix), points) if replicate else points
     drawn = {}
@@ -79,7 +85,7 @@ def draw(
                 generator(seed, name + suffix), metric.draw(source, preset, generator(seed, name))
             )
         else:
-            drawn[name] = metric.draw(source, preset, generator(seed, name + suffix))
+            drawn[name] = metric.draw(sampled, preset, generator(seed, name + suffix))
     return drawn
 
 
@@ -89,16 +95,45 @@ def _indices(drawn: dict[str, dict[str, np.ndarray]]):
         yield from (array for key, array in arrays.items() if not key.endswith("_label"))
 
 
-def _table_source(representations, factors, test: tuple | None) -> tuple[RowSource, CodeTable]:
+def _table_source(representations, factors, test: tuple | None, **settings) -> tuple[RowSource, CodeTable]:
     """The checked rows as a source and their codes; a test set's rows follow at the end."""
-    table, values = check_pair(representations, factors)
-    if test is None:
-        return RowSource(values), CodeTable(table)
-    test_table, test_values = check_pair(*test, " of the test set")
-    if test_table.shape[1] != table.shape[1] or test_values.shape[1] != values.shape[1]:
-        raise InputError("the test set has another number of latents or factors than the training set")
-    together = RowSource(np.concatenate([values, test_values]), len(test_table))
-    return together, CodeTable(np.concatenate([table, test_table]))
+    codes, values = _pair(representations, factors)
+    if settings.get("names") is None and hasattr(factors, "columns"):
+        settings["names"] = list(factors.columns)
+    test_rows = 0
+    if test is not None:
+        test_codes, test_values = _pair(*test, " of the test set")
+        if test_codes.shape[1] != codes.shape[1] or test_values.shape[1] != values.shape[1]:
+            raise InputError("the test set has another number of latents or factors than the training set")
+        test_rows = len(test_codes)
+        codes, values = np.concatenate([codes, test_codes]), np.concatenate([values, test_values])
+    return RowSource(check_factors(values, **settings), test_rows), CodeTable(check_representations(codes))
+
+
+def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Both tables of one set of samples, of one length."""
+    codes = as_table(representations, f"representations{suffix}", "latents")
+    values = as_table(factors, f"factors{suffix}", "factors")
+    if len(codes) != len(values):
+        raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
+    return codes, values
+
+
+def _check_settings(seed: int, bootstrap: int, batch_size: int) -> None:
+    if bootstrap < 0 or bootstrap == 1:
+        raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}: encode at least 1 image at a time")
+
+
+def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
+    """The latents in use, by the rule of the FactorVAE score: int64 `[active]`."""
+    active = np.flatnonzero(codes(rows).std(axis=0, ddof=1, dtype=np.float64) >= ACTIVE_DEVIATION)
+    if not len(active):
+        raise InputError(f"active_only: no latent has a deviation of {ACTIVE_DEVIATION}; leave it out, or rescale")
+    return active
 
 
 def evaluate(
@@ -110,6 +145,10 @@ def evaluate(
     preset: str | Preset = "full",
     test: tuple | None = None,
     decoder: Callable | None = None,
+    factor_names: Sequence[str] | None = None,
+    left_out=None,
+    bins: int | Mapping | None = None,
+    active_only: bool = False,
     bootstrap: int = 0,
     batch_size: int = 256,
     device: str = "cpu",
@@ -120,18 +159,23 @@ def evaluate(
     """Scores of a code table or of an encoder.
 
     Args:
-        representations: codes `[n, d]` (NumPy or torch), or an encoder: float32 images `[n, C, H, W]` -> means `[n,
-            d]`, in evaluation mode already.
-        factors: with codes, factors `[n, k]` (integers, or a few float levels a column); with an encoder, the data set
-            (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where its
+        representations: codes `[n, d]` (NumPy, torch of any dtype, pandas or lists), or an encoder: float32 images
+            `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already.
+        factors: with codes, factors `[n, k]` whose columns have a few values each, by any numbers; with an encoder, the
+            data set (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where its
             `factors` are a table, not None, only the scores that the rows of the table allow are taken.
         metrics: names of METRICS; None: all that the inputs allow.
         seed: the same seed gives the same numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.
         test: with codes, a separate test set `(representations, factors)` for the scores that need one.
         decoder: with an encoder, codes `[n, d]` -> images in [0, 1], for the errors in image space.
-        bootstrap: 0, or a number of replicates (2 or more) for standard errors: tables are resampled (rows with
-            replacement; from an encoder, fresh images), FactorVAE, beta-VAE and step protocols drawn anew.
+        factor_names: with codes, of the columns; None: those of a pandas table.
+        left_out: names or numbers of the factors that `discrete_mig` and `factor_leakage_*` leave out; None: what the
+            data set declares, or `floor_hue` or `shape` among named factors, or the first of factors without names.
+        bins: with codes, into how many classes to cut factors that are continuous, or name -> classes.
+        active_only: score only the latents that the FactorVAE score counts as active (deviation at least 0.1).
+        bootstrap: 0, or a number of replicates (2 or more) for standard errors: rows are resampled with replacement
+            (from an encoder, fresh images), and protocols that sample for themselves draw anew from them.
         batch_size, device, progress: of the encoding; the encoder must be on that device.
         workers: processes for DCI's trees; None: one per core.
         keep: a dict that receives the matrices made on the way: `mutual_information` `[d, k]` in nats (by `mig`)
@@ -145,22 +189,31 @@ def evaluate(
         inputs do not allow.
     """
     wanted, preset = metrics if metrics is None else find_metrics(metrics), find_preset(preset)
-    if bootstrap < 0 or bootstrap == 1:
-        raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
+    _check_settings(seed, bootstrap, batch_size)
     encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
     if encoder is not None and not hasattr(factors, "factor_sizes"):
         raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
     if encoder is None and decoder is not None:
         raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
-    source, codes = (source_of(factors), None) if encoder else _table_source(representations, factors, test)
+    if encoder is not None and (factor_names, test) != (None, None):
+        raise InputError("factor_names and test are for tables of codes: a data set names its own factors")
+    if active_only and decoder is not None:
+        raise InputError("active_only: a decoder takes every latent; leave out one of the two")
+    if encoder is not None:
+        source, codes = source_of(factors, left_out, bins), None
+    else:
+        settings = {"names": factor_names, "left_out": left_out, "bins": bins}
+        source, codes = _table_source(representations, factors, test, **settings)
     names = applicable(wanted, source, decoder)
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
+    some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
     if encoder is not None:
-        indices = (index for drawn in draws for index in _indices(drawn))
+        indices = [index for drawn in draws for index in _indices(drawn)] + ([some] if active_only else [])
         settings = {"batch_size": batch_size, "device": device, "progress": progress}
         codes = encode(encoder, factors, indices, **settings)
+    if active_only:
+        active = _active(codes, some)
+        codes = codes.only(active)
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
     scores = _score(names, draws[0], replace(request, keep=keep), progress)
     replicates = [_score(names, drawn, request, progress) for drawn in draws[1:]]

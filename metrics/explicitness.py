@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.inputs import varying
+from metrics.factors import varying
+from metrics.inputs import standardised
+from metrics.metric import Metric, Score
 
 SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # of L-BFGS; it takes 20 to 120 iterations on the reference tables
 
@@ -35,6 +37,7 @@ def score(
     4. Mean over the factors that vary; on the training and on the test set.
 
     Range [0, 1]; ideal 1; a useless code 0.5 on the test set (a little more on the training set, which was fitted).
+    Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Ridgeway & Mozer 2018, section 3. Convention: the AUC itself, not rescaled to (AUC - 0.5) / 0.5, as the
     reference logs it. Values that a set lacks are left out of that set's mean.
@@ -46,11 +49,7 @@ def score(
     """
     from sklearn.linear_model import LogisticRegression
 
-    train_representations = train_representations.astype(np.float64)
-    mean, deviation = train_representations.mean(0), train_representations.std(0)  # [d], [d]
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    train = (train_representations - mean) / deviation  # [n, d]
-    test = (test_representations - mean) / deviation
+    train, test = standardised(train_representations, test_representations)  # [n, d] each
     train_areas, test_areas = [], []
     for k in varying(train_factors):
         classes, labels = np.unique(train_factors[:, k], return_inverse=True)
@@ -61,3 +60,19 @@ def score(
         "explicitness_score_train": float(np.mean(train_areas)) if train_areas else 0.5,
         "explicitness_score_test": float(np.mean(test_areas)) if test_areas else 0.5,
     }
+
+
+METRIC = Metric(
+    "explicitness",
+    "explicitness: a linear classifier reads every value of every factor",
+    "information",
+    (
+        Score(
+            "explicitness_score_train",
+            "explicitness, training points",
+            "linear readability of the values; 0.5 is guessing",
+        ),
+        Score("explicitness_score_test", "explicitness", "the same on fresh points", column="explicit", place=9),
+    ),
+    lambda request: score(*request.both()),
+)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metrics.discrete import mutual_information_with_factors
-from metrics.inputs import varying
+from metrics.factors import varying
+from metrics.metric import Metric, Score
 
 NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc", "factor_leakage_nm_auc")
 
 
-def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
+def score(representations: np.ndarray, factors: np.ndarray, left_out: Sequence[int] = (0,)) -> dict[str, float]:
     """How much information about each factor do latents other than the best one hold?
 
-    1. Cut each latent into 20 equal-width bins; mutual information of every latent with every factor but the first.
+    1. Cut each latent into 20 equal-width bins; mutual information of every latent with every factor but `left_out`.
     2. Sort each factor's column in descending order: s_0 >= s_1 >= ... >= s_{d-1}; r_i = s_i / s_0.
     3. `factor_leakage_mean`: mean of s_1 ... s_{d-1}, in nats; `factor_leakage_norm_mean`: the same mean of r.
     4. Strike out the best k latents: t_k = mean of r_k ... r_{d-1} is what still leaks. `factor_leakage_auc`: mean
@@ -24,13 +27,13 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     t_0 counts the best latent: ideal 1 / d^2. A useless code has nothing but leaks: near 1 (all latents alike),
     though near 0 in nats; plug-in bias on few samples keeps all of them above 0. A factor that no latent knows
     leaks nothing and has r = 0, so a collapsed code scores 0: read it beside MIG. Constant factors are left out; 0
-    when none remains.
+    when none remains. Invariant to scale and offset of each latent; every mean runs over all latents, dead ones too.
 
-    Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: leaves out the
-    first factor (dSprites shape, 3D Shapes floor hue), as the reference logs it.
+    Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: the
+    reference leaves out its first factor (dSprites shape, 3D Shapes floor hue), here left out by name.
     """
     some = varying(factors)
-    some = some[some > 0]
+    some = some[~np.isin(some, left_out)]
     if not len(some):
         return dict.fromkeys(NAMES, 0.0)
     information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
@@ -42,3 +45,43 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
         return dict(zip(NAMES, (0.0, 0.0, float(tails.mean()), 0.0), strict=True))
     values = ranked[1:].mean(), relative[1:].mean(), tails.mean(), tails[1:].mean()
     return {name: float(value) for name, value in zip(NAMES, values, strict=True)}
+
+
+METRIC = Metric(
+    "factor_leakage",
+    "factor leakage: information about a factor outside its best latent",
+    "one latent",
+    (
+        Score(
+            "factor_leakage_mean",
+            "factor leakage",
+            "nats about a factor outside its best latent",
+            "lower",
+            0.0,
+            "fl",
+            11,
+        ),
+        Score(
+            "factor_leakage_norm_mean",
+            "factor leakage, relative",
+            "the same relative to the best latent: 1 where all are alike",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "factor_leakage_auc",
+            "factor leakage, area",
+            "area under what still leaks as the best latents are struck out; at best 1 / d^2",
+            "lower",
+            None,
+        ),
+        Score(
+            "factor_leakage_nm_auc",
+            "factor leakage, area without the best",
+            "the same from the second latent on",
+            "lower",
+            0.0,
+        ),
+    ),
+    lambda request: score(*request.table("points"), request.source.left_out),
+)

@@ -1,6 +1,4 @@
-"""What a metric accepts: representations `[n, d]` and factors `[n, k]`, checked once, with errors that name the
-array.
-"""
+"""Representations `[n, d]` as the metrics take them: checked once, and free of their scale where a score is."""
 
 from __future__ import annotations
 
@@ -8,7 +6,8 @@ import numpy as np
 
 from system.errors import UserError
 
-MAX_LEVELS = 1000
+LARGEST = 1e150  # squares of larger codes leave the range of float64
+ROUNDING = 4  # a latent whose range is so many times its rounding error, or less, is constant
 
 
 class InputError(UserError, ValueError):
@@ -18,68 +17,84 @@ class InputError(UserError, ValueError):
 
 
 def as_array(values) -> np.ndarray:
-    """A NumPy array from NumPy, torch (any device) or nested lists; nothing is copied where it need not be."""
+    """A NumPy array from NumPy, torch (any device and dtype), pandas or nested lists; nothing is copied where it need
+    not be.
+    """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        try:
+            values = values.numpy()
+        except TypeError:  # bfloat16 and other dtypes that NumPy lacks
+            values = values.float().numpy()
     return np.asarray(values)
 
 
-def check_representations(representations, name: str = "representations") -> np.ndarray:
-    """Anything array-like `[n, d]` -> float32 or float64 `[n, d]`. Raises InputError for other shapes, dtypes, NaN,
-    inf.
-    """
-    codes = as_array(representations)
-    if codes.ndim != 2 or 0 in codes.shape:
+def as_table(values, name: str, columns: str) -> np.ndarray:
+    """Anything array-like -> real numbers `[n, columns]`. Raises InputError for other shapes, dtypes, NaN, inf."""
+    try:
+        array = as_array(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name}: expected a table of numbers [samples, {columns}] ({error})") from None
+    if array.ndim != 2 or 0 in array.shape:
         raise InputError(
-            f"{name}: expected a table [samples, latents] with at least one of each, got shape {codes.shape}"
+            f"{name}: expected a table [samples, {columns}] with at least one of each, got shape {array.shape}"
         )
-    if codes.dtype.kind not in "fiub":
-        raise InputError(f"{name}: expected real numbers, got dtype {codes.dtype}")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array).all(axis=1)).sum())
+        raise InputError(f"{name}: {bad} of {len(array)} rows hold NaN or infinity; remove these rows or fix the model")
+    return array
+
+
+def check_representations(representations, name: str = "representations") -> np.ndarray:
+    """Anything array-like `[n, d]` -> float32 or float64 `[n, d]`.
+
+    Latents that are constant but for rounding become exactly constant. Raises InputError for other shapes and dtypes,
+    NaN, infinity, and numbers beyond 1e150.
+    """
+    codes = as_table(representations, name, "latents")
+    nearly = constant(codes)
     if codes.dtype not in (np.float32, np.float64):
         codes = codes.astype(np.float32 if codes.dtype == np.float16 else np.float64)  # [n, d]
-    if not np.isfinite(codes).all():
-        bad = int((~np.isfinite(codes).all(axis=1)).sum())
-        raise InputError(f"{name}: {bad} of {len(codes)} rows hold NaN or infinity; remove them or mend the model")
+    if float(np.abs(codes).max()) > LARGEST:
+        raise InputError(f"{name}: hold numbers beyond {LARGEST:.0e}, whose squares overflow; rescale the codes")
+    if (codes[:, nearly] != codes[:1, nearly]).any():
+        codes = np.where(nearly, codes[:1], codes)
     return codes
 
 
-def check_factors(factors, name: str = "factors") -> np.ndarray:
-    """Anything array-like `[n, k]` -> int64 or float64 `[n, k]`; the distinct values of a column are its classes.
+def constant(codes: np.ndarray) -> np.ndarray:
+    """Codes `[n, d]` -> bool `[d]`: latents that do not vary by more than their dtype's rounding."""
+    low, high = codes.min(axis=0), codes.max(axis=0)  # [d]
+    if codes.dtype.kind != "f":
+        return low == high
+    rounding = np.finfo(codes.dtype).eps * np.maximum(np.abs(low), np.abs(high)).astype(np.float64)  # [d]
+    return high.astype(np.float64) - low.astype(np.float64) <= ROUNDING * rounding
 
-    Raises InputError for other shapes, dtypes, NaN, inf, and for columns of more than 1,000 values: those are no
-    factors.
+
+def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Codes `[n, d]` of the training set and of other sets -> float64, each latent less its training mean, over its
+    training deviation; constant latents are 0. Scale and offset cost no digits but those that the codes lack.
     """
-    values = as_array(factors)
-    if values.ndim != 2 or 0 in values.shape:
-        raise InputError(f"{name}: expected a table [samples, factors] with at least one of each, got {values.shape}")
-    if values.dtype.kind not in "iubf":
-        raise InputError(f"{name}: expected integers (or a few float levels a column), got dtype {values.dtype}")
-    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
-    if not np.isfinite(values).all():
-        raise InputError(f"{name}: holds NaN or infinity; every sample needs a value of every factor")
-    for column, entries in enumerate(values.T):
-        levels = len(np.unique(entries))
-        if levels > MAX_LEVELS:
-            raise InputError(f"{name}: column {column} has {levels} distinct values; bin it into classes first")
-    return values
+    size = np.abs(train).max(axis=0).astype(np.float64)  # [d]
+    size = np.where(size > 0, size, 1.0)
+    scaled = train / size  # [n, d], within [-1, 1], so that no square overflows or vanishes
+    mean = scaled.mean(axis=0)  # [d]
+    still = constant(train)
+    deviation = np.where(still, np.inf, scaled.std(axis=0))  # [d]
+    return [(codes / size - mean) / deviation for codes in (train, *others)]
 
 
-def check_pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Both tables of one set of samples. Raises InputError where either is wrong or their lengths differ."""
-    codes = check_representations(representations, f"representations{suffix}")
-    values = check_factors(factors, f"factors{suffix}")
-    if len(codes) != len(values):
-        raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
-    return codes, values
+def for_trees(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes of the training and the test set `[n, d]` -> both as scikit-learn's trees can tell them apart, and the
+    latents kept `[active]`.
 
-
-def varying(factors: np.ndarray) -> np.ndarray:
-    """Factors `[n, k]` -> indices of the columns that take more than one value: the only ones that a score can
-    speak of.
+    Its trees take values closer than 1e-7 for equal, so latents get a deviation of a million. Constant latents are left
+    out, for they would only stir the random order in which splits are tried (a collapsed code keeps one).
     """
-    return np.flatnonzero((factors != factors[:1]).any(axis=0))
-
-
-def labels(factors: np.ndarray) -> np.ndarray:
-    """Factors `[n, k]` -> int64 `[n, k]`: each column's values numbered 0, 1, ... in ascending order."""
-    return np.stack([np.unique(column, return_inverse=True)[1] for column in factors.T], axis=1)  # [n, k]
+    kept = np.flatnonzero(~constant(train))
+    kept = kept if len(kept) else np.zeros(1, dtype=np.int64)
+    train, test = standardised(train[:, kept], test[:, kept])  # [n, active] each
+    limit = float(np.finfo(np.float32).max)
+    return 1e6 * train, np.clip(1e6 * test, -limit, limit), kept

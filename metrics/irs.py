@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.inputs import labels, varying
+from metrics.factors import labels, varying
+from metrics.inputs import constant
+from metrics.metric import Metric, Score, draw_many
 
 QUANTILE = 0.99
 
@@ -33,15 +35,15 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
        does not.
 
     Range [0, 1]; ideal 1; a useless Gaussian code about 0.3, since a 0.99 quantile is compared with a maximum.
-    Redundant latents are not punished. Constant latents have no weight; without any varying latent or factor the
-    score is 0.
+    Redundant latents are not punished. Invariant to offset, to one scale of all latents and to dead latents, which have
+    no weight; without any varying latent or factor the score is 0.
 
     Source: Suter et al. 2019, section 4. Convention: quantile 0.99 within groups and the maximum overall, as
     Locatello et al. 2019.
     """
-    codes = representations.astype(np.float64)
-    largest = np.abs(codes - codes.mean(0)).max(0)  # [d]
-    largest[np.ptp(codes, axis=0) == 0] = 0.0
+    codes = representations / (np.abs(representations).max().astype(np.float64) or 1.0)  # no sum overflows
+    codes = codes - codes.mean(0)
+    largest = np.where(constant(representations), 0.0, np.abs(codes - codes.mean(0)).max(0))  # [d]
     active, some = largest > 0, varying(factors)
     if not active.any() or not len(some):
         return {"IRS": 0.0, "IRS_unweighted": 0.0}
@@ -50,3 +52,24 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     robustness = np.clip(1.0 - strays / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
     weighted = np.average(robustness, weights=largest[active])
     return {"IRS": float(weighted), "IRS_unweighted": float(robustness.mean())}
+
+
+METRIC = Metric(
+    "irs",
+    "interventional robustness: a latent stays put while its factor is fixed",
+    "one latent",
+    (
+        Score(
+            "IRS",
+            "interventional robustness",
+            "does a latent stay put while its factor is fixed? copies are allowed; noise keeps 0.3",
+        ),
+        Score(
+            "IRS_unweighted",
+            "interventional robustness, unweighted",
+            "the same with every varying latent counted alike",
+        ),
+    ),
+    lambda request: score(*request.table("points")),
+    draw_many,
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.discrete import mutual_information_with_factors
-from metrics.inputs import varying
+from metrics.factors import varying
+from metrics.metric import Metric, Score
 
 
 def modularity(information: np.ndarray) -> float:
@@ -29,6 +30,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 
     Range [0, 1]; ideal 1; a latent that knows all factors equally scores 0. Beware: a noise latent's small, uneven
     sampling errors look modular, so a useless code scores well above 0 on few samples; read it beside explicitness.
+    Invariant to scale and offset of each latent. A dead latent counts as one that scores 0.
 
     Source: Ridgeway & Mozer 2018, eq. 2; 20 bins and the 0 of empty latents as in Locatello et al. 2019.
     """
@@ -37,3 +39,20 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
         return {"modularity_score": 0.0}
     information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
     return {"modularity_score": modularity(information)}
+
+
+METRIC = Metric(
+    "modularity",
+    "modularity: each latent informed of one factor only",
+    "one latent",
+    (
+        Score(
+            "modularity_score",
+            "modularity",
+            "does a latent know one factor? weak for mixtures and noise, so read it with explicitness",
+            column="mod",
+            place=8,
+        ),
+    ),
+    lambda request: score(*request.table("points")),
+)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from metrics.metric import Metric, Score
+
 BATCH = 256
 
 
@@ -37,3 +39,22 @@ def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -
     """
     errors = squared_error(decoder, dataset, codes(drawn["points"]), drawn["points"], device)
     return {"reconstruction_error": float(errors.mean())}
+
+
+METRIC = Metric(
+    "reconstruction",
+    "reconstruction error: squared, summed over pixels",
+    "images",
+    (
+        Score(
+            "reconstruction_error",
+            "reconstruction error",
+            "squared error of an image, summed over its pixels; no measure of disentanglement",
+            "lower",
+            0.0,
+        ),
+    ),
+    lambda request: score(request.decoder, request.source.dataset, request.codes, request.drawn, request.device),
+    lambda source, preset, rng: {"points": source.random(rng, (preset.image_points,))},
+    needs="decoder",
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.discrete import discretise, entropies, mutual_information
-from metrics.inputs import varying
+from metrics.factors import varying
+from metrics.metric import Metric, Score, draw_many
 
 BINS = 100
 
@@ -22,7 +23,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     (RMIG), and 1 - (H(z) + H) / (log 100 + H) (JEMMIG: 0 for a uniform latent, 0.1 to 0.3 for others). A redundant
     code scores 0 in RMIG and at most log 100 / (log 100 + H) in JEMMIG. A factor of which no latent knows anything
     scores 0 in both: the formula of JEMMIG would reward a collapsed code for its missing entropy. Constant factors
-    are left out; 0 when none remains.
+    are left out; 0 when none remains. Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Do & Tran 2020, sections 4.2 and 4.3. Convention: means only, no posterior variance; bins over each
     latent's own range instead of a fixed interval, so that scale does not matter; both forms normalised.
@@ -43,3 +44,20 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
         "RMIG": float(((first - second) / factor_entropy).mean()),
         "JEMMIG": float((1 - spent).mean()),
     }
+
+
+METRIC = Metric(
+    "rmig",
+    "RMIG and JEMMIG: MIG on 100 bins, and its joint-entropy form",
+    "one latent",
+    (
+        Score("RMIG", "RMIG", "MIG on 100 bins"),
+        Score(
+            "JEMMIG",
+            "JEMMIG",
+            "MIG that also asks the best latent to know nothing else; noise of several bins costs some",
+        ),
+    ),
+    lambda request: score(*request.table("points")),
+    draw_many,
+)

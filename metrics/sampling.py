@@ -7,12 +7,14 @@ changed.
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from metrics.inputs import InputError, check_factors, check_representations, labels, varying
+from metrics.factors import FactorTable, check_factors, columns_of, default_left_out, labels, varying
+from metrics.inputs import InputError, as_array, check_representations
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -23,11 +25,17 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 class GridSource:
     """All combinations of the factors of a data set, indexed in row-major order: `FactorDataset` or anything alike.
 
-    Needs `factor_sizes`, `len()`, `index_to_factors(index)` and `batch(index, device)`.
+    Needs `factor_sizes`, `len()`, `index_to_factors(index)` and `batch(index, device)`. `left_out`, else the data set's
+    own `left_out`, names the factors that some scores leave out, see `metrics.factors.default_left_out`.
     """
 
-    def __init__(self, dataset):
+    def __init__(self, dataset, left_out=None):
         self.dataset = dataset
+        names = getattr(dataset, "factor_names", None)
+        left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
+        left_out = default_left_out(names) if left_out is None else left_out
+        known = names or [f"factor {column}" for column in range(len(dataset.factor_sizes))]
+        self.left_out = columns_of(left_out, known, "left_out")
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
         self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor runs fastest
         self.varying = np.flatnonzero(self.sizes > 1)
@@ -53,13 +61,24 @@ class GridSource:
         """Fresh samples in place of those drawn: images are plenty, so nothing need be drawn twice."""
         return {key: self.random(rng, index.shape) for key, index in drawn.items()}
 
-    def sharing(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """For each index, a random sample with the same value of `factor` (same shape): int64, the other factors
-        uniform.
+    def replicate(self, rng: np.random.Generator) -> GridSource:
+        """Another sample of the same population: the grid itself, whose images are plenty."""
+        return self
+
+    def with_partner(self, rng: np.random.Generator, factor: np.ndarray) -> np.ndarray:
+        """For each `factor`, a uniform sample that others share that factor's value with: int64, same shape."""
+        return self.random(rng, factor.shape)
+
+    def another(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """For each index, another sample with the same value of `factor` (same shape): int64, uniform among them.
+
+        The sample itself where no other factor varies.
         """
-        other = self.random(rng, index.shape)
         size, stride = self.sizes[factor], self.strides[factor]
-        return other + (index // stride % size - other // stride % size) * stride
+        value, place = index // stride % size, index // (stride * size) * stride + index % stride
+        others = len(self) // size - 1  # samples that share the value
+        place = (place + 1 + rng.integers(np.maximum(others, 1))) % (others + 1)
+        return (place // stride * size + value) * stride + place % stride
 
     def step(self, index: np.ndarray, factor: np.ndarray, by: np.ndarray) -> np.ndarray:
         """The sample whose `factor` is `by` values further, cyclically; all else equal."""
@@ -72,23 +91,23 @@ class RowSource:
     """A table of representations and factors: sampling means choosing among its rows.
 
     `test_rows` further rows at the end of the table are kept apart: they serve as the test set and nothing else.
+    `pool` holds the rows that samples are chosen among, each as often as it may come up: all once, or in a replicate
+    some more often and others not at all.
     """
 
-    def __init__(self, factors: np.ndarray, test_rows: int = 0):
-        self.values = factors  # [n + test_rows, k]
-        self.rows = len(factors) - test_rows
+    def __init__(self, table: FactorTable, test_rows: int = 0, pool: np.ndarray | None = None):
+        self.table, self.values, self.left_out = table, table.values, table.left_out  # values [n + test_rows, k]
         self.test_rows = test_rows
-        self.labels = labels(factors[: self.rows])  # [n, k]
-        self.varying = varying(factors[: self.rows])
+        self.rows = len(self.values) - test_rows
+        self.labels = labels(self.values[: self.rows])  # [n, k]
         self.sizes = self.labels.max(axis=0) + 1  # [k], values that occur
-        self.order = np.argsort(self.labels, axis=0, kind="stable").T  # [k, n], rows grouped by value
-        counts = np.zeros((len(self.sizes), int(self.sizes.max())), dtype=np.int64)
-        for k, column in enumerate(self.labels.T):
-            counts[k, : self.sizes[k]] = np.bincount(column)
-        self.counts = counts  # [k, values]
-        self.starts = np.cumsum(counts, axis=1) - counts  # [k, values]
+        self.original = pool is None
+        self.pool = np.arange(self.rows) if pool is None else np.sort(pool)  # [pool]
+        self.groups = [_Groups(self.pool, column, self.rows) for column in self.labels.T]  # k
         self.row_of_combination = self._rows_of_combinations()
         self.complete = self.row_of_combination is not None
+        some = varying(self.values[self.pool])
+        self.varying = np.array([k for k in some if len(self.groups[k].partnered)], dtype=np.int64)
 
     def _rows_of_combinations(self) -> np.ndarray | None:
         """For each combination of the factors, row-major, its row: int64 `[rows]`; None where combinations are
@@ -110,7 +129,7 @@ class RowSource:
 
     def random(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Uniform rows, with replacement: int64 `shape`."""
-        return rng.integers(self.rows, size=shape)
+        return self.pool[rng.integers(len(self.pool), size=shape)]
 
     def split(self, rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:
         """Different rows: `points` (for scores of one table), and disjoint `train` and `test`.
@@ -126,11 +145,32 @@ class RowSource:
             train, test = (self.rows + 1) // 2, self.rows // 2
         return {"points": points, "train": mixed[:train], "test": mixed[train : train + test] if test else mixed}
 
-    def sharing(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """For each row, a random row with the same value of `factor` (same shape), possibly itself: int64."""
-        value = self.labels[index, factor]
-        place = (rng.random(index.shape) * self.counts[factor, value]).astype(np.int64)
-        return self.order[factor, self.starts[factor, value] + place]
+    def replicate(self, rng: np.random.Generator) -> RowSource:
+        """A bootstrap replicate of the table: rows chosen with replacement."""
+        return RowSource(self.table, self.test_rows, rng.integers(self.rows, size=self.rows))
+
+    def with_partner(self, rng: np.random.Generator, factor: np.ndarray) -> np.ndarray:
+        """For each `factor`, a uniform row among those that another row shares that factor's value with: int64."""
+        chance, rows = rng.random(factor.shape), np.empty(factor.shape, dtype=np.int64)
+        for k in np.unique(factor):
+            partnered, here = self.groups[k].partnered, factor == k
+            partnered = partnered if len(partnered) else self.pool
+            if self.original and len(partnered) < self.rows:
+                warnings.warn(
+                    f"{self.table.names[k]}: {self.rows - len(partnered)} of {self.rows} rows have a value that no "
+                    "other row shares; the FactorVAE and beta-VAE scores pass over them",
+                    stacklevel=2,
+                )
+            rows[here] = partnered[(chance[here] * len(partnered)).astype(np.int64)]
+        return rows
+
+    def another(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """For each row, another row with the same value of `factor` (same shape): int64, uniform among the pool."""
+        chance, rows = rng.random(index.shape), np.empty(index.shape, dtype=np.int64)
+        for k in np.unique(factor):
+            here = factor == k
+            rows[here] = self.groups[k].another(index[here], chance[here])
+        return rows
 
     def step(self, index: np.ndarray, factor: np.ndarray, by: np.ndarray) -> np.ndarray:
         """As on the grid; only for a table that is `complete`."""
@@ -144,13 +184,40 @@ class RowSource:
         return {key: rng.choice(index, len(index)) for key, index in drawn.items()}
 
 
+class _Groups:
+    """The rows of a pool by their value of one factor.
+
+    pool `[pool]` in ascending order, labels of all rows `[rows]`. `partnered`: the rows of the pool whose value some
+    other row of it has.
+    """
+
+    def __init__(self, pool: np.ndarray, labels: np.ndarray, rows: int):
+        value = labels[pool]  # [pool]
+        self.order = pool[np.argsort(value, kind="stable")]  # [pool], by value, then by row: copies lie together
+        count = np.bincount(value, minlength=int(labels.max()) + 1)  # [values]
+        self.start = (np.cumsum(count) - count)[labels]  # [rows], where the row's group begins
+        self.count = count[labels]  # [rows], the size of its group
+        self.copies = np.bincount(pool, minlength=rows)  # [rows]
+        self.place = np.zeros(rows, dtype=np.int64)  # [rows], where its first copy lies
+        first = np.flatnonzero(np.append(True, self.order[1:] != self.order[:-1]))
+        self.place[self.order[first]] = first
+        self.partnered = pool[self.count[pool] > self.copies[pool]]
+
+    def another(self, index: np.ndarray, chance: np.ndarray) -> np.ndarray:
+        """Rows `[n]`, numbers in [0, 1) `[n]` -> another row of each one's group; the row itself where it is alone."""
+        others = self.count[index] - self.copies[index]  # [n]
+        place = self.start[index] + (chance * others).astype(np.int64)  # [n], as if the row's copies were not there
+        place += np.where(place >= self.place[index], self.copies[index], 0)
+        return np.where(others > 0, self.order[np.minimum(place, len(self.order) - 1)], index)
+
+
 class PlainSource:
     """Samples of which nothing is known: they can be drawn, and no more."""
 
     def __init__(self, count: int):
         self.count = count
         self.sizes = np.zeros(0, dtype=np.int64)  # [0]
-        self.varying = np.zeros(0, dtype=np.int64)  # [0]
+        self.varying = self.left_out = np.zeros(0, dtype=np.int64)  # [0]
         self.complete = False
 
     def __len__(self) -> int:
@@ -160,15 +227,24 @@ class PlainSource:
         """`[n]` -> `[n, 0]`."""
         return np.zeros((len(index), 0), dtype=np.int64)
 
-    random, split, resample = GridSource.random, GridSource.split, GridSource.resample
+    random, split, resample, replicate = GridSource.random, GridSource.split, GridSource.resample, GridSource.replicate
 
 
-def source_of(dataset) -> GridSource | RowSource | PlainSource:
-    """How the samples of a data set may be drawn: on its grid, by the rows of its table of factors, or at random."""
+def source_of(dataset, left_out=None, bins=None) -> GridSource | RowSource | PlainSource:
+    """How the samples of a data set may be drawn: on its grid, by the rows of its table of factors, or at random.
+
+    `left_out` and `bins` as of `metrics.factors.check_factors`.
+    """
     table = getattr(dataset, "factors", None)
     if table is None:
-        return GridSource(dataset)
-    source = RowSource(check_factors(table)) if table.shape[1] else PlainSource(len(dataset))
+        if bins is not None:
+            raise InputError("bins: the factors of this data set are classes already")
+        return GridSource(dataset, left_out)
+    if not table.shape[1]:
+        source = PlainSource(len(dataset))
+    else:
+        left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
+        source = RowSource(check_factors(table, names=dataset.factor_names, left_out=left_out, bins=bins))
     source.dataset = dataset
     return source
 
@@ -183,14 +259,18 @@ class CodeTable:
     def __call__(self, index: np.ndarray) -> np.ndarray:
         return self.codes[index if self.rows is None else self.rows[index]]
 
+    def only(self, latents: np.ndarray) -> CodeTable:
+        """The codes of these latents alone."""
+        return CodeTable(self.codes[:, latents], self.rows)
+
 
 def encode(
     encoder: Callable, dataset, wanted: Iterable[np.ndarray], *, batch_size: int, device: str, progress: bool
 ) -> CodeTable:
     """Encodes the union of the wanted indices, each once, in ascending order and batches of `batch_size`.
 
-    `encoder`: float32 images `[n, C, H, W]` -> means `[n, d]` (torch). Raises InputError where the codes are no
-    finite table.
+    `encoder`: float32 images `[n, C, H, W]` (torch) -> means `[n, d]`, torch or NumPy. Raises InputError where the
+    codes are no finite table.
     """
     import torch
     from tqdm import tqdm
@@ -204,14 +284,26 @@ def encode(
     with bar, torch.inference_mode():
         for start in range(0, len(index), batch_size):
             chunk = index[start : start + batch_size]
-            mu = encoder(dataset.batch(chunk, device))  # [chunk, d]
-            if not hasattr(mu, "shape") or mu.ndim != 2 or len(mu) != len(chunk):
-                got = tuple(mu.shape) if hasattr(mu, "shape") else type(mu).__name__
-                raise InputError(f"encoder: expected codes [{len(chunk)}, latents] for {len(chunk)} images, got {got}")
+            mu = _code_of_batch(encoder(dataset.batch(chunk, device)), len(chunk))  # [chunk, d]
             if codes is None:
-                codes = np.empty((len(index), mu.shape[1]), dtype=np.float32)  # [encoded, d]
-            codes[start : start + len(chunk)] = mu.float().cpu().numpy()
+                kind = np.float64 if mu.dtype == np.float64 else np.float32
+                codes = np.empty((len(index), mu.shape[1]), dtype=kind)  # [encoded, d]
+            if mu.shape[1] != codes.shape[1]:
+                raise InputError(f"encoder: gave {codes.shape[1]} latents for one batch and {mu.shape[1]} for another")
+            codes[start : start + len(chunk)] = mu
             bar.update(len(chunk))
     rows = np.full(len(dataset), -1, dtype=np.int32)  # [samples]
     rows[index] = np.arange(len(index), dtype=np.int32)
     return CodeTable(check_representations(codes, "the encoder's codes"), rows)
+
+
+def _code_of_batch(mu, images: int) -> np.ndarray:
+    """What an encoder gave for so many images -> codes `[images, d]`. Raises InputError where it is no such table."""
+    try:
+        codes = as_array(mu)
+    except (ValueError, TypeError):
+        codes = None
+    if codes is None or codes.ndim != 2 or len(codes) != images or codes.dtype.kind not in "fiub":
+        got = f"shape {tuple(mu.shape)}" if hasattr(mu, "shape") else f"a {type(mu).__name__}"
+        raise InputError(f"encoder: expected codes [{images}, latents] for {images} images, got {got}")
+    return codes

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics import steps
+from metrics.inputs import constant
+from metrics.metric import Metric, Request, Score
+from metrics.reconstruction import squared_error
+
 SMALL = 1e-6
 
 
@@ -49,7 +54,8 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     Ranges: independence [0, 1], ideal 1, collapsed 0; errors from 0 (ideal) up. The ideal code for all of them
     holds each factor on a circle about the origin, in a plane of its own; one latent per factor is independent (1)
     but cannot return cyclically, and the jump from the last value to the first costs it much code error. The basis
-    does not matter: a rotated code is as good as the ideal one. For a code that holds no factor the best A is
+    does not matter: a rotated code is as good as the ideal one. Invariant to the scale of each latent and to dead
+    latents, but not to offset: circles are about the origin. For a code that holds no factor the best A is
     nearly 0, all steps alike: independence about 0, code error about 0.5. Constant factors are left out; with none
     left, or a collapsed code: 0, 1, 1.
 
@@ -60,11 +66,11 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     d = before.shape[-1]
     every = before.reshape(-1, d)  # [k n, d]
     useless = {"independence_score": 0.0, "cyclic_order_error": 1.0, "symmetry_code_error": 1.0}
-    deviation = every.std(0) if len(every) else np.zeros(d)
-    active = deviation > SMALL * max(1.0, float(deviation.max(initial=0.0)))
+    active = ~constant(every) if len(every) else np.zeros(d, dtype=bool)
     if not active.any():
         return useless
-    deviation = deviation[active]
+    size = np.abs(every[:, active]).max(0)  # [active]
+    deviation = (every[:, active] / size).std(0) * size  # [active], no square overflows
 
     def standard(z):
         return z[..., active] / deviation  # [..., active]
@@ -90,3 +96,53 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
         moved[..., active] = predicted * deviation
         result["symmetry_image_error"] = image_error(moved.reshape(-1, d), drawn["test_after"].reshape(-1))
     return result
+
+
+def _score(request: Request) -> dict[str, float]:
+    def image_error(codes, index):
+        rows = np.random.default_rng(request.seed).permutation(len(index))[: request.preset.image_points]
+        dataset = request.source.dataset
+        errors = squared_error(request.decoder, dataset, codes[rows], index[rows], request.device)
+        return float(errors.mean()) / int(np.prod(dataset.batch(index[:1], request.device).shape))
+
+    sizes = request.source.sizes[request.source.varying]
+    return score(request.codes, request.drawn, sizes, image_error if request.decoder is not None else None)
+
+
+METRIC = Metric(
+    "true_independence",
+    "true independence: linear representations of the symmetry steps, fitted to the codes",
+    "symmetry",
+    (
+        Score(
+            "independence_score",
+            "independence of the steps",
+            "do steps of different factors point in different directions? the basis does not matter",
+        ),
+        Score(
+            "cyclic_order_error",
+            "cyclic order error",
+            "does a step, repeated all the way round, return? circles do (0), lines cannot",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "symmetry_code_error",
+            "symmetry error in the code",
+            "error of the linear step; standing still is 1, and a line's jump at the wrap costs much",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "symmetry_image_error",
+            "symmetry error in the image",
+            "squared error per pixel of the decoded linear step; needs a decoder",
+            "lower",
+            0.0,
+        ),
+    ),
+    _score,
+    lambda source, preset, rng: steps.draw_forward(source, preset.step_points, rng),
+    on_tables=False,
+    needs="steps",
+)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metrics.inputs import InputError, check_representations
+from metrics.metric import Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
@@ -55,9 +56,9 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
     Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; runs that disagree,
-    or mix, score about 1 / d and lower. On few samples chance correlations keep even
-    equal runs below 1. A run without informative latents scores 0. Agreement is no proof: equal
-    failures agree, too.
+    or mix, score about 1 / d and lower. On few samples chance correlations keep even equal runs below 1. A run
+    without informative latents scores 0. Agreement is no proof: equal failures agree, too. Invariant to offset and to
+    dead latents; to scale only as long as the same latents reach a deviation of 0.1.
 
     Source: Duan et al. 2020, eq. 2 and 3. Convention: informative by the deviation of the means (their KL > 0.01
     needs variances); `spearman` (UDR_S) or `lasso` (UDR_L). Raises InputError for fewer than two runs, other
@@ -77,3 +78,13 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
             pairs[i, j] = pairs[j, i] = pair_score(first, second, method)
     medians = np.nanmedian(pairs, axis=1)  # [runs]
     return {"UDR": float(medians.mean())} | {f"UDR_run_{i}": float(value) for i, value in enumerate(medians)}
+
+
+METRIC = Metric(
+    "udr",
+    "unsupervised disentanglement ranking: do several runs find the same latents? also logs UDR_run_<i>",
+    "runs",
+    (Score("UDR", "UDR", "do two runs agree on their latents? no factors needed; chance correlations cost a little"),),
+    score,
+    needs="runs",
+)

@@ -5,6 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.discrete import discretise, mutual_information
+from metrics.inputs import constant, standardised
+from metrics.metric import Metric, Score
+
+
+def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
+    """Codes `[n, active]` that all vary -> total correlation, Wasserstein correlation, and the latter over tr C."""
+    if not codes.shape[1]:
+        return 0.0, 0.0, 0.0
+    (z,) = standardised(codes)  # [n, active]
+    correlation = z.T @ z / len(z)  # [active, active]
+    eigenvalues = np.maximum(np.linalg.eigvalsh(correlation), 1e-15)  # [active]
+    size = float(np.abs(codes).max())
+    scaled = codes.astype(np.float64) / size  # in units in which no square overflows
+    variances = (scaled - scaled.mean(0)).var(0, ddof=1)  # [active]
+    trace = float(variances.sum())
+    crossed = np.linalg.eigvalsh(correlation * np.outer(variances, variances))  # of D^1/2 C D^1/2, [active]
+    distance = max(0.0, 2 * trace - 2 * float(np.sqrt(np.maximum(crossed, 0.0)).sum()))
+    relative = distance / trace if trace > 0 else 0.0
+    return max(0.0, float(-0.5 * np.log(eigenvalues).sum())), distance * size * size, relative
 
 
 def score(representations: np.ndarray) -> dict[str, float]:
@@ -19,6 +38,9 @@ def score(representations: np.ndarray) -> dict[str, float]:
     4. `mutual_info_score`: mean plug-in mutual information over the ordered pairs of different latents, 20 bins
        each, in nats.
 
+    Invariant to offset; the first and the last also to the scale of each latent, the normalised distance to one scale
+    of all. Dead latents dilute `mutual_info_score`, which counts their pairs, and change nothing else.
+
     Range [0, infinity) (the normalised form [0, 2]); ideal 0; redundant latents large. Codes that hold no factor at
     all may well score 0: these are no measure of disentanglement by themselves. Exactly dependent latents have an
     infinite total correlation; it is reported as the finite value that float64 rounding leaves, with the
@@ -27,24 +49,51 @@ def score(representations: np.ndarray) -> dict[str, float]:
     Source: Locatello et al. 2019, appendix (unsupervised scores). Convention: sums of eigenvalues instead of a
     matrix square root.
     """
-    codes = representations.astype(np.float64)
-    covariance = np.atleast_2d(np.cov(codes.T))  # [d, d]
-    active = np.diag(covariance) > 0
-    covariance = covariance[np.ix_(active, active)]
-    variances = np.diag(covariance)  # [active]
-    deviations = np.sqrt(variances)
-    correlation = covariance / np.outer(deviations, deviations)
-    eigenvalues = np.maximum(np.linalg.eigvalsh(correlation), 1e-15) if active.any() else np.ones(1)
-    scaled = np.linalg.eigvalsh(covariance * np.outer(deviations, deviations)) if active.any() else np.zeros(1)
-    trace = variances.sum()
-    distance = max(0.0, float(2 * trace - 2 * np.sqrt(np.maximum(scaled, 0.0)).sum()))
-
-    binned = discretise(codes)
+    total, distance, relative = gaussian_scores(representations[:, ~constant(representations)])
+    binned = discretise(representations)
     information = mutual_information(binned, binned)  # [d, d]
     pairs = len(information) * (len(information) - 1)
     return {
-        "gaussian_total_correlation": max(0.0, float(-0.5 * np.log(eigenvalues).sum())),
+        "gaussian_total_correlation": total,
         "gaussian_wasserstein_correlation": distance,
-        "gaussian_wasserstein_correlation_norm": distance / float(trace) if trace > 0 else 0.0,
+        "gaussian_wasserstein_correlation_norm": relative,
         "mutual_info_score": float((information.sum() - np.trace(information)) / pairs) if pairs else 0.0,
     }
+
+
+METRIC = Metric(
+    "unsupervised",
+    "dependence among the latents: Gaussian total correlation, Wasserstein correlation, mutual information",
+    "independence",
+    (
+        Score(
+            "gaussian_total_correlation",
+            "Gaussian total correlation",
+            "nats shared by the latents; copies are expensive, emptiness is free",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "gaussian_wasserstein_correlation",
+            "Gaussian Wasserstein correlation",
+            "the same as a distance, in squared units of the code",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "gaussian_wasserstein_correlation_norm",
+            "Gaussian Wasserstein correlation, normalised",
+            "the same over the code's total variance",
+            "lower",
+            0.0,
+        ),
+        Score(
+            "mutual_info_score",
+            "mutual information of the latents",
+            "mean mutual information of two latents; sees non-linear dependence, and some bias",
+            "lower",
+            0.0,
+        ),
+    ),
+    lambda request: score(request.table("points")[0]),
+)

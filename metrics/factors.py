@@ -1,0 +1,157 @@
+"""Known factors `[n, k]` as the metrics take them: every column a few classes, by whatever numbers they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metrics.inputs import InputError, as_table
+
+MAX_LEVELS = 1000
+# What the reference leaves out of `discrete_mig` and `factor_leakage_*`: the first factor of 3D Shapes, of dSprites.
+REFERENCE_LEAVES_OUT = ("floor_hue", "shape")
+
+
+@dataclass(frozen=True)
+class FactorTable:
+    """Checked factors: `values` int64 or float64 `[n, k]`, `names` (k), `left_out` columns int64 `[m]`."""
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    left_out: np.ndarray
+
+
+def check_factors(
+    factors,
+    name: str = "factors",
+    *,
+    names: Sequence[str] | None = None,
+    left_out=None,
+    bins: int | Mapping | None = None,
+) -> FactorTable:
+    """Anything array-like `[n, k]` -> factors whose distinct values are classes.
+
+    Args:
+        names: of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
+        left_out: names or numbers of the columns that `discrete_mig` and `factor_leakage_*` leave out, or one; None: as
+            the reference does, see `default_left_out`.
+        bins: into how many classes of equal width to cut the columns that are continuous; or name -> classes, for the
+            columns named.
+
+    Values that differ by rounding alone (float32 among float64) are one class. Raises InputError for other shapes and
+    dtypes, NaN, infinity, and for columns that are continuous: where more than half of the values occur once, where
+    there are more than half as many values as rows, or more than 1,000.
+    """
+    named = names is not None or hasattr(factors, "columns")
+    names = [str(column) for column in (factors.columns if names is None and named else names or ())]
+    values = as_table(factors, name, "factors")
+    values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
+    if not named:
+        names = [f"factor {column}" for column in range(values.shape[1])]
+    if len(names) != values.shape[1] or len(set(names)) != len(names):
+        raise InputError(f"{name}: {values.shape[1]} columns need as many different names, got {', '.join(names)}")
+    chosen = _bins_by_column(bins, names)
+    columns = [merge_rounded(column) for column in values.T]
+    for k, column in enumerate(columns):
+        why = continuous(column)
+        if k in chosen or (why and isinstance(bins, int)):
+            columns[k] = cut(column, chosen.get(k, bins))
+        elif why:
+            raise InputError(
+                f"{name}: {names[k] if named else f'column {k}'} is continuous, with {why}; name a number of classes "
+                "to cut it into, such as bins=20 (--bins 20)"
+            )
+    left = default_left_out(names if named else None) if left_out is None else left_out
+    return FactorTable(np.stack(columns, axis=1), tuple(names), columns_of(left, names, "left_out (--left-out)"))
+
+
+def _bins_by_column(bins: int | Mapping | None, names: Sequence[str]) -> dict[int, int]:
+    """Column -> number of classes, where columns are named. Raises InputError for numbers below 2."""
+    by_name = bins if isinstance(bins, Mapping) else {}
+    for count in by_name.values() if isinstance(bins, Mapping) else [] if bins is None else [bins]:
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 2:
+            raise InputError(f"bins is {count!r}: cut a factor into 2 classes or more")
+    return {int(columns_of(name, names, "bins (--bins)")[0]): int(count) for name, count in by_name.items()}
+
+
+def columns_of(wanted, names: Sequence[str], what: str) -> np.ndarray:
+    """Names or numbers of columns, or one of them -> int64 `[m]`. Raises InputError where there is no such column."""
+    found = []
+    for column in [wanted] if isinstance(wanted, str | int | np.integer) else list(wanted):
+        if isinstance(column, str) and column in names:
+            found.append(list(names).index(column))
+        elif not isinstance(column, str) and 0 <= column < len(names):
+            found.append(int(column))
+        else:
+            raise InputError(f"{what}: there is no factor {column!r}; choose from {', '.join(names)}")
+    return np.array(sorted(set(found)), dtype=np.int64)
+
+
+def default_left_out(names: Sequence[str] | None) -> list:
+    """What the reference leaves out: of named factors `floor_hue` or else `shape`, where there is one; the first of
+    factors without names.
+    """
+    if names is None:
+        return [0]
+    return [name for name in REFERENCE_LEAVES_OUT if name in names][:1]
+
+
+def merge_rounded(column: np.ndarray) -> np.ndarray:
+    """One factor `[n]` -> the same, where values that differ by rounding alone are made equal.
+
+    Rounding is what float32 leaves, where all other gaps are 1,000 times wider than any so small; else what float64
+    leaves. Whole numbers are exact.
+    """
+    levels = np.unique(column)
+    if len(levels) < 2 or (levels == np.rint(levels)).all():
+        return column
+    gaps, size = np.diff(levels), np.abs(levels).max()  # [levels - 1], []
+    rounding = 4 * np.finfo(np.float32).eps * size
+    small, wide = gaps[gaps <= rounding], gaps[gaps > rounding]
+    if not (len(small) and len(wide) and 1000 * small.max() < wide.min()):
+        rounding = 4 * np.finfo(np.float64).eps * size
+    first = np.append(True, gaps > rounding)  # [levels], whether a class begins here
+    merged = levels[first][np.cumsum(first) - 1]  # [levels]
+    return merged[np.searchsorted(levels, column)]
+
+
+def continuous(column: np.ndarray) -> str:
+    """Why the values of a factor `[n]` are no classes; empty where they are."""
+    levels, counts = np.unique(column, return_counts=True)
+    found = f"{len(levels)} distinct values in {len(column)} rows"
+    if len(levels) == 1:
+        return ""
+    if len(levels) > MAX_LEVELS or 2 * len(levels) > len(column):
+        return found
+    alone = int((counts == 1).sum())
+    return f"{found}, of which {alone} occur once" if 2 * alone > len(levels) else ""
+
+
+def cut(column: np.ndarray, bins: int) -> np.ndarray:
+    """One factor `[n]` -> the number of its bin, as float64 `[n]`: `bins` bins of equal width over its range."""
+    column = column.astype(np.float64)
+    low, high = column.min(), column.max()
+    return np.floor(np.clip((column - low) / (high - low or 1.0) * bins, 0, bins - 1))
+
+
+def varying(factors: np.ndarray) -> np.ndarray:
+    """Factors `[n, k]` -> indices of the columns that take more than one value: the only ones that a score can
+    speak of.
+    """
+    return np.flatnonzero((factors != factors[:1]).any(axis=0))
+
+
+def labels(factors: np.ndarray) -> np.ndarray:
+    """Factors `[n, k]` -> int64 `[n, k]`: each column's values numbered 0, 1, ... in ascending order."""
+    return np.stack([np.unique(column, return_inverse=True)[1] for column in factors.T], axis=1)  # [n, k]
+
+
+def labels_like(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One factor of the training and of the test set `[n]` -> int64 labels `[n]` each; -1 for values that the training
+    set lacks.
+    """
+    levels, first = np.unique(train, return_inverse=True)
+    place = np.minimum(np.searchsorted(levels, test), len(levels) - 1)
+    return first, np.where(levels[place] == test, place, -1)
