@@ -22,49 +22,6 @@ FACTOR_SIZES = (5, 6, 7, 8, 9)
 NOISE = 0.02
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
-READING = {
-    "fac_eval": "share of votes that name the fixed factor; rotation costs some, copies nothing",
-    "fac_train": "the same on the votes it was fitted to; far above `fac_eval`: too few votes",
-    "fac_num_act": "latents in use (deviation at least 0.1); read it first",
-    "hig_acc": "training accuracy of the pair classifier",
-    "val_hig_acc": "its accuracy on fresh pairs; rotation costs much, copies nothing",
-    "discrete_mig": "as below without the first factor, as the reference logs it",
-    "discrete_mig_all_factors": "the usual MIG: 0 as soon as two latents share a factor evenly",
-    "dci_disentanglement": "does a latent serve one factor? copies are allowed",
-    "dci_completeness": "is a factor held by one latent? copies are punished",
-    "dci_informativeness_train": "trees memorise: says little by itself",
-    "dci_informativeness_test": "what of the factors can be read at all; guessing is mean 1 / size",
-    "SAP_score": "linear MIG: 0 with copies, and for factors held non-linearly",
-    "modularity_score": "does a latent know one factor? weak for mixtures and noise, so read it with explicitness",
-    "explicitness_score_train": "linear readability of the values; 0.5 is guessing",
-    "explicitness_score_test": "the same on fresh points",
-    "gaussian_total_correlation": "nats shared by the latents; copies are expensive, emptiness is free",
-    "gaussian_wasserstein_correlation": "the same as a distance, in squared units of the code",
-    "gaussian_wasserstein_correlation_norm": "the same over the code's total variance",
-    "mutual_info_score": "mean mutual information of two latents; sees non-linear dependence, and some bias",
-    "factor_leakage_mean": "nats about a factor outside its best latent",
-    "factor_leakage_norm_mean": "the same relative to the best latent: 1 where all are alike",
-    "factor_leakage_auc": "area under what still leaks as the best latents are struck out; at best 1 / d^2",
-    "factor_leakage_nm_auc": "the same from the second latent on",
-    "downstream_rep": "can a forest name the step between two codes? guessing is 1 / 2k = 0.10; more pairs raise it",
-    "independence_score": "do steps of different factors point in different directions? the basis does not matter",
-    "cyclic_order_error": "does a step, repeated all the way round, return? circles do (0), lines cannot",
-    "symmetry_code_error": "error of the linear step; standing still is 1, and a line's jump at the wrap costs much",
-    "IRS": "does a latent stay put while its factor is fixed? copies are allowed; noise keeps 0.3",
-    "IRS_unweighted": "the same with every varying latent counted alike",
-    "RMIG": "MIG on 100 bins",
-    "JEMMIG": "MIG that also asks the best latent to know nothing else; noise of several bins costs some",
-    "dci_forest_disentanglement": "DCI from bagged trees: faster, spreads importance more",
-    "dci_forest_completeness": "the same",
-    "dci_forest_informativeness_train": "forests memorise: says little by itself",
-    "dci_forest_informativeness_test": "what a forest can read of the factors",
-    "dci_lasso_disentanglement": "DCI from a linear model; meaningless where informativeness is about 0",
-    "dci_lasso_completeness": "the same; of two equal copies the lasso may take one",
-    "dci_lasso_informativeness_train": "R^2 of the lasso: linear content only",
-    "dci_lasso_informativeness_test": "the same on fresh points",
-    "UDR": "do two runs agree on their latents? no factors needed; chance correlations cost a little",
-}
-
 
 class Codes:
     """A grid data set whose "images" are codes `[n, d]`."""
@@ -118,9 +75,10 @@ def scores(workers: int | None) -> dict[str, dict[str, float]]:
 def markdown(columns: dict[str, dict[str, float]]) -> str:
     """The table, one logged name a line."""
     lines = [f"| logged name | {' | '.join(columns)} | how to read it |", "|---|" + "---:|" * len(columns) + "---|"]
-    for name, sentence in READING.items():
-        values = " | ".join(f"{column[name]:.2f}" for column in columns.values())
-        lines.append(f"| `{name}` | {values} | {sentence} |")
+    for name, score in metrics.scores().items():
+        if all(name in column for column in columns.values()):  # no decoder belongs to these codes
+            values = " | ".join(f"{column[name]:.2f}" for column in columns.values())
+            lines.append(f"| `{name}` | {values} | {score.reading} |")
     return "\n".join(lines)
 
 

@@ -39,6 +39,7 @@ ABOUT = About(
     tested="miniatures; the replica, all 737,280",
 )
 OPTIONS = {"fixed_shape": range(FACTORS["shape"])}
+LEFT_OUT = ("shape",)  # of MIG and factor leakage, by the reference
 _COLUMNS = {"color": 1, **FACTORS}  # the published file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
@@ -79,7 +80,8 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
         packed = packed[fixed_shape * each : (fixed_shape + 1) * each]  # shape is the slowest factor: one block
         names, sizes = names[1:], sizes[1:]
     source = "replica" if note["replica"] else path.name
-    return FactorDataset("dsprites", source, names, sizes, PackedImages(packed), (64, 64, 1), pixel_max=1)
+    images = PackedImages(packed)
+    return FactorDataset("dsprites", source, names, sizes, images, (64, 64, 1), pixel_max=1, left_out=LEFT_OUT)
 
 
 def _marks(archive: zipfile.ZipFile) -> list[str]:

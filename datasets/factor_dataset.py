@@ -30,6 +30,8 @@ class FactorDataset:
         image_shape: height, width, channels.
         pixel_max: the uint8 value that means 1.0 (1 for dSprites, 255 for 3D Shapes).
         factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
+        left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; those that the data set lacks
+            count for nothing.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class FactorDataset:
         image_shape: tuple[int, int, int] = (64, 64, 1),
         pixel_max: int = 255,
         factors: np.ndarray | None = None,
+        left_out: Sequence[str] = (),
     ):
         if len(factor_names) != len(factor_sizes):
             raise ValueError(f"{len(factor_names)} factor names for {len(factor_sizes)} factor sizes")
         self.name = name
         self.source = source
         self.factor_names = tuple(factor_names)
+        self.left_out = tuple(name for name in left_out if name in self.factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
         self.factors = factors
         self.images = images if hasattr(images, "floats") else RawImages(images, pixel_max)

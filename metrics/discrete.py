@@ -26,6 +26,8 @@ def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
 def entropy(counts: np.ndarray) -> float:
     """Shannon entropy in nats of the distribution that the (unnormalised) counts describe."""
     counts = counts[counts > 0].astype(np.float64)
+    if len(counts) == 1:
+        return 0.0
     total = counts.sum()
     return float(np.log(total) - (counts * np.log(counts)).sum() / total)
 

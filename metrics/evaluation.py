@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from metrics.factor import ACTIVE_DEVIATION
-from metrics.factors import check_factors
-from metrics.inputs import InputError, as_table, check_representations
+from metrics.factors import check_factors, pandas_names
+from metrics.inputs import InputError, as_table, check_representations, deviations
 from metrics.metric import Request
 from metrics.presets import Preset, find_preset
 from metrics.registry import METRICS
@@ -60,7 +60,7 @@ def taken_from(dataset) -> tuple[list[str], str]:
 def needs(name: str) -> tuple[str, ...]:
     """What a metric needs besides codes: `factors`, `steps`, `decoder`."""
     needed = METRICS[name].needs
-    return (needed,) if name in WITHOUT_FACTORS else ("factors", needed)
+    return ("factors", needed) if METRICS[name].needs_factors else (needed,)
 
 
 def draw(
@@ -98,8 +98,7 @@ def _indices(drawn: dict[str, dict[str, np.ndarray]]):
 def _table_source(representations, factors, test: tuple | None, **settings) -> tuple[RowSource, CodeTable]:
     """The checked rows as a source and their codes; a test set's rows follow at the end."""
     codes, values = _pair(representations, factors)
-    if settings.get("names") is None and hasattr(factors, "columns"):
-        settings["names"] = list(factors.columns)
+    settings["names"] = settings.get("names") or pandas_names(factors)
     test_rows = 0
     if test is not None:
         test_codes, test_values = _pair(*test, " of the test set")
@@ -130,7 +129,7 @@ def _check_settings(seed: int, bootstrap: int, batch_size: int) -> None:
 
 def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
     """The latents in use, by the rule of the FactorVAE score: int64 `[active]`."""
-    active = np.flatnonzero(codes(rows).std(axis=0, ddof=1, dtype=np.float64) >= ACTIVE_DEVIATION)
+    active = np.flatnonzero(deviations(codes(rows)) >= ACTIVE_DEVIATION)
     if not len(active):
         raise InputError(f"active_only: no latent has a deviation of {ACTIVE_DEVIATION}; leave it out, or rescale")
     return active
@@ -162,8 +161,8 @@ def evaluate(
         representations: codes `[n, d]` (NumPy, torch of any dtype, pandas or lists), or an encoder: float32 images
             `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already.
         factors: with codes, factors `[n, k]` whose columns have a few values each, by any numbers; with an encoder, the
-            data set (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where its
-            `factors` are a table, not None, only the scores that the rows of the table allow are taken.
+            data set (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where
+            its `factors` are a table, not None, only the scores that the rows of the table allow are taken.
         metrics: names of METRICS; None: all that the inputs allow.
         seed: the same seed gives the same numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics.inputs import deviations
 from metrics.metric import Metric, Score
 
 ACTIVE_DEVIATION = 0.1
@@ -49,7 +50,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
     Source: Kim & Mnih 2018, section 4; activity threshold as in the reference. `codes` maps indices `[...]` to
     `[..., d]`.
     """
-    deviation = codes(drawn["variance"]).std(axis=0, ddof=1, dtype=np.float64)  # [d]
+    deviation = deviations(codes(drawn["variance"]))  # [d]
     active = np.flatnonzero(deviation >= ACTIVE_DEVIATION)
     if not len(active):
         return {"fac_train": 0.0, "fac_eval": 0.0, "fac_num_act": 0.0}

@@ -44,8 +44,8 @@ def check_factors(
     dtypes, NaN, infinity, and for columns that are continuous: where more than half of the values occur once, where
     there are more than half as many values as rows, or more than 1,000.
     """
-    named = names is not None or hasattr(factors, "columns")
-    names = [str(column) for column in (factors.columns if names is None and named else names or ())]
+    names = pandas_names(factors) if names is None else [str(column) for column in names]
+    named = names is not None
     values = as_table(factors, name, "factors")
     values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
     if not named:
@@ -65,6 +65,12 @@ def check_factors(
             )
     left = default_left_out(names if named else None) if left_out is None else left_out
     return FactorTable(np.stack(columns, axis=1), tuple(names), columns_of(left, names, "left_out (--left-out)"))
+
+
+def pandas_names(factors) -> list[str] | None:
+    """The names that a pandas table gives its columns; None for other tables and for mere numbers."""
+    names = [str(column) for column in getattr(factors, "columns", ())]
+    return None if names == [str(column) for column in range(len(names))] else names
 
 
 def _bins_by_column(bins: int | Mapping | None, names: Sequence[str]) -> dict[int, int]:

@@ -73,6 +73,11 @@ def constant(codes: np.ndarray) -> np.ndarray:
     return high.astype(np.float64) - low.astype(np.float64) <= ROUNDING * rounding
 
 
+def deviations(codes: np.ndarray) -> np.ndarray:
+    """Codes `[n, d]` -> their standard deviations (ddof 1) in float64 `[d]`, exactly 0 for constant latents."""
+    return np.where(constant(codes), 0.0, codes.std(axis=0, ddof=1, dtype=np.float64))
+
+
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """Codes `[n, d]` of the training set and of other sets -> float64, each latent less its training mean, over its
     training deviation; constant latents are 0. Scale and offset cost no digits but those that the codes lack.

@@ -81,6 +81,7 @@ class Metric:
         on_tables: the drawn arrays are tables of independent samples, which a bootstrap may resample.
         needs: `steps` (every combination of the factors), `decoder` (and a data set), `runs` (the codes of several
             runs; `evaluate` does not compute it), or nothing.
+        needs_factors: whether factors must be known.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Metric:
     draw: Callable | None = None
     on_tables: bool = True
     needs: str = ""
+    needs_factors: bool = True
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metrics.inputs import InputError, check_representations
+from metrics.inputs import InputError, check_representations, deviations
 from metrics.metric import Metric, Score
 
 ACTIVE_DEVIATION = 0.1
@@ -71,7 +71,7 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
         raise InputError("UDR compares runs: give the codes of at least two")
     if len({len(table) for table in tables}) > 1:
         raise InputError("UDR needs codes of the same samples from every run; their numbers of rows differ")
-    tables = [table[:, table.std(0, dtype=np.float64) >= active_deviation].astype(np.float64) for table in tables]
+    tables = [table[:, deviations(table) >= active_deviation].astype(np.float64) for table in tables]
     pairs = np.full((len(tables), len(tables)), np.nan)
     for i, first in enumerate(tables):
         for j, second in enumerate(tables[:i]):
@@ -87,4 +87,5 @@ METRIC = Metric(
     (Score("UDR", "UDR", "do two runs agree on their latents? no factors needed; chance correlations cost a little"),),
     score,
     needs="runs",
+    needs_factors=False,
 )

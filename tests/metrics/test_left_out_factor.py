@@ -1,0 +1,91 @@
+"""MIG and factor leakage leave out a factor by its name, whatever stands beside it."""
+
+import metric_cases as cases
+import numpy as np
+import pytest
+
+from datasets import load_dataset
+from metrics import evaluate
+from system.errors import UserError
+
+SIZES = (3, 6, 8)
+NAMES = ["shape", "scale", "pos_x"]
+FACTORS = np.tile(cases.all_factors(SIZES), (4, 1))  # [576, 3]
+RNG = np.random.default_rng(0)
+CODES = cases.scaled(FACTORS, SIZES) + np.array([0.1, 0.8, 0.2]) * RNG.standard_normal(FACTORS.shape)
+SCORES = ["mig", "factor_leakage"]
+
+
+def score(factors, codes=CODES, **settings):
+    return evaluate(codes, factors, SCORES, **settings)
+
+
+def test_named_factors_leave_out_shape_wherever_it_stands():
+    expected = score(FACTORS)  # without names: the first column
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+        names = [NAMES[k] for k in order]
+        assert score(FACTORS[:, order], factor_names=names) == pytest.approx(expected, abs=1e-12)
+        assert score(FACTORS[:, order], left_out=order.index(0)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_table_of_one_shape_scores_as_the_reference_with_its_constant_column():
+    constant = np.concatenate([np.zeros_like(FACTORS[:, :1]), FACTORS[:, 1:]], axis=1)
+    reference = score(constant)
+    assert score(FACTORS[:, 1:], factor_names=NAMES[1:]) == pytest.approx(reference, abs=1e-12)
+    assert score(FACTORS[:, 1:], left_out=()) == pytest.approx(reference, abs=1e-12)
+    assert reference["discrete_mig"] == reference["discrete_mig_all_factors"]
+
+
+def test_a_pandas_table_names_its_factors():
+    import pandas
+
+    table = pandas.DataFrame(FACTORS[:, [2, 0, 1]], columns=["pos_x", "shape", "scale"])
+    assert score(table) == pytest.approx(score(FACTORS), abs=1e-12)
+
+
+def test_any_factor_may_be_left_out_by_name():
+    by_name = score(FACTORS, factor_names=NAMES, left_out="scale")
+    assert by_name["discrete_mig"] == pytest.approx(score(FACTORS[:, [1, 0, 2]])["discrete_mig"], abs=1e-12)
+    alone = score(FACTORS[:, 2:], left_out=())["discrete_mig"]
+    two = score(FACTORS, factor_names=NAMES, left_out=["shape", "scale"])
+    assert two["discrete_mig"] == pytest.approx(alone, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"left_out": "hue"}, "there is no factor 'hue'; choose from factor 0, factor 1, factor 2"),
+        ({"left_out": 3}, "there is no factor 3"),
+        ({"factor_names": ["a", "b"]}, "3 columns need as many different names"),
+        ({"factor_names": ["a", "b", "a"]}, "3 columns need as many different names"),
+    ],
+)
+def test_a_factor_that_is_not_there_is_refused(settings, says):
+    with pytest.raises(UserError, match=says):
+        score(FACTORS, **settings)
+
+
+@pytest.mark.parametrize(("shape", "left_out"), [(None, ("shape",)), (1, ())])
+def test_a_data_set_of_one_shape_leaves_out_nothing_more(small_dsprites, shape, left_out):
+    dataset = load_dataset("dsprites", small_dsprites, fixed_shape=shape, progress=False)
+    assert dataset.left_out == left_out
+    sizes = dataset.factor_sizes
+    codes = cases.scaled(cases.all_factors(sizes), sizes) + 0.3 * np.random.default_rng(1).standard_normal(
+        (len(dataset), len(sizes))
+    )
+    images = cases.CodesAsImages(sizes, codes)
+    images.left_out, images.factor_names = dataset.left_out, dataset.factor_names
+    gap = evaluate(lambda z: z, images, ["mig"], preset="fast")
+    assert (gap["discrete_mig"] == gap["discrete_mig_all_factors"]) == (shape is not None)
+
+
+def test_of_3d_shapes_the_floor_hue_is_left_out():
+    from datasets.shapes3d import FACTORS as NAMED
+    from datasets.shapes3d import LEFT_OUT
+
+    assert set(LEFT_OUT) <= set(NAMED)
+    sizes = (4, 3, 5)
+    table = np.tile(cases.all_factors(sizes), (4, 1))
+    codes = cases.scaled(table, sizes) + 0.5 * np.random.default_rng(2).standard_normal(table.shape)
+    named = score(table, codes, factor_names=["shape", "floor_hue", "scale"])
+    assert named == pytest.approx(score(table, codes, left_out=1), abs=1e-12)
