@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from logger.reading import Run
 
-LOWER_IS_BETTER = ["fl"]
-NOT_A_SCORE = ["fac_dim"]  # a count of active latents: nothing is best
 DECIMALS = 3
 
 
@@ -156,8 +154,11 @@ def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Ser
 
 def best(shown: pandas.DataFrame) -> pandas.DataFrame:
     """Which cells hold the best mean of a score, as printed: all that are equal to it; none where all are alike."""
-    means = shown.filter(like=".mean").drop(columns=[f"{name}.mean" for name in NOT_A_SCORE]).round(DECIMALS)
-    means.loc[:, [f"{name}.mean" for name in LOWER_IS_BETTER]] *= -1
+    from metrics import columns
+
+    means = shown.filter(like=".mean").round(DECIMALS)
+    means = means.drop(columns=[f"{name}.mean" for name, score in columns().items() if not score.better])
+    means.loc[:, [f"{name}.mean" for name, score in columns().items() if score.better == "lower"]] *= -1
     marks = means.eq(means.max()) & (means.nunique() > 1)
     return marks.reindex(columns=shown.columns, fill_value=False)
 

@@ -8,19 +8,18 @@ from collections.abc import Collection
 # Not what a run is, but where and how it was started.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
 LEFT_OUT |= {"data_on_device"}
-# The paper's scores, then what they may be held against.
-METRICS = (
-    "dmetric/fac_eval",
-    "dmetric/SAP_score",
-    "dmetric/discrete_mig",
-    "dmetric/val_hig_acc",
-    "dmetric/dci_disentanglement",
-    "validation/loss",
-    "validation/recon",
-    "validation/kl",
-    "algebra/decomposition_error_relative",
-    "equivariance_error/mean",
-)
+LOSSES = ("validation/loss", "validation/recon", "validation/kl")
+DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
+
+
+def shown_values(args: dict) -> list[str]:
+    """Tags of the values beside the arguments; the paper's scores, where the run takes any, come first."""
+    scores = []
+    if args.get("metrics") or args.get("end_metrics", True):
+        from metrics import headlines
+
+        scores = [f"dmetric/{score.name}" for score in headlines() if score.better]
+    return [*scores, *LOSSES, *DIAGNOSTICS]
 
 
 def comparable(args: dict) -> dict[str, bool | float | str]:
@@ -49,7 +48,7 @@ def write(writer, args: dict, first: Collection[str]) -> None:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
-    for summary in hparams(comparable(args), dict.fromkeys(METRICS, 0.0)):
+    for summary in hparams(comparable(args), dict.fromkeys(shown_values(args), 0.0)):
         for value in summary.value:
             if value.tag == metadata.EXPERIMENT_TAG:
                 experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)

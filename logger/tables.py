@@ -9,22 +9,10 @@ import numpy as np
 import pandas
 
 from logger.reading import Run
+from metrics.registry import columns as declared_columns
 
-# Column of a table -> score in the log (without `dmetric/`). Where a metric has a value for training and one for
-# held-out data, the column is the held-out one; factor leakage is its mean over the ranked latents.
-COLUMNS = {
-    "fac": "fac_eval",
-    "fac_dim": "fac_num_act",
-    "beta": "val_hig_acc",
-    "mig": "discrete_mig",
-    "dci_info": "dci_informativeness_test",
-    "dci_dis": "dci_disentanglement",
-    "dci_comp": "dci_completeness",
-    "mod": "modularity_score",
-    "explicit": "explicitness_score_test",
-    "sap": "SAP_score",
-    "fl": "factor_leakage_mean",
-}
+# Column of a table -> score in the log (without `dmetric/`), as the metrics declare it.
+COLUMNS = {column: score.name for column, score in declared_columns().items()}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:

@@ -3,8 +3,8 @@
 from metrics.evaluation import evaluate, matrices, mean_codes, protocol, taken_from
 from metrics.inputs import InputError
 from metrics.presets import PRESETS, Preset
-from metrics.registry import METRICS, columns, scores
+from metrics.registry import METRICS, columns, headlines, scores
 from metrics.udr import score as udr
 
-__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "columns", "evaluate"]
+__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "columns", "evaluate", "headlines"]
 __all__ += ["matrices", "mean_codes", "protocol", "scores", "taken_from", "udr"]

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from metrics.inputs import constant
-from metrics.metric import Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Score
 
 
 def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
@@ -65,7 +65,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
 METRIC = Metric(
     "beta_vae",
     "beta-VAE score: a linear classifier tells from code differences which factor is shared",
-    "one latent",
+    ONE_FACTOR,
     (
         Score("hig_acc", "beta-VAE score, training points", "training accuracy of the pair classifier"),
         Score(
@@ -74,6 +74,7 @@ METRIC = Metric(
             "its accuracy on fresh pairs; rotation costs much, copies nothing",
             column="beta",
             place=3,
+            headline=4,
         ),
     ),
     lambda request: score(request.codes, request.drawn),

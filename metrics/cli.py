@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Every flag, with one line of help."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m metrics",
         description="Disentanglement scores of representations [n, d] with known factors [n, k].",
     )
@@ -64,10 +64,10 @@ def list_metrics() -> str:
         "runs": " [needs the codes of several runs]",
     }
     lines = []
-    for key, question in QUESTIONS.items():
+    for question in QUESTIONS:
         lines.append(question)
         for name, metric in METRICS.items():
-            if metric.question == key:
+            if metric.question == question:
                 lines += [f"  {name:18} {metric.summary}{needs.get(metric.needs, '')}"]
                 lines += [f"  {'':18}   {score.name:38} {score.title}" for score in metric.scores]
     return "\n".join(lines)

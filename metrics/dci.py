@@ -8,7 +8,7 @@ import numpy as np
 
 from metrics.factors import labels_like, varying
 from metrics.inputs import for_trees
-from metrics.metric import Metric, Request, Score
+from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
 SMALLEST = 1e-11
 WORK_WORTH_PROCESSES = 2_000_000  # samples times trees
@@ -130,7 +130,7 @@ def score(request: Request) -> dict[str, float]:
 METRIC = Metric(
     "dci",
     "disentanglement, completeness, informativeness, from boosted trees",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "dci_disentanglement",
@@ -138,6 +138,7 @@ METRIC = Metric(
             "does a latent serve one factor? copies are allowed",
             column="dci_dis",
             place=6,
+            headline=5,
         ),
         Score(
             "dci_completeness",
@@ -150,11 +151,13 @@ METRIC = Metric(
             "dci_informativeness_train",
             "DCI informativeness, training points",
             "trees memorise: says little by itself",
+            question=INFORMATION,
         ),
         Score(
             "dci_informativeness_test",
             "DCI informativeness",
             "what of the factors can be read at all; guessing is mean 1 / size",
+            question=INFORMATION,
             column="dci_info",
             place=5,
         ),

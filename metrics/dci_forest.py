@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metrics import dci
-from metrics.metric import Metric, Request, Score
+from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
 
 def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
@@ -30,7 +30,7 @@ def score(request: Request) -> dict[str, float]:
 METRIC = Metric(
     "dci_forest",
     "DCI from random forests",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "dci_forest_disentanglement",
@@ -42,11 +42,13 @@ METRIC = Metric(
             "dci_forest_informativeness_train",
             "DCI informativeness, forests, training points",
             "forests memorise: says little by itself",
+            question=INFORMATION,
         ),
         Score(
             "dci_forest_informativeness_test",
             "DCI informativeness, forests",
             "what a forest can read of the factors",
+            question=INFORMATION,
         ),
     ),
     score,

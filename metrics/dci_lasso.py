@@ -7,7 +7,7 @@ import numpy as np
 from metrics.dci import scores
 from metrics.factors import varying
 from metrics.inputs import standardised
-from metrics.metric import Metric, Score
+from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Score
 
 ALPHA = 0.02
 
@@ -51,7 +51,7 @@ def score(
 METRIC = Metric(
     "dci_lasso",
     "DCI from lasso regression",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "dci_lasso_disentanglement",
@@ -67,8 +67,14 @@ METRIC = Metric(
             "dci_lasso_informativeness_train",
             "DCI informativeness, lasso, training points",
             "R^2 of the lasso: linear content only",
+            question=INFORMATION,
         ),
-        Score("dci_lasso_informativeness_test", "DCI informativeness, lasso", "the same on fresh points"),
+        Score(
+            "dci_lasso_informativeness_test",
+            "DCI informativeness, lasso",
+            "the same on fresh points",
+            question=INFORMATION,
+        ),
     ),
     lambda request: score(*request.both()),
 )

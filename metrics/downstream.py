@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics import steps
 from metrics.inputs import for_trees
-from metrics.metric import Metric, Score
+from metrics.metric import SYMMETRY, Metric, Score
 
 DEPTH = 15
 
@@ -44,7 +44,7 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
 METRIC = Metric(
     "downstream",
     "downstream: a forest tells from a pair of codes which factor was stepped, and which way",
-    "symmetry",
+    SYMMETRY,
     (
         Score(
             "downstream_rep",

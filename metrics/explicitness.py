@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.factors import varying
 from metrics.inputs import standardised
-from metrics.metric import Metric, Score
+from metrics.metric import INFORMATION, Metric, Score
 
 SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # of L-BFGS; it takes 20 to 120 iterations on the reference tables
 
@@ -65,7 +65,7 @@ def score(
 METRIC = Metric(
     "explicitness",
     "explicitness: a linear classifier reads every value of every factor",
-    "information",
+    INFORMATION,
     (
         Score(
             "explicitness_score_train",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.inputs import deviations
-from metrics.metric import Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 
@@ -72,7 +72,7 @@ def _draw(source, preset, rng):
 METRIC = Metric(
     "factor_vae",
     "FactorVAE score: which latent varies least while one factor is held fixed",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "fac_eval",
@@ -80,6 +80,7 @@ METRIC = Metric(
             "share of votes that name the fixed factor; rotation costs some, copies nothing",
             column="fac",
             place=1,
+            headline=1,
         ),
         Score(
             "fac_train",
@@ -94,6 +95,7 @@ METRIC = Metric(
             ideal=None,
             column="fac_dim",
             place=2,
+            headline=6,
         ),
     ),
     lambda request: score(request.codes, request.drawn),

@@ -8,7 +8,7 @@ import numpy as np
 
 from metrics.discrete import mutual_information_with_factors
 from metrics.factors import varying
-from metrics.metric import Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Score
 
 NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc", "factor_leakage_nm_auc")
 
@@ -50,7 +50,7 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: Sequence[i
 METRIC = Metric(
     "factor_leakage",
     "factor leakage: information about a factor outside its best latent",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "factor_leakage_mean",

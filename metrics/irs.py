@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.factors import labels, varying
 from metrics.inputs import constant
-from metrics.metric import Metric, Score, draw_many
+from metrics.metric import ONE_FACTOR, Metric, Score, draw_many
 
 QUANTILE = 0.99
 
@@ -57,7 +57,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 METRIC = Metric(
     "irs",
     "interventional robustness: a latent stays put while its factor is fixed",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "IRS",

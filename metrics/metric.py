@@ -10,14 +10,12 @@ import numpy as np
 from metrics.presets import Preset
 
 # What the scores ask of a code, in the order in which lists and tables show them.
-QUESTIONS = {
-    "one latent": "Does each factor have one latent, and each latent one factor?",
-    "information": "Can the factors be read from the code at all?",
-    "independence": "Are the latents independent of one another?",
-    "symmetry": "Do the steps of each factor act on the code as a symmetry?",
-    "images": "Are the images right?",
-    "runs": "Do several runs agree?",
-}
+ONE_FACTOR = "Does one latent hold one factor?"
+INFORMATION = "Is all information there?"
+INDEPENDENCE = "Are the latents independent?"
+SYMMETRY = "Do the symmetries act linearly?"
+AGREEMENT = "Do several runs agree?"
+QUESTIONS = (ONE_FACTOR, INFORMATION, INDEPENDENCE, SYMMETRY, AGREEMENT)
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class Score:
         ideal: its value on an ideal code; None where that depends on the data.
         column: its column in the table of runs; empty: it has none.
         place: where that column stands in the table; columns of one place stand in the order of their names.
+        headline: its rank among the few that stand first in reports and in TensorBoard's comparison; 0: it is not.
+        question: one of QUESTIONS, where it is not the metric's.
     """
 
     name: str
@@ -41,6 +41,8 @@ class Score:
     ideal: float | None = 1.0
     column: str = ""
     place: int = 100
+    headline: int = 0
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Metric:
     Attributes:
         name: by which it is asked for.
         summary: one line for `--list`.
-        question: the key in QUESTIONS of what it asks.
+        question: what it asks, one of QUESTIONS.
         scores: the numbers that it logs.
         score: Request -> dict of those numbers by name.
         draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None for the

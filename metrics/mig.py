@@ -8,7 +8,7 @@ import numpy as np
 
 from metrics.discrete import entropies, mutual_information_with_factors
 from metrics.factors import varying
-from metrics.metric import Metric, Request, Score
+from metrics.metric import ONE_FACTOR, Metric, Request, Score
 
 
 def gaps(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def _score(request: Request) -> dict[str, float]:
 METRIC = Metric(
     "mig",
     "mutual information gap: each factor's information in one latent alone",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "discrete_mig",
@@ -66,6 +66,7 @@ METRIC = Metric(
             "as below without `shape` (dSprites) or `floor_hue` (3D Shapes), as the reference logs it",
             column="mig",
             place=4,
+            headline=3,
         ),
         Score(
             "discrete_mig_all_factors",

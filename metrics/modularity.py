@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.discrete import mutual_information_with_factors
 from metrics.factors import varying
-from metrics.metric import Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Score
 
 
 def modularity(information: np.ndarray) -> float:
@@ -44,7 +44,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 METRIC = Metric(
     "modularity",
     "modularity: each latent informed of one factor only",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "modularity_score",

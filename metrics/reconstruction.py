@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metrics.metric import Metric, Score
+from metrics.metric import INFORMATION, Metric, Score
 
 BATCH = 256
 
@@ -44,7 +44,7 @@ def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -
 METRIC = Metric(
     "reconstruction",
     "reconstruction error: squared, summed over pixels",
-    "images",
+    INFORMATION,
     (
         Score(
             "reconstruction_error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import replace
 from importlib import import_module
 
 import metrics
@@ -15,8 +16,7 @@ def discover() -> dict[str, Metric]:
     """Name -> metric, by the question that it answers, then by file name."""
     modules = sorted(found.name for found in pkgutil.iter_modules(metrics.__path__) if found.name not in PROGRAMS)
     declared = [getattr(import_module(f"metrics.{name}"), "METRIC", None) for name in modules]
-    questions = list(QUESTIONS)
-    ordered = sorted(filter(None, declared), key=lambda metric: questions.index(metric.question))
+    ordered = sorted(filter(None, declared), key=lambda metric: QUESTIONS.index(metric.question))
     return {metric.name: metric for metric in ordered}
 
 
@@ -24,8 +24,17 @@ METRICS = discover()
 
 
 def scores() -> dict[str, Score]:
-    """Logged name -> what is declared of it, in the order of METRICS."""
-    return {score.name: score for metric in METRICS.values() for score in metric.scores}
+    """Logged name -> what is declared of it, its question included, in the order of METRICS."""
+    return {
+        score.name: replace(score, question=score.question or metric.question)
+        for metric in METRICS.values()
+        for score in metric.scores
+    }
+
+
+def headlines() -> list[Score]:
+    """The scores that stand first in reports, by rank."""
+    return sorted((score for score in scores().values() if score.headline), key=lambda score: score.headline)
 
 
 def columns() -> dict[str, Score]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.discrete import discretise, entropies, mutual_information
 from metrics.factors import varying
-from metrics.metric import Metric, Score, draw_many
+from metrics.metric import ONE_FACTOR, Metric, Score, draw_many
 
 BINS = 100
 
@@ -49,7 +49,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 METRIC = Metric(
     "rmig",
     "RMIG and JEMMIG: MIG on 100 bins, and its joint-entropy form",
-    "one latent",
+    ONE_FACTOR,
     (
         Score("RMIG", "RMIG", "MIG on 100 bins"),
         Score(

@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.factors import varying
 from metrics.inputs import standardised
-from metrics.metric import Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Score
 
 
 def squared_correlations(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 METRIC = Metric(
     "sap",
     "separated attribute predictability: each factor linear in one latent alone",
-    "one latent",
+    ONE_FACTOR,
     (
         Score(
             "SAP_score",
@@ -45,6 +45,7 @@ METRIC = Metric(
             "linear MIG: 0 with copies, and for factors held non-linearly",
             column="sap",
             place=10,
+            headline=2,
         ),
     ),
     lambda request: score(*request.table("points")),

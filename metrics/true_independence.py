@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics import steps
 from metrics.inputs import constant
-from metrics.metric import Metric, Request, Score
+from metrics.metric import SYMMETRY, Metric, Request, Score
 from metrics.reconstruction import squared_error
 
 SMALL = 1e-6
@@ -112,7 +112,7 @@ def _score(request: Request) -> dict[str, float]:
 METRIC = Metric(
     "true_independence",
     "true independence: linear representations of the symmetry steps, fitted to the codes",
-    "symmetry",
+    SYMMETRY,
     (
         Score(
             "independence_score",

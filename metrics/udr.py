@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metrics.inputs import InputError, check_representations, deviations
-from metrics.metric import Metric, Score
+from metrics.metric import AGREEMENT, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
@@ -83,7 +83,7 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
 METRIC = Metric(
     "udr",
     "unsupervised disentanglement ranking: do several runs find the same latents? also logs UDR_run_<i>",
-    "runs",
+    AGREEMENT,
     (Score("UDR", "UDR", "do two runs agree on their latents? no factors needed; chance correlations cost a little"),),
     score,
     needs="runs",

@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.discrete import discretise, mutual_information
 from metrics.inputs import constant, standardised
-from metrics.metric import Metric, Score
+from metrics.metric import INDEPENDENCE, Metric, Score
 
 
 def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
@@ -64,7 +64,7 @@ def score(representations: np.ndarray) -> dict[str, float]:
 METRIC = Metric(
     "unsupervised",
     "dependence among the latents: Gaussian total correlation, Wasserstein correlation, mutual information",
-    "independence",
+    INDEPENDENCE,
     (
         Score(
             "gaussian_total_correlation",

@@ -101,7 +101,7 @@ def score_tables(values: dict[str, list[str]], columns: Sequence[str], sources: 
         for score in group:
             code = score.name if score.title != score.name else ""
             row = [Cell(score.title, code, score.reading), *values[score.name]]
-            rows.append([*row, f"{ARROW[score.better]} {score.ideal}".strip()])
+            rows.append([*row, f"{ARROW[score.better]} {score_guide.ideal(score)}".strip()])
             if not parts:
                 rows[-1] += [published_cell(source.get(score.name)) for source in sources.values()]
         head = ["score", *columns, "ideal"]
