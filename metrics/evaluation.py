@@ -50,7 +50,7 @@ def taken_from(dataset) -> tuple[list[str], str]:
     """The metrics that can be taken of a model on a data set, and one line on those that cannot, empty for none."""
     source = source_of(dataset)
     names = applicable(None, source, decoder=print)
-    left_out = [name for name in METRICS if name not in names]
+    left_out = [name for name in find_metrics(None) if name not in names]
     if not left_out:
         return names, ""
     lack = "its factors are no full grid" if len(source.sizes) else "no factors are known of it"

@@ -182,7 +182,8 @@ def test_an_encoder_may_return_numpy_lists_or_half_precision(convert):
         (lambda z: z[:, 0], {}, "expected codes"),
         (lambda z: [[1, 2], [3]], {}, "expected codes .* got a list"),
         (lambda z: z[:, : 1 + len(z) % 2], {"batch_size": 11}, "gave . latents for one batch and . for another"),
-        (lambda z: z, {"bins": 20}, "bins, factor_names and test are for tables"),
+        (lambda z: z, {"bins": 20}, "bins: the factors of this data set are classes already"),
+        (lambda z: z, {"factor_names": ["a"]}, "factor_names and test are for tables"),
     ],
 )
 def test_an_encoder_that_gives_no_table_of_codes_is_refused(encoder, more, says):
