@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import zipfile
+import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
+from metrics.files import Table, read_tables
 from system.errors import Parser, UserError, command_line
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
@@ -49,6 +49,19 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where the scores go (default: beside the codes, as <name>.scores.json)",
     )
+    add(
+        "--bins",
+        nargs="+",
+        metavar="N",
+        help="classes to cut continuous factors into, or NAME=N for the factors named (default: such are refused)",
+    )
+    add(
+        "--left-out",
+        nargs="*",
+        metavar="NAME",
+        help="factors that discrete_mig and factor_leakage leave out, none without a name (default: as the reference)",
+    )
+    add("--active-only", action="store_true", help="score the latents in use alone (deviation at least 0.1)")
     add("--list", action="store_true", help="list the metrics and the names they log, then stop")
     return parser
 
@@ -73,50 +86,21 @@ def list_metrics() -> str:
     return "\n".join(lines)
 
 
-def _read_csv(path: Path) -> np.ndarray:
-    """Numbers separated by commas, one sample a line; a first line of names is skipped."""
-    with open(path, encoding="utf-8") as file:
-        first = file.readline()
-    try:
-        [float(cell) for cell in first.split(",")]
-        header = 0
-    except ValueError:
-        header = 1
-    return np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a file by name (npy, csv: one, named after the file). Raises UserError where it cannot be read."""
-    try:
-        if path.suffix == ".csv":
-            return {path.stem: _read_csv(path)}
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.stem: loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
-
-
-def pick_codes(arrays: dict[str, np.ndarray], path: Path, name: str | None, factors: str | None) -> np.ndarray:
+def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: str | None) -> Table:
     """The codes among a file's arrays: the one named, the only table besides the factors, or one with a usual name."""
     if name is not None:
         if name not in arrays:
             raise UserError(f"--codes-name {name}: {path} holds {', '.join(arrays)}")
         return arrays[name]
-    tables = [key for key, array in arrays.items() if array.ndim == 2 and key != factors]
+    tables = [key for key, array in arrays.items() if array.values.ndim == 2 and key != factors]
     usual = [key for key in CODE_NAMES if key in tables]
     if len(tables) != 1 and not usual:
         raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the codes with --codes-name")
     return arrays[usual[0] if usual else tables[0]]
 
 
-def read_factors(factors: str | None, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """`--factors`: an array of the codes' own file, or a file of its own."""
+def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Table:
+    """`--factors`: an array of the codes' own file, or a file of its own, of so many rows."""
     if factors is None:
         raise UserError("--factors is missing: name an array of the codes' file, or a file of factors [n, k]")
     if factors in arrays:
@@ -124,12 +108,24 @@ def read_factors(factors: str | None, arrays: dict[str, np.ndarray]) -> np.ndarr
     path = Path(factors)
     if not path.exists():
         raise UserError(f"--factors {factors}: neither a file nor an array of the codes' file ({', '.join(arrays)})")
-    found = read_arrays(path)
+    found = read_tables(path, rows)
     if "factors" in found:
         return found["factors"]
     if len(found) != 1:
         raise UserError(f"--factors {factors}: holds {', '.join(found)}; keep one array, or name it factors")
     return next(iter(found.values()))
+
+
+def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
+    """`--bins`: a number, or `name=number` for each factor named."""
+    if words is None:
+        return None
+    try:
+        if len(words) == 1 and "=" not in words[0]:
+            return int(words[0])
+        return {name: int(count) for name, _, count in (word.rpartition("=") for word in words)}
+    except ValueError:
+        raise UserError(f"--bins {' '.join(words)}: give a number of classes, or name=number for each factor") from None
 
 
 def table(scores: dict[str, float]) -> str:
@@ -158,22 +154,35 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         preset = replace(
             preset, name=f"{preset.name}, {args.points} points", train_points=args.points, test_points=args.points
         )
-    files = [read_arrays(path) for path in args.codes]
+    files = [read_tables(path) for path in args.codes]
     runs = [
         pick_codes(arrays, path, args.codes_name, args.factors) for arrays, path in zip(files, args.codes, strict=True)
     ]
+    for found in runs:
+        if found.taken:
+            print(found.taken)
     names = None if args.metrics is None else [name for name in args.metrics if name != "udr"]
     scores: dict[str, float] = {}
     if "udr" in (args.metrics or ()):
-        scores |= udr(runs)
+        scores |= udr([found.values for found in runs])
     elif len(runs) > 1:
         raise UserError("several files of codes are for --metrics udr only; score them one at a time")
-    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].shape)}
+    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].values.shape)}
     if names is None or names:
-        factors = read_factors(args.factors, files[0])
+        factors = read_factors(args.factors, files[0], len(runs[0].values))
+        if factors.taken:
+            print(factors.taken)
         settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap}
-        scores |= evaluate(runs[0], factors, names, workers=args.workers, progress=True, **settings)
-        record |= {"factors": args.factors, **protocol(names, **settings)}
+        options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
+        options["active_only"] = args.active_only
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            scores |= evaluate(
+                runs[0].values, factors.values, names, workers=args.workers, progress=True, **settings, **options
+            )
+        for note in dict.fromkeys(str(note.message) for note in notes):
+            print(f"note: {note}", file=sys.stderr)
+        record |= {"factors": args.factors, **protocol(names, **settings), **options}
     packages = ("numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return scores, record | {"versions": versions}

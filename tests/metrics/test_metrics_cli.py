@@ -89,3 +89,100 @@ def test_bad_input_costs_one_line_and_status_2(codes_file, tmp_path, capsys, mon
     assert complaint.startswith("error: ")
     assert says in complaint
     assert complaint.count("\n") == 1
+
+
+# Files
+
+
+def written(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def scores_of(tmp_path, codes, factors, *more):
+    out = tmp_path / "out.json"
+    assert main([codes, "--factors", factors, "--metrics", "mig", "sap", "--json", str(out), *more]) == 0
+    return json.loads(out.read_text())["scores"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [True, False, ["z0", "z1"], [1, 2]])
+@pytest.mark.parametrize("index", [None, "counting", "from one", "words", "shuffled"])
+def test_csv_files_of_pandas_score_as_their_tables(tmp_path, capsys, separator, header, index):
+    import pandas
+
+    if index in ("words", "shuffled") and header is False:
+        return  # nothing tells such a column from a latent
+    rows = {"words": [f"image{n}.png" for n in range(len(CODES))], "from one": range(1, len(CODES) + 1)}
+    rows["shuffled"] = np.random.default_rng(0).permutation(len(CODES))
+    expected = evaluate(CODES, FACTORS, ["mig", "sap"], left_out=())
+    files = []
+    for name, values, columns in (("z.csv", CODES, header), ("f.csv", FACTORS, header)):
+        table = pandas.DataFrame(values, columns=columns if isinstance(columns, list) else None, index=rows.get(index))
+        table.to_csv(tmp_path / name, sep=separator, header=header is not False, index=index is not None)
+        files.append(str(tmp_path / name))
+    assert scores_of(tmp_path, *files, "--left-out") == pytest.approx(expected, abs=1e-12)
+    printed = capsys.readouterr().out
+    assert f"{len(CODES)} rows" in printed
+    assert ("index of the rows" in printed) == (index is not None)
+    assert ("no header" in printed) == (header is False)
+
+
+def test_a_header_of_numbers_is_told_from_a_sample_by_the_number_of_rows(tmp_path, codes_file):
+    numbered = FACTORS.copy()
+    numbered[0] = [0, 1]  # a sample that looks like a header
+    lines = "\n".join(",".join(map(str, row)) for row in numbered)
+    np.save(tmp_path / "f.npy", numbered)
+    same = scores_of(tmp_path, codes_file, str(tmp_path / "f.npy"))
+    assert scores_of(tmp_path, codes_file, written(tmp_path, "sample.csv", lines + "\n")) == same
+    headed = written(tmp_path, "header.csv", "0,1\n" + lines + "\n")
+    assert scores_of(tmp_path, codes_file, headed, "--left-out", "0") == same
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,x\n2,y\n", "column b holds text"),
+        ("a,b\n1,\n2,3\n", "rows hold NaN"),
+        ("", "not a readable"),
+        ("a,b\n", "rows"),
+    ],
+)
+def test_csv_files_that_are_no_tables_of_numbers_are_refused(tmp_path, codes_file, capsys, text, says):
+    assert main([written(tmp_path, "z.csv", text), "--factors", codes_file, "--metrics", "mig"]) == 2
+    complaint = capsys.readouterr().err
+    assert says in complaint and complaint.count("\n") == 1
+
+
+def test_the_header_of_a_csv_file_names_the_factors(tmp_path, codes_file, capsys):
+    rows = "\n".join(",".join(map(str, row)) for row in FACTORS)
+    named = written(tmp_path, "f.csv", "scale,shape\n" + rows + "\n")
+    assert scores_of(tmp_path, codes_file, named)["discrete_mig"] == pytest.approx(
+        evaluate(CODES, FACTORS, ["mig"], left_out=1)["discrete_mig"]
+    )
+    assert "columns scale, shape" in capsys.readouterr().out
+    assert main([codes_file, "--factors", named, "--metrics", "mig", "--left-out", "hue"]) == 2
+    assert "there is no factor 'hue'; choose from scale, shape" in capsys.readouterr().err
+
+
+def test_continuous_factors_are_cut_as_asked(tmp_path, codes_file, capsys):
+    width = np.concatenate([FACTORS[:, :1], np.random.default_rng(0).uniform(0, 1, (len(FACTORS), 1))], axis=1)
+    np.savetxt(tmp_path / "f.csv", width, delimiter=",", header="kind,width", comments="")
+    given = str(tmp_path / "f.csv")
+    assert main([codes_file, "--factors", given, "--metrics", "mig"]) == 2
+    assert "width is continuous" in capsys.readouterr().err
+    assert scores_of(tmp_path, codes_file, given, "--bins", "5") == scores_of(
+        tmp_path, codes_file, given, "--bins", "width=5"
+    )
+    assert main([codes_file, "--factors", given, "--metrics", "mig", "--bins", "many"]) == 2
+    assert "--bins many" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["metrics", "datasets.download", "logger.report", "collect_results"])
+def test_every_command_tells_a_wrong_flag_in_one_line(module):
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-m", module, "--nosuch"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "--help" in done.stderr

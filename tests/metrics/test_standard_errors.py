@@ -1,0 +1,36 @@
+"""A standard error from one table is the spread over independent tables."""
+
+import dataclasses
+
+import metric_cases as cases
+import numpy as np
+import pytest
+
+from metrics import METRICS, PRESETS, evaluate
+
+SIZES = (4, 5)
+ROWS = 300
+VOTES = {"factor_batch": 16, "factor_train_votes": 500, "factor_eval_votes": 500, "beta_points": 300}
+PRESET = dataclasses.replace(PRESETS["fast"], dci_trees=2, **VOTES)
+NAMES = [name for name, metric in METRICS.items() if not metric.needs and name not in ("dci", "dci_forest")]
+
+
+def independent_table(seed):
+    rng = np.random.default_rng(seed)
+    factors = rng.integers(0, SIZES, (ROWS, 2))
+    mixed = cases.scaled(factors, SIZES) @ np.array([[1.0, 0.5], [0.3, 1.0]])
+    return mixed + 0.6 * rng.standard_normal((ROWS, 2)), factors
+
+
+@pytest.mark.slow
+def test_standard_errors_are_the_spread_over_independent_tables():
+    tables = [independent_table(seed) for seed in range(40)]
+    scores = [evaluate(*table, NAMES, preset=PRESET, workers=1, seed=n) for n, table in enumerate(tables)]
+    errors = [evaluate(*table, NAMES, preset=PRESET, workers=1, bootstrap=20) for table in tables[:4]]
+    wrong = {}
+    for name in scores[0]:
+        spread = np.std([found[name] for found in scores], ddof=1)
+        error = np.sqrt(np.mean([found[f"{name}_se"] ** 2 for found in errors]))
+        if spread > 1e-3 and not 0.5 < error / spread < 2:
+            wrong[name] = (round(spread, 4), round(error, 4))
+    assert not wrong
