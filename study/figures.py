@@ -30,12 +30,14 @@ def write(study: Path) -> None:
 def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
     """Scores (fast protocol) and reconstruction loss against epochs: a line a seed, a colour a configuration."""
     names = [c.name for c in configurations]
+    shown = {c.also or c.name: c for c in configurations} | {c.name: c for c in configurations}
     with figure(13, 3.6, left=0.6, right=0.3, bottom=1.0, wspace=0.6) as drawn:
         axes = drawn.subplots(1, len(CURVES) + 1)
-        for c, _, folder in records(study):
-            if c.name not in names:
+        for source, _, folder in records(study):
+            if source.name not in shown:
                 continue
-            curve = pandas.read_csv(folder / "curve.csv")
+            c = shown[source.name]
+            curve = pandas.read_csv(folder / "curve.csv").query(f"epoch <= {c.epochs}")
             columns = [100 * curve["dmetric/" + plan.SCORES[score]] for score in CURVES]
             colour = OKABE_ITO[names.index(c.name) % len(OKABE_ITO)]
             for ax, values in zip(axes, [*columns, curve["metric/recon"]], strict=True):

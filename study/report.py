@@ -183,7 +183,8 @@ def hours(session: dict) -> float:
 def figure_names(study: Path, group: str) -> list[str]:
     """Which figures there are of a group: curves of what has begun, scores of what reached its budget."""
     members = {c.name for c in plan.CONFIGURATIONS if c.group == group}
-    begun = any(c.name in members and status(folder)["epochs"] for c, _, folder in records(study))
+    shown = members | {c.also for c in plan.CONFIGURATIONS if c.group == group}
+    begun = any(c.name in shown and status(folder)["epochs"] for c, _, folder in records(study))
     ended = any(len(samples(study, c, "fast")) for c in plan.CONFIGURATIONS if c.name in members)
     return [f"{group}_curves"] * begun + [f"{group}_scores"] * ended
 
