@@ -71,10 +71,19 @@ class LieAlgebra(nn.Module):
     def algebra_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`sum_j z_j A_j`. z `[batch, latents]` -> a list of `[batch, m_k, m_k]`, one a subgroup."""
         parts = z.split(self.subspace_sizes, dim=1)  # each [batch, latents_k]
-        return [torch.einsum("bl,lij->bij", part, basis) for part, basis in zip(parts, self.basis(), strict=True)]
+        bases = [basis.to(torch.promote_types(z.dtype, basis.dtype)) for basis in self.basis()]
+        return [torch.einsum("bl,lij->bij", part.to(basis), basis) for part, basis in zip(parts, bases, strict=True)]
 
     def exp(self, z: torch.Tensor) -> list[torch.Tensor]:
-        """`exp(sum_j z_j A_j)` (eq. 4 of the paper). z `[batch, latents]` -> a list of `[batch, m_k, m_k]`."""
+        """`exp(sum_j z_j A_j)` (eq. 4 of the paper). z `[batch, latents]` -> a list of `[batch, m_k, m_k]`.
+
+        In the dtype that z and the basis give together; computed in float32 at least, also under autocast.
+        """
+        dtype = torch.promote_types(z.dtype, self.lie_alg_basis_ls[0].dtype)
+        with torch.autocast(z.device.type, enabled=False):
+            return [element.to(dtype) for element in self._exp(z.to(torch.promote_types(dtype, torch.float32)))]
+
+    def _exp(self, z: torch.Tensor) -> list[torch.Tensor]:
         elements = self.algebra_elements(z)  # each [batch, m_k, m_k]
         for size in set(self.subgroup_sizes):  # subgroups of one size together: fewer and larger products
             alike = [k for k, other in enumerate(self.subgroup_sizes) if other == size]
@@ -104,6 +113,10 @@ class LieAlgebra(nn.Module):
         return self._mean_over_pairs(lambda products: products - products.transpose(0, 1))
 
     def _mean_over_pairs(self, matrix_of_pair) -> torch.Tensor:
+        with torch.autocast(self.lie_alg_basis_ls[0].device.type, enabled=False):
+            return self._summed_over_pairs(matrix_of_pair)
+
+    def _summed_over_pairs(self, matrix_of_pair) -> torch.Tensor:
         total = self.lie_alg_basis_ls[0].new_zeros(())  # []
         for basis in self.basis():
             latents = len(basis)

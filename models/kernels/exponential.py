@@ -5,9 +5,9 @@ waits for a GPU. Here: scaling, the Taylor polynomial of degree 9 in four produc
 squaring. Autograd goes back through the products.
 
 What is squared is not e^B but X = e^B - I, by `e^2B - I = 2 X + X X`. A small X keeps all its digits, which are lost
-beside the ones of the identity: matrices may be scaled down more than they need, by a number of squarings that is
-known beforehand, and at |A| = 20 the error is a half to a twentieth of that of squaring e^B. In return, directions that
-e^A shrinks to almost nothing are known to an absolute error, not to a relative one.
+beside the ones of the identity: matrices may be scaled down more than they need, and at |A| = 20 the error is a half to
+a twentieth of that of squaring e^B. In return, directions that e^A shrinks to almost nothing are known to an absolute
+error, not to a relative one.
 
 Error. Let B = A / 2^s with |B| <= THETA = 1/2 in the 1-norm. The remainder R = e^B - T(B) is bounded by
 rho = THETA^10 / 10! / (1 - THETA / 11) = 2.9e-10. All these matrices commute: T(B)^(2^s) = e^A (I - e^-B R)^(2^s), and
@@ -29,20 +29,24 @@ LARGEST_NORM = THETA * 2**SQUARINGS  # there; e^128 is beyond float32
 
 
 def matrix_exp(a: torch.Tensor) -> torch.Tensor:
-    """`exp(a)` of each matrix, `[..., m, m] -> [..., m, m]`.
+    """`exp(a)` of each matrix, `[..., m, m] -> [..., m, m]`, in the dtype of `a`. No matrix touches another.
 
-    In float32 by the scheme above. On a CPU, and wherever no gradient is wanted, the number of squarings is that of the
-    matrix of largest norm. In a training step elsewhere, reading the norm would mean to wait, and a recorded step
-    cannot read: there are always SQUARINGS, and matrices with a norm above LARGEST_NORM give nan. In float64, for which
-    degree 9 is too low, by `torch.matrix_exp`.
+    In float32 by the scheme above, and so for shorter dtypes, rounded once at the end. On a CPU, and wherever no
+    gradient is wanted, each matrix is squared as often as its norm asks for. In a training step elsewhere, reading the
+    norms would mean to wait: there are always SQUARINGS, and matrices with a norm above LARGEST_NORM give nan. In
+    float64, for which degree 9 is too low, by `torch.matrix_exp`.
     """
+    if a.dtype in (torch.float16, torch.bfloat16):
+        return matrix_exp(a.float()).to(a.dtype)
     if a.dtype != torch.float32 or a.numel() == 0:
         return torch.matrix_exp(a)
-    norms = a.detach().abs().sum(dim=-2).amax(dim=-1)  # [...], 1-norms
-    if _can_wait(a):
-        return _scaled_and_squared(a, _squarings(norms.max().item()))
-    exact = (norms <= LARGEST_NORM)[..., None, None]  # [..., 1, 1]
-    return _scaled_and_squared(torch.where(exact, a, math.nan), SQUARINGS)
+    flat = a.reshape(-1, *a.shape[-2:])  # [n, m, m]
+    norms = flat.detach().abs().sum(dim=-2).amax(dim=-1)  # [n], 1-norms
+    with torch.autocast(a.device.type, enabled=False):
+        if _can_wait(a):
+            return _scaled_and_squared(flat, _squarings(norms)).view(a.shape)
+        exact = (norms <= LARGEST_NORM)[:, None, None]  # [n, 1, 1]
+        return _scaled_and_squared(torch.where(exact, flat, math.nan), SQUARINGS).view(a.shape)
 
 
 def _can_wait(a: torch.Tensor) -> bool:
@@ -50,18 +54,33 @@ def _can_wait(a: torch.Tensor) -> bool:
     return (a.device.type == "cpu" or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 
 
-def _squarings(norm: float) -> int:
-    """How often a matrix of this norm is halved to come below THETA. None for nan and inf, which give nan anyway."""
-    return max(0, math.ceil(math.log2(norm / THETA))) if 0 < norm < math.inf else 0
+def _squarings(norms: torch.Tensor) -> int | torch.Tensor:
+    """How often matrices of these norms are halved to come below THETA: int32 `[n]`, or one number for all.
+
+    None for nan and inf, which give nan anyway.
+    """
+    mantissa, exponent = torch.frexp(torch.where(torch.isfinite(norms), norms / THETA, 0))  # [n]; mantissa in [0.5, 1)
+    counts = torch.where(mantissa == 0.5, exponent - 1, exponent).clamp(min=0)  # [n]
+    least, most = (int(count) for count in torch.aminmax(counts))
+    return most if least == most else counts
 
 
-def _scaled_and_squared(a: torch.Tensor, squarings: int) -> torch.Tensor:
+def _scaled_and_squared(a: torch.Tensor, squarings: int | torch.Tensor) -> torch.Tensor:
+    """a `[n, m, m]`; squarings of all, or of each, `[n]` -> `[n, m, m]`."""
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)  # [m, m]
-    b = a.flatten(0, -3) if a.dim() > 2 else a[None]  # [n, m, m]
-    x = _taylor(b * 2.0**-squarings if squarings else b, identity)  # [n, m, m]
-    for _ in range(squarings):
-        x = torch.baddbmm(x, x, x, beta=2)  # [n, m, m]
-    return (x + identity).view(a.shape)
+    if isinstance(squarings, int):
+        x = _taylor(a * 2.0**-squarings, identity)  # [n, m, m]
+        for _ in range(squarings):
+            x = torch.baddbmm(x, x, x, beta=2)  # [n, m, m]
+        return x + identity
+    squarings = squarings[:, None, None]  # [n, 1, 1]
+    scale = torch.ldexp(a.new_ones(squarings.shape), -squarings)  # [n, 1, 1], powers of two
+    x = _taylor(a * scale, identity)  # [n, m, m]
+    for done in range(int(squarings.max())):
+        under_way = squarings > done  # [n, 1, 1]
+        y = torch.where(under_way, x, 0)  # [n, m, m]; what is done must not overflow, not even unseen
+        x = torch.where(under_way, torch.baddbmm(y, y, y, beta=2), x)  # [n, m, m]
+    return x + identity
 
 
 def _taylor(b: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:

@@ -91,3 +91,35 @@ def test_a_norm_that_was_not_looked_at_and_is_too_large_gives_nan_there_alone(mo
     monkeypatch.setattr(exponential, "_can_wait", lambda a: False)
     a = torch.stack([matrices(0.9 * LARGEST_NORM, 6, 1)[0] * 0.1, matrices(1.1 * LARGEST_NORM, 6, 1)[0]])
     assert torch.isfinite(matrix_exp(a)).all(dim=(1, 2)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e4, 300.0])
+def test_a_bad_or_large_matrix_changes_no_bit_of_the_others_nor_of_their_gradients(value):
+    a = torch.cat([matrices(norm, 4, 2) for norm in (1e-3, 0.4, 3.0, 20.0)])
+    spoilt = torch.cat([torch.full((1, 4, 4), value), a])
+    results = []
+    for batch, own in ((a, slice(None)), (spoilt, slice(1, None))):
+        batch = batch.clone().requires_grad_()
+        exponentials = matrix_exp(batch)[own]
+        exponentials.sum().backward()
+        results.append((exponentials.detach(), batch.grad[own]))
+    (values, gradients), (beside, gradients_beside) = results
+    assert torch.isfinite(values).all() and torch.isfinite(gradients).all()
+    assert torch.equal(values, beside) and torch.equal(gradients, gradients_beside)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_shorter_dtypes_are_rounded_once(dtype):
+    a = matrices(3.0, 10).to(dtype)
+    exact = torch.matrix_exp(a.double())
+    values = matrix_exp(a)
+    assert values.dtype == dtype
+    torch.testing.assert_close(values.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
+
+
+def test_autocast_changes_nothing():
+    a = matrices(3.0, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(matrix_exp(a), matrix_exp(a.clone()))
+        inside = matrix_exp(a)
+    assert torch.equal(inside, matrix_exp(a))

@@ -141,3 +141,27 @@ def test_initial_basis_has_the_asked_scale():
     torch.manual_seed(0)
     algebra = LieAlgebra([400], [10], init_scale=0.001)
     assert torch.cat(list(algebra.lie_alg_basis_ls)).std().item() == pytest.approx(0.001, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("of", ["both", "basis", "code"])
+def test_the_exponential_in_other_dtypes_is_that_of_float64_rounded_once(dtype, of):
+    torch.manual_seed(0)
+    algebra, z = LieAlgebra([100, 9], [10, 2], init_scale=0.3), torch.randn(32, 12)
+    algebra = algebra.to(dtype) if of != "code" else algebra
+    z = z.to(dtype) if of != "basis" else z
+    results, exact = algebra.exp(z), algebra.double().exp(z.double())
+    for result, expected in zip(results, exact, strict=True):
+        assert result.dtype == torch.promote_types(z.dtype, dtype if of != "code" else torch.float32)
+        unit = torch.finfo(result.dtype).eps
+        scale = expected.abs().amax(dim=(1, 2), keepdim=True)
+        assert ((result.double() - expected).abs() <= (unit + 1e-5) * scale).all()
+
+
+def test_autocast_leaves_exponential_and_penalties_in_full_precision():
+    algebra, z = LieAlgebra([100], [10], init_scale=0.1), torch.randn(8, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = [*algebra.exp(z), algebra.hessian_penalty(), algebra.commutator_penalty()]
+    outside = [*algebra.exp(z), algebra.hessian_penalty(), algebra.commutator_penalty()]
+    for a, b in zip(inside, outside, strict=True):
+        assert torch.equal(a, b)
