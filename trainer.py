@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 import datasets
 from logger import checkpoints, inputs, resume
-from logger.run_directory import RunDirectory, check_log_path
+from logger.run_directory import RunDirectory, check_log_path, for_results
 from logger.run_logger import RunLogger
-from logger.scores import score_table, write_scores
+from logger.scores import append_scores, score_table, write_scores
 from models import build_model, model_class, unread_flags
 from models.base_weights import start_from
 from models.vae import VAE
@@ -55,7 +55,7 @@ def run(args: Namespace, given: Collection[str], recorded: resume.Recorded) -> N
     device = machine.pick_device(args.device, group.local_rank)
     if args.evaluate:
         if group.is_main:
-            evaluate(args, device, recorded)
+            evaluate(args, device, given, recorded)
         return
     with Interruption() as interruption:
         try:
@@ -311,37 +311,41 @@ class Record:
         return self._picture_inputs
 
 
-def evaluate(args: Namespace, device: torch.device, recorded: resume.Recorded) -> None:
+def evaluate(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded) -> None:
     """Score and draw the run that --log-path names; its arguments and weights come from the run."""
     run_dir = RunDirectory.existing(args.log_path)
-    args = resume.evaluation_args(run_dir, args, lambda found: model_class(found.model).check_args(found), recorded)
+    args = resume.evaluation_args(
+        run_dir, args, given, lambda found: model_class(found.model).check_args(found), recorded
+    )
     if args.dataset != run_dir.read_args().get("dataset"):  # what chose among the forms of the one means nothing here
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
     datasets.check_args(args)
+    weights, results = run_dir.weights_file(args.epoch), for_results(run_dir, args.result_path)
     dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
-    checkpoints.load_weights(model, run_dir.weights_file(args.epoch))
+    checkpoints.load_weights(model, weights)
     if args.data_on_device:
         dataset.to_device(device)
-    if args.epoch is not None:
-        print(describe(run_dir, args, dataset, device) + f", the weights after epoch {args.epoch}")
-        file = run_dir.path / f"scores_epoch_{args.epoch}.json"
-        scored = score(model, dataset, args, device)
-        write_scores(file, scored.values, {**scored.protocol, "epoch": args.epoch})
-        print(f"scores             {file}")
-        return
-    checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())  # the authors' runs have none
-    step = checkpoint["progress"]["step"] if checkpoint else 0
-    print(describe(run_dir, args, dataset, device))
-    if checkpoint and run_dir.state() != "finished":
-        print("note: this run is unfinished; when it goes on, the lines that this evaluation logs are cut off its log")
-    log = RunLogger(run_dir)
-    log_scores(log, score(model, dataset, args, device), dataset.factor_names, step, args.visualise)
-    if args.visualise:
-        log.pictures(model, picture_inputs(dataset, args.seed, device), step)
-    log.close()
-    print_paths(run_dir, args.visualise)
+    print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
+    scored = score(model, dataset, args, device)
+    if args.epoch is None:
+        # The authors' runs have no checkpoint.
+        checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())
+        step = checkpoint["progress"]["step"] if checkpoint else 0
+        if checkpoint and run_dir.state() != "finished" and results is run_dir:
+            print("note: this run is unfinished; when it goes on, these scores stay in evaluations.jsonl alone")
+        log = RunLogger(results)
+        log_scores(log, scored, dataset.factor_names, step, args.visualise)
+        if args.visualise:
+            log.pictures(model, picture_inputs(dataset, args.seed, device), step)
+        log.close()
+        place = {"step": step}
+    else:
+        place = {"epoch": args.epoch}
+        write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored.values, {**scored.protocol, **place})
+    append_scores(results.evaluations_file, scored.values, {**scored.protocol, "run": str(run_dir.path), **place})
+    print_paths(results, args.visualise and args.epoch is None)
 
 
 class Scored(NamedTuple):
@@ -392,6 +396,8 @@ def check_args(args: Namespace) -> None:
     """Refuse contradictions among the flags, before any work. Raises UserError naming the flag and the remedy."""
     if args.epoch is not None:
         raise UserError("--epoch names weights for --evaluate: add that flag; the length of a training is --epochs")
+    if args.result_path is not None:
+        raise UserError("--result-path is where --evaluate writes: add that flag; a training writes to --log-path")
     model_class(args.model).check_args(args)
     datasets.check_args(args)
     check_log_path(args.log_path)

@@ -58,6 +58,12 @@ def check_args(args: Namespace) -> None:
         if name is not None and name not in DATASETS:
             raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(DATASETS)}")
     check_data_path(args.dataset, args.data_path, **_options(args))
+    name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+    if (name, path) != (args.dataset, args.data_path):
+        try:
+            check_data_path(name, path, **_options(args, name))
+        except UserError as error:
+            raise UserError(str(error).replace("--data-path", "--eval_data_path")) from error
 
 
 def from_args(args: Namespace) -> FactorDataset:
@@ -73,14 +79,16 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
     name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
     if (name, path) == (args.dataset, args.data_path) or not (args.metrics or args.end_metrics):
         return trained_on
-    options = _options(args) if name == args.dataset else {}
-    dataset = load_dataset(name, path, progress=not args.quiet, **options)
+    dataset = load_dataset(name, path, progress=not args.quiet, **_options(args, name))
     if dataset.channels != trained_on.channels:
         raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {trained_on.channels}")
     return dataset
 
 
-def _options(args: Namespace) -> dict:
+def _options(args: Namespace, dataset: str | None = None) -> dict:
+    """The options of --dataset; for another data set they mean nothing."""
+    if dataset not in (None, args.dataset):
+        return {}
     return {name: getattr(args, name, None) for name in OPTIONS}  # runs of older versions recorded fewer
 
 

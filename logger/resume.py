@@ -29,7 +29,7 @@ CHANGEABLE = {
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
     *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
+    *("log_path", "result_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
 }
 
 Check = Callable[[Namespace], None]  # refuses arguments that contradict one another
@@ -229,11 +229,13 @@ def merged_args(run: RunDirectory, args: Namespace, given: Collection[str], reco
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
 
 
-def evaluation_args(run: RunDirectory, args: Namespace, check: Check, recorded: Recorded) -> Namespace:
+def evaluation_args(
+    run: RunDirectory, args: Namespace, given: Collection[str], check: Check, recorded: Recorded
+) -> Namespace:
     """The arguments to score `run` with: its own, but for those of EVALUATION_FLAGS.
 
-    --eval_dataset and --eval_data_path go before --dataset and --data-path. Raises UserError where the record is
-    damaged.
+    --eval_dataset and --eval_data_path go before --dataset and --data-path. Where none of them says which data, they
+    are those of the training, the same file included. Raises UserError where the record is damaged, or the file gone.
     """
     file = run.args_file if run.args_file.is_file() else run.published_args_file
     own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
@@ -243,12 +245,26 @@ def evaluation_args(run: RunDirectory, args: Namespace, check: Check, recorded: 
     merged.seed = found.get("seed") or 0 if args.seed is None else args.seed
     merged.dataset = args.eval_dataset or found.get("dataset", args.dataset)
     merged.data_path = args.eval_data_path or args.data_path
+    if not {"data_path", "eval_data_path"} & set(given) and merged.dataset == found.get("dataset"):
+        merged.data_path = _recorded_data_path(run)
     merged.eval_dataset = merged.eval_data_path = None
     try:
         check(merged)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
     return merged
+
+
+def _recorded_data_path(run: RunDirectory) -> str | None:
+    """Where the run's data lie; None for the replica. Raises UserError where they are no longer there."""
+    recorded = run.read_args()
+    path, source = recorded.get("data_path"), recorded.get("data_source")
+    if not isinstance(path, str) or Path(path).exists():
+        return path if isinstance(path, str) else None
+    raise UserError(
+        f"{run.path} was trained on the data in {path} ({source}), which is not there: name its folder with "
+        "--data-path, or give --data-path none to score on the replica"
+    )
 
 
 def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:

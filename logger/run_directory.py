@@ -27,6 +27,7 @@ class RunDirectory:
     status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session, and on which machine
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
+    evaluations.jsonl    what every --evaluate gave, a line each; a run that is continued leaves it alone
     checkpoints/         model.pt (the state dict in the published layout), model_epoch_<e>.pt (--keep-epochs), and what
                          continues the run
     events.*             TensorBoard
@@ -40,6 +41,7 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "log_metrics.txt"
         self.scores_file = self.path / "scores.json"
+        self.evaluations_file = self.path / "evaluations.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.model_file = self.checkpoints / "model.pt"
         self.training_file = self.checkpoints / "training.pt"
@@ -217,12 +219,32 @@ def _timestamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def check_log_path(log_path: str | Path) -> None:
-    """Raises UserError where no run could be made below `log_path`."""
+def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirectory:
+    """Where an evaluation of the run is written: into the run, or the folder `result_path`, which is made.
+
+    Raises UserError where that cannot be written.
+    """
+    if result_path is None:
+        try:
+            with open(run.evaluations_file, "ab"):
+                return run
+        except OSError as error:
+            raise UserError(
+                f"--log-path {run.path} cannot be written ({error.strerror}): name a folder for the scores with "
+                "--result-path"
+            ) from error
+    check_log_path(result_path, "--result-path")
+    target = RunDirectory(result_path)
+    target.path.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def check_log_path(log_path: str | Path, flag: str = "--log-path") -> None:
+    """Raises UserError, naming the flag, where no run could be made below `log_path`."""
     path = Path(log_path)
     existing = next(folder for folder in [path, *path.absolute().parents] if os.path.lexists(folder))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UserError(f"--log-path {log_path} cannot be written; give another folder")
+        raise UserError(f"{flag} {log_path} cannot be written; give another folder")
 
 
 def versions(log_path: str | Path) -> list[RunDirectory]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import time
 from pathlib import Path
 
 from system.files import write_text
@@ -13,9 +14,19 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
     """scores.json: the values, the protocol (plain data), and the versions of the packages that computed them."""
+    write_text(path, json.dumps(_content(scores, protocol), indent=2) + "\n")
+
+
+def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
+    """The same content as one more line of a file, with the time."""
+    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scores, protocol)}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _content(scores: dict[str, float], protocol: dict) -> dict:
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    content = {"scores": scores, "protocol": protocol, "versions": versions}
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    return {"scores": scores, "protocol": protocol, "versions": versions}
 
 
 def score_table(scores: dict[str, float], protocol: dict) -> str:

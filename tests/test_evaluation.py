@@ -1,0 +1,109 @@
+"""`--evaluate` through the command line: what is scored, and where the scores are written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import main
+from tests.test_trainer import command, run
+
+EVALUATE = ["--evaluate=yes", "--metric-preset=fast", "--visualise=no"]
+
+
+@pytest.fixture(scope="module")
+def data(small_dsprites, tmp_path_factory) -> Path:
+    """A copy that counts as the published file, and may be taken away."""
+    folder = tmp_path_factory.mktemp("published")
+    for file in small_dsprites.iterdir():
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture
+def trained(data, tmp_path) -> Path:
+    log = tmp_path / "logs"
+    run(data, log, "--max-steps=4", "--seed=1", "--end-metrics=no", "--visualise=no")
+    args = json.loads((log / "version_0/args.json").read_text())
+    (log / "version_0/args.json").write_text(json.dumps({**args, "data_source": "dsprites.npz"}))
+    return log / "version_0"
+
+
+def evaluate(path: Path, *flags: str) -> int:
+    return main.main([f"--log-path={path}", *EVALUATE, "--quiet", "--num-threads=1", *flags])
+
+
+def protocol(folder: Path) -> dict:
+    return json.loads((folder / "scores.json").read_text())["protocol"]
+
+
+def test_the_data_of_the_training_are_scored_unless_others_are_named(trained, data, small_dsprites, capsys):
+    assert evaluate(trained) == 0
+    assert protocol(trained)["images"] == 480
+    assert evaluate(trained, f"--data-path={small_dsprites}") == 0
+
+
+def test_data_that_are_gone_are_asked_for_and_not_replaced_by_the_replica(trained, tmp_path, capsys):
+    args = json.loads((trained / "args.json").read_text())
+    (trained / "args.json").write_text(json.dumps({**args, "data_path": str(tmp_path / "gone")}))
+    assert evaluate(trained) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "which is not there: name its folder with --data-path" in line
+    assert not (trained / "scores.json").exists()
+
+
+def test_a_result_path_takes_everything_that_is_written(trained, tmp_path):
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert evaluate(trained, f"--result-path={tmp_path / 'new/results'}", "--visualise=yes") == 0
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+    written = {path.name for path in (tmp_path / "new/results").iterdir()}
+    assert {"scores.json", "log_metrics.txt", "evaluations.jsonl", "traversals.png"} <= written
+
+
+def test_a_run_that_cannot_be_written_is_refused_before_the_work_with_the_remedy(trained, capsys):
+    (trained / "evaluations.jsonl").mkdir()  # a write that fails for every user, root included
+    assert evaluate(trained) == 2
+    output = capsys.readouterr()
+    assert "name a folder for the scores with --result-path" in output.err
+    assert len(output.err.splitlines()) == 1 and "scores on" not in output.out
+
+
+def test_evaluations_are_kept_when_the_run_goes_on(trained, data):
+    first = ["--max-steps=4", "--seed=1", "--end-metrics=no", "--visualise=no"]
+    assert evaluate(trained) == evaluate(trained, "--seed=7") == 0
+    kept = (trained / "evaluations.jsonl").read_text()
+    assert [json.loads(line)["protocol"]["seed"] for line in kept.splitlines()] == [1, 7]
+    args = json.loads((trained / "args.json").read_text())
+    (trained / "args.json").write_text(json.dumps({**args, "data_source": "replica"}))
+    assert main.main(command(data, trained.parent, "--max-steps=8", *first[1:], "--load-model=yes")) == 0
+    assert (trained / "evaluations.jsonl").read_text() == kept
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--eval_data_path=/dev/null/x"], "--eval_data_path /dev/null/x"),
+        (["--eval_dataset=shapes3d", "--eval_data_path=/dev/null/y"], "--eval_data_path /dev/null/y"),
+        (["--result-path=elsewhere"], "--result-path"),
+        (["--seed=4294967296"], "--seed"),
+    ],
+)
+def test_flags_of_the_scores_are_checked_before_the_training(flags, named, small_dsprites, tmp_path, capsys):
+    with pytest.raises(SystemExit) if named == "--seed" else contextlib.nullcontext():
+        assert main.main(command(small_dsprites, tmp_path / "logs", "--max-steps=2", *flags)) == 2
+    assert named in capsys.readouterr().err
+    assert not list(tmp_path.glob("logs/version_*"))
+
+
+def test_channels_of_the_evaluation_data_are_checked_before_the_training(small_dsprites, tmp_path, capsys):
+    import numpy as np
+
+    np.savez(tmp_path / "colour.npz", images=np.zeros((8, 64, 64, 3), np.uint8))
+    flags = ["--eval_dataset=arrays", f"--eval_data_path={tmp_path / 'colour.npz'}", "--max-steps=2"]
+    assert main.main(command(small_dsprites, tmp_path / "logs", *flags)) == 2
+    assert "--eval_dataset arrays has 3 channels, the model 1" in capsys.readouterr().err
+    assert not list(tmp_path.glob("logs/version_*"))
