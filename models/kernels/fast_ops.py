@@ -4,8 +4,9 @@ In float32, or under autocast in bfloat16 with sums in float32; results are the 
 
 PyTorch's own layers lose most of their time here in four places, and each has a remedy below:
 
-- With one image channel oneDNN has no kernel that fits (3 to 6 % of the machine's product rate); the layer is then a
-  matrix product over patches (`_patches`), and its transpose a product whose result is summed into the image (`_fold`).
+- With one image channel oneDNN has no kernel that fits (3 to 6 % of the machine's product rate); a layer with its
+  derivative is then a matrix product over patches (`_patches`), and its transpose a product whose result is summed into
+  the image (`_fold`).
 - The weight gradient of a transposed convolution runs at 38 %. It is the weight gradient of a convolution with the
   roles of input and output exchanged, which runs at 66 %; the bias gradient is then a plain sum.
 - ReLU is applied in place, forward and backward: what it overwrites nobody else holds. In bfloat16 on integers.
@@ -49,7 +50,8 @@ class ConvStack(nn.Sequential):
         relu = [i + 1 < len(layers) and isinstance(layers[i + 1], nn.ReLU) for i in convolutions]
         downward = isinstance(layers[first], nn.Conv2d)
         parameters = [p for i in convolutions for p in (layers[i].weight, layers[i].bias)]
-        x = _Convolutions.apply(x, dtype, downward, relu, *parameters)
+        derived = torch.is_grad_enabled() and any(value.requires_grad for value in (x, *parameters))
+        x = _Convolutions.apply(x, dtype, derived, downward, relu, *parameters)
         for layer in layers[last + 1 + relu[-1] :]:
             x = layer(x)
         return x
@@ -70,18 +72,19 @@ class _Convolutions(torch.autograd.Function):
     """The layers one after the other over each piece of the batch in `dtype`, and their derivatives in reverse."""
 
     @staticmethod
-    def forward(ctx, x, dtype: torch.dtype, downward: bool, relu: Sequence[bool], *parameters: torch.Tensor):
+    def forward(ctx, x, dtype: torch.dtype, derived: bool, downward: bool, relu: Sequence[bool], *parameters):
+        """`derived`: whether a derivative will be asked for, which needs every layer's input, and patches of x."""
         weights, biases = [p.to(dtype) for p in parameters[::2]], [p.to(dtype) for p in parameters[1::2]]
         results, kept = [], []  # kept: of every piece, the input of each layer and what the last one gave
         for piece in x.split(piece_size(dtype)):
             piece = piece.to(dtype, memory_format=torch.channels_last)
-            piece = operand(piece) if downward else piece
-            kept.append(piece)
+            values = [operand(piece) if downward and derived else piece]
             for weight, bias, rectified in zip(weights, biases, relu, strict=True):
-                piece = (down if downward else up)(piece, weight, bias)
-                kept.append(rectify(piece) if rectified else piece)
+                piece = (down if downward else up)(values[-1], weight, bias)
+                values = [*(values if derived else []), rectify(piece) if rectified else piece]
             results.append(piece)
-        if any(ctx.needs_input_grad):
+            kept += values if derived else []
+        if derived:
             ctx.save_for_backward(*weights, *kept)
             ctx.like, ctx.dtype, ctx.downward, ctx.relu = x.dtype, dtype, downward, relu
         return torch.cat(results) if len(results) > 1 else results[0]
@@ -110,7 +113,7 @@ class _Convolutions(torch.autograd.Function):
                 if i > 0 or ctx.needs_input_grad[0]:
                     g = (up if ctx.downward else down)(g, weights[i], None)
             of_x.append(g)
-        return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, *totals
+        return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, None, *totals
 
 
 def piece_size(dtype: torch.dtype) -> int:

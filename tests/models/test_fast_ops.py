@@ -57,10 +57,13 @@ def test_the_gradient_that_comes_from_outside_is_left_as_it_is():
     assert torch.equal(grad, before)
 
 
-def test_evaluation_keeps_nothing_for_a_derivative():
-    network, x = networks(1)["decoder"]
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_evaluation_keeps_nothing_for_a_derivative_and_gives_the_same(name):
+    network, x = networks(1)[name]
     with torch.no_grad():
-        assert network(x).grad_fn is None
+        y = network(x)
+    assert y.grad_fn is None
+    torch.testing.assert_close(y, network(x).detach(), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
