@@ -122,7 +122,8 @@ class LieAlgebra(nn.Module):
             latents = len(basis)
             if latents < 2:
                 continue
-            products = basis[:, None] @ basis[None, :]  # [latents_k, latents_k, m_k, m_k], entry (i, j) is A_i A_j
+            with torch.autocast(basis.device.type, enabled=False):  # loss terms are in full precision
+                products = basis[:, None] @ basis[None, :]  # [latents_k, latents_k, m_k, m_k], entry (i, j) is A_i A_j
             squared_norms = matrix_of_pair(products).square().sum(dim=(2, 3))  # [latents_k, latents_k]
             off_diagonal = squared_norms.sum() - squared_norms.diagonal().sum()  # []
             total = total + off_diagonal / latents**2

@@ -62,7 +62,8 @@ def dip_terms(mu: torch.Tensor, logvar: torch.Tensor, dip_type: str) -> tuple[to
         Two scalars: the sum of the squared entries off the diagonal, and of the squared `diagonal - 1`.
     """
     centred = mu - mu.mean(dim=0)  # [batch, latents]
-    covariance = centred.T @ centred / len(mu)  # [latents, latents]
+    with torch.autocast(mu.device.type, enabled=False):  # loss terms are in full precision
+        covariance = centred.T @ centred / len(mu)  # [latents, latents]
     diagonal = covariance.diagonal()  # [latents]
     off_diagonal = covariance.square().sum() - diagonal.square().sum()  # []
     if dip_type == "ii":

@@ -12,7 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 
 import training_loop
 from datasets import FactorDataset
+from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
+from models.losses import dip_terms
 from system import machine
 
 CPU = torch.device("cpu")
@@ -127,6 +129,17 @@ def test_product_rate_takes_little_time():
     start = time.process_time()
     assert machine.product_rate(CPU, seconds=0.1) > 1e8
     assert time.process_time() - start < 2
+
+
+def test_penalties_are_in_full_precision_under_autocast():
+    algebra, mu = LieAlgebra([9, 16], [3, 2]), torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+
+    def penalties() -> list[torch.Tensor]:
+        return [algebra.hessian_penalty(), algebra.commutator_penalty(), *dip_terms(mu, mu, "ii")]
+
+    exact = penalties()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert penalties() == exact
 
 
 def test_bf16_stays_close_to_fp32_and_leaves_encoding_alone():
