@@ -52,7 +52,8 @@ class Run:
 
         It is read from the event files; where a continued run went over a step again, the later value counts. Without
         a validation in them (the authors' runs), log_metrics.txt gives `validation/<term>` and `dmetric/<score>`, with
-        the number of the line among those of its tag, the epoch, as step.
+        the number of the line among those of its tag, the epoch, as step. Scores of weights that were kept
+        (`scores_epoch_<e>.json`) stand at the step of that epoch's validation.
         """
         import pandas
 
@@ -62,6 +63,7 @@ class Run:
             for tag, value in _log_lines(RunDirectory(self.path).metrics_file):
                 count[tag] = count.get(tag, 0) + 1
                 rows.append((re.sub("^metric/", "validation/", tag), count[tag], value, 0.0))
+        rows += _kept_scores(self.path, sorted({step for tag, step, *_ in rows if tag == "validation/loss"}))
         table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
         table = table.astype({"tag": str, "step": int, "value": float})
         table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
@@ -184,6 +186,17 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
         ) from error
     tags = events.Tags()["scalars"]
     return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
+
+
+def _kept_scores(path: Path, validated: Sequence[int]) -> list[tuple[str, int, float, float]]:
+    """Rows as of `_event_rows` for the scores of weights kept after an epoch; `validated`: the step of each epoch."""
+    rows = []
+    for file in path.glob("scores_epoch_*.json"):
+        epoch = file.stem.removeprefix("scores_epoch_")
+        if epoch.isdecimal() and 0 < int(epoch) <= len(validated):
+            scores, _ = _scores_file(file)
+            rows += [(f"dmetric/{name}", validated[int(epoch) - 1], value, 0.0) for name, value in scores.items()]
+    return rows
 
 
 def _log_lines(file: Path) -> Iterator[tuple[str, float]]:

@@ -334,6 +334,17 @@ def test_scores_of_every_epoch_are_drawn_over_training(tmp_path):
     assert "FactorVAE score over training." in titles(written([runs[0]])) & titles(written([tmp_path]))
 
 
+def test_scores_of_kept_weights_stand_at_the_step_of_their_epoch(tmp_path):
+    path = tmp_path / "version_0"
+    for last in (100, 200):  # an epoch each, with its validation
+        write_run(path, {"fac_eval": 0.5}, steps=[last])
+    for epoch, score in ((1, 0.25), (2, 0.5), (9, 0.75)):
+        (path / f"scores_epoch_{epoch}.json").write_text(json.dumps({"scores": {"fac_eval": score}, "protocol": {}}))
+    curve = read_run(path).curve("dmetric/fac_eval")
+    assert list(curve.step) == [100, 200] and list(curve.value) == [0.25, 0.5]
+    assert "FactorVAE score over training." in {image["alt"] for image in check_page(written([path])).images}
+
+
 def test_scores_stand_under_their_question_with_direction_and_ideal(tmp_path):
     scores = {"fac_eval": 0.5, "reconstruction_error": 20.0, "mine": 0.125, "fac_num_act": 0.0}
     text = " ".join(" ".join(check_page(written([write_run(tmp_path / "version_0", scores)])).text).split())
