@@ -6,14 +6,13 @@ log. `main.py --evaluate=True --log-path=DIRECTORY` reads it back.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 from logger.run_directory import RunDirectory
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 from system.files import replacing
 
 
@@ -44,7 +43,7 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m logger.export", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m logger.export", description=__doc__.splitlines()[0])
     parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/version_0")
     parser.add_argument("directory", metavar="DIRECTORY", help="where to write it")
     args = parser.parse_args(argv)

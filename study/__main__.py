@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study import plan
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 from system.files import write_text
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Every flag."""
-    parser = argparse.ArgumentParser(prog="python -m study", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="python -m study", description=__doc__, allow_abbrev=False)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these groups or configurations of study/plan.py")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time, one thread each [1]")
     parser.add_argument("--logs", type=Path, default=Path("logs/study"), metavar="DIR", help="of the runs [logs/study]")

@@ -1,0 +1,16 @@
+"""All commands tell what is wrong with their flags in one form: one line on stderr, and exit status 2."""
+
+import importlib
+
+import pytest
+
+COMMANDS = ("main", "collect_results", "logger.report.__main__", "logger.export", "study.__main__")
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_wrong_flag_is_one_line_and_exit_status_2(module, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(module).main(["--no-such-flag"])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error.startswith("error: ") and error.count("\n") == 1 and "--help lists every flag" in error
