@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 DEMO = --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 --seed 1 \
 	--metric-preset fast --log-path logs/demo
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test test-slow test-processors lint format bench clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,13 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+# The numerical tests with the kernels that the libraries choose on other processors.
+test-processors: $(VENV)/.installed
+	$(BIN)/python -m tests.processors $(COMBINATIONS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Reference values, exponential, fast layers, metrics, resume, determinism.
 PATHS = (
-    *("models", "metrics", "system/test_machine.py", "test_trainer.py", "test_graphed_step.py"),
+    *("models", "metrics", "system/test_machine.py", "test_trainer.py"),
     *("logger/test_resume.py", "logger/test_two_processes.py", "logger/test_published_checkpoints.py"),
     *("datasets/test_render_dsprites.py", "datasets/test_render_shapes3d.py", "test_models_command_line.py"),
 )

@@ -147,6 +147,7 @@ def test_validation_is_deterministic_and_uses_the_held_out_part(small_dsprites, 
     assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
 
 
+@pytest.mark.slow
 def test_published_commands_run_unchanged_but_for_paths_and_length(small_dsprites, tmp_path):
     argv = [word.replace("=data", f"={small_dsprites}") for word in PUBLISHED_DSPRITES]
     argv = [word.replace("--log-path=logs", f"--log-path={tmp_path}") for word in argv]

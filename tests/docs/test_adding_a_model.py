@@ -39,6 +39,7 @@ def test_the_example_is_under_60_lines() -> None:
     assert max(len(line) for block in BLOCKS for line in block.splitlines()) <= 120
 
 
+@pytest.mark.slow
 def test_the_documented_command_trains_the_documented_model(documented, small_dsprites, tmp_path, capsys) -> None:
     (command,) = re.findall(r"python main.py (.*)\n", DOCUMENT.read_text(encoding="utf-8"))
     paths = [f"--data-path={small_dsprites}", f"--log-path={tmp_path / 'logs'}"]

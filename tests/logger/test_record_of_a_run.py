@@ -40,6 +40,7 @@ def kept(small_dsprites, tmp_path_factory) -> Path:
     return log / "version_0"
 
 
+@pytest.mark.slow
 def test_the_weights_of_every_nth_epoch_are_those_of_a_run_that_ends_there(kept, small_dsprites, tmp_path):
     files = sorted(path.name for path in (kept / "checkpoints").glob("model*"))
     assert files == ["model.pt", "model_epoch_2.pt", "model_epoch_4.pt"]

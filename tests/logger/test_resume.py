@@ -54,6 +54,7 @@ def kill_somewhere(process, log_path: Path, moments: random.Random, in_a_write: 
     return process.kill() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "wanted"), [((), KILLS), (LIE_GROUP, 3)], ids=["tiny", "lie_group"])
 def test_a_run_that_is_killed_again_and_again_equals_the_uninterrupted_one(
     flags, wanted, start, uninterrupted, tmp_path

@@ -28,6 +28,7 @@ def pair(start):
     return pair
 
 
+@pytest.mark.slow
 def test_two_processes_at_half_the_batch_give_loss_and_parameters_of_one(pair, uninterrupted, tmp_path):
     processes = pair(tmp_path / "two", *FLAGS)
     assert [process.wait() for process in processes] == [0, 0], processes[0].text
@@ -48,6 +49,7 @@ def relative_distance(run: Path, other: Path) -> float:
     return ((a - b).norm() / b.norm()).item()
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_run_and_a_restart_goes_on_from_the_checkpoint(pair, uninterrupted, tmp_path):
     processes = pair(tmp_path / "lost", *FLAGS, "--checkpoint-steps", "2")
     previous = tmp_path / "lost" / "version_0" / "checkpoints" / "training.previous.pt"

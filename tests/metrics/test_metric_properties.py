@@ -262,6 +262,7 @@ def test_bootstrap_errors_shrink_with_the_number_of_points():
     assert few / many == pytest.approx(4, rel=0.5)
 
 
+@pytest.mark.slow
 def test_trees_in_parallel_give_unchanged_results(monkeypatch):
     monkeypatch.setattr("metrics.dci.WORK_WORTH_PROCESSES", 0)
     one, two = (evaluate(MIXED, FACTORS, ["dci"], preset=PRESET, workers=workers) for workers in (1, 2))

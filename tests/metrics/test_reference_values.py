@@ -64,6 +64,7 @@ def test_sampled_scores_agree_with_the_reference(case):
         assert mean == pytest.approx(expected[name]["mean"], abs=3 * error + 0.01), name
 
 
+@pytest.mark.slow
 def test_dci_agrees_with_the_reference():
     # The case with the fewest classes; `python -m benchmarks.metrics --check-dci` checks all three in some minutes.
     scores = evaluate(*cases.tables("partial")[:2], ["dci"], test=cases.tables("partial")[2:])

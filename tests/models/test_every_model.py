@@ -136,6 +136,7 @@ def test_published_state_dict_goes_there_and_back(name: str) -> None:
             assert images.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_loss_falls_within_200_steps(name: str, replica: torch.Tensor) -> None:
     model = build(name, "--annealed_gamma=10")
