@@ -77,7 +77,7 @@ def stall(handler):
     rest = begin(handler)
     handler.wfile.write(rest[: len(rest) // 2])
     handler.wfile.flush()
-    time.sleep(1)
+    handler.rfile.read(1)  # until the other side gives up
 
 
 def slow(handler):

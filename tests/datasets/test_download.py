@@ -88,7 +88,7 @@ def test_failures_that_each_bring_something_are_not_counted(get, publisher, tmp_
 
 def test_a_connection_that_stalls_is_resumed(get, publisher, tmp_path):
     publisher.steps = [stall]
-    get(patience=replace(HASTE, timeout=0.1))
+    get(patience=replace(HASTE, timeout=1))
     assert kept(tmp_path) == WHOLE
     assert publisher.asked == [None, f"bytes={len(BODY) // 2}-"]
 
@@ -163,8 +163,8 @@ def test_a_fetch_that_was_killed_is_resumed(get, file, publisher, tmp_path):
     worker = context.Process(target=fetch, args=(file, tmp_path / "data"), kwargs={"progress": False})
     worker.start()
     partial = tmp_path / "data" / "3dshapes.h5.partial"
-    deadline = time.monotonic() + 10
-    while not (partial.exists() and partial.stat().st_size == len(BODY) // 2) and time.monotonic() < deadline:
+    while not (partial.exists() and partial.stat().st_size == len(BODY) // 2):
+        assert worker.is_alive()
         time.sleep(0.01)
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
