@@ -42,10 +42,10 @@ def score(codes, drawn: dict) -> dict[str, float]:
     divided by their training deviation before the fit, which changes no unregularised optimum but lets the solver
     reach it at every scale. `codes` maps indices `[...]` to `[..., d]`.
 
-    The regression is solved to SOLVER's tolerance, so that both accuracies agree between processors to 0.001, one
-    point; at scikit-learn's tolerance of 1e-4 they differed by up to 0.008. Where some class is separable, the optimum
-    lies at infinity and the solver stops on the way to it: `hig_acc` is then that of the optimum, and `val_hig_acc`
-    depends by a few points of 1,000 on where it stops.
+    The regression is solved to SOLVER's tolerance, so that codes that differ by rounding get accuracies within
+    0.003 of each other; at scikit-learn's tolerance of 1e-4 they differed by up to 0.008. Where some class is
+    separable, the optimum lies at infinity and the solver stops on the way to it: `hig_acc` is then that of the
+    optimum, and `val_hig_acc` depends by a few points of 1,000 on where it stops.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
