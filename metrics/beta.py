@@ -9,7 +9,7 @@ import numpy as np
 from metrics.inputs import constant
 from metrics.metric import ONE_FACTOR, Metric, Score
 
-SOLVER = {"tol": 1e-8, "max_iter": 10_000}  # of L-BFGS; it takes 30 to 3,000 iterations, less than a second
+SOLVER = {"tol": 1e-8, "max_iter": 10_000}  # of L-BFGS; it takes 30 to 10,000 iterations, about a second at most
 
 
 def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
