@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import DATASETS
 from models import MODELS
-from system.errors import Parser, UserError, one_spelling
+from system.errors import Parser, UserError, command_line, one_spelling
+from system.output import keep_going_unheard
 from system.signals import EXIT_STATUS, Interrupted
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
@@ -20,6 +22,11 @@ RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start 
 THREADS_MOST = 1024  # of more, some systems start none
 SEED_MOST = 2**32 - 1  # the largest that every generator takes
 MOST = 2**53  # of a count: exact wherever it goes
+ENTRIES_MOST = 2**16  # of a matrix: 256 x 256
+LATENTS_MOST = 2**12
+OUT_OF_MEMORY = re.compile(
+    "not enough memory|out of memory|can't allocate memory"
+)  # what torch says on a CPU, and on a GPU
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -36,8 +43,10 @@ def integers(text: str) -> list[int]:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, list) or not values or any(type(v) is not int or not 1 <= v <= MOST for v in values):
+    if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
         raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
+    if max(values) > ENTRIES_MOST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} has an entry of more than {ENTRIES_MOST}: give smaller ones")
     return values
 
 
@@ -45,6 +54,12 @@ def path(text: str) -> str:
     """A path: some text."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
+    try:
+        utf8 = os.fsencode(text) == text.encode()
+    except UnicodeEncodeError:
+        utf8 = False
+    if not utf8:  # TensorBoard could not find it
+        raise argparse.ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
     return text
 
 
@@ -175,7 +190,7 @@ def _add_data_flags(group) -> None:
 
 def _add_model_flags(group) -> None:
     add(group, "--model", str, "lie_group", f"one of {', '.join(MODELS)}", choices=tuple(MODELS))
-    add(group, "--latents", at_least(1), 10, "length of the latent code")
+    add(group, "--latents", at_least(1, most=LATENTS_MOST), 10, "length of the latent code")
     add(group, "--beta", at_least(0, float), 1.0, "weight of the KL term")
     add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
     add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
@@ -267,6 +282,7 @@ def _add_machine_flags(group) -> None:
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
 
 
+@command_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (system/signals.py)."""
     args = build_parser().parse_args(argv)
@@ -281,14 +297,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         trainer.run(args, given, recorded_args)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
-        sys.stderr.write(f"error: the disk is full ({error}); free some space and continue with --resume auto\n")
-        return 2
+        raise UserError("the memory does not suffice: lower --batch-size, --latents or --subgroup_sizes_ls") from error
     except Interrupted as error:
         sys.stderr.write(f"{error}; the same command with --resume auto goes on from the last checkpoint\n")
         return EXIT_STATUS
@@ -324,4 +336,5 @@ def _typed(value) -> str:
 
 
 if __name__ == "__main__":
+    keep_going_unheard()
     sys.exit(main())

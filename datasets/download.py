@@ -21,6 +21,7 @@ from datasets import DATASETS
 from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
 from datasets.locate import by_hand, files_of
 from system.errors import Parser, UserError, command_line
+from system.output import keep_going_unheard
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
 _SPARE = 2**24  # bytes that stay free on the disk
@@ -277,4 +278,5 @@ def fetch_checked(file: DataFile, directory: Path, url: str | None, progress: bo
 
 
 if __name__ == "__main__":
+    keep_going_unheard()
     sys.exit(main())

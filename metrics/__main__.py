@@ -3,5 +3,7 @@
 import sys
 
 from metrics.cli import main
+from system.output import keep_going_unheard
 
+keep_going_unheard()
 sys.exit(main())

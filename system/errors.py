@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import re
 import sys
@@ -29,15 +30,31 @@ def one_spelling(message: str) -> str:
     return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
 
 
+def told(error: OSError | UserError) -> str | None:
+    """The line on an error that a person can mend; None where the system did not say which file it means."""
+    if isinstance(error, UserError):
+        return str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error}); free some space, and continue a training with --resume auto"
+    if error.filename is None or error.strerror is None:
+        return None
+    remedies = {errno.ENAMETOOLONG: "give a shorter path", errno.EIO: "check the disk"}
+    remedy = remedies.get(error.errno, "check the path and its permissions")
+    return f"{str(error.filename)[:200]}: {error.strerror}; {remedy}"
+
+
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
-    """For the `main` of a command line: it returns the exit status, 0, or 2 after the one line of a UserError."""
+    """For the `main` of a command line: it returns the exit status, 0, or 2 after the one line of `told`."""
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
         try:
             return main(*args, **kwargs) or 0
-        except UserError as error:
-            sys.stderr.write(f"error: {error}\n")
+        except (UserError, OSError) as error:
+            line = told(error)
+            if line is None:
+                raise
+            sys.stderr.write(f"error: {line}\n")
             return 2
 
     return wrapped

@@ -64,7 +64,7 @@ def remove_partial(folder: str | os.PathLike) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Replace the file `path` by `text`, in UTF-8. Raises UserError as `replacing` does."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a path may be no Unicode
 
 
 def writable_folder(path: str | os.PathLike, flag: str) -> None:

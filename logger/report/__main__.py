@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from logger import report
 from system.errors import Parser, command_line
+from system.output import keep_going_unheard
 
 
 @command_line
@@ -23,4 +24,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    keep_going_unheard()
     sys.exit(main())

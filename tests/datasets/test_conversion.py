@@ -36,3 +36,27 @@ def test_a_file_larger_than_the_free_memory_is_not_read_ahead(tmp_path, monkeypa
     path.write_bytes(bytes(1000))
     monkeypatch.setattr(conversion.Path, "read_text", lambda _: "MemTotal: 9 kB\nMemAvailable:  1 kB\nBuffers: 5 kB\n")
     assert read_ahead(path) is None
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 1.0])
+def test_a_flipped_byte_of_the_packed_copy_is_said_and_it_is_made_again(where, tmp_path, capsys):
+    source = tmp_path / "source"
+    source.write_bytes(b"whatever")
+    values = np.arange(3000, dtype=np.uint8)
+
+    def convert() -> np.ndarray:
+        array, _ = conversion.convert_once(
+            source, "any", ".npy", {"k": 1}, values.nbytes, lambda handle: np.save(handle, values) or {}
+        )
+        return np.array(array)
+
+    assert (convert() == values).all()
+    assert "warning" not in capsys.readouterr().err
+    packed = tmp_path / "source.npy"
+    content = bytearray(packed.read_bytes())
+    content[int(where * (len(content) - 1))] ^= 0x10
+    packed.write_bytes(content)
+    assert (convert() == values).all()
+    assert f"warning: {packed} is not what was written" in capsys.readouterr().err
+    assert (convert() == values).all()
+    assert capsys.readouterr().err == ""

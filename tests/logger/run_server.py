@@ -74,6 +74,7 @@ def start(flags: list[str], output: str, environment: dict[str, str], before: li
 if __name__ == "__main__":
     torch.set_num_threads(1)
     models.MODELS["tiny"] = "tiny_model:TinyVAE"
+    models.MODELS["drawing"] = "drawing_model:DrawingVAE"
     metrics.evaluate = scores
     machine.product_rate = lambda *_: 1e9  # measuring it takes a while at every start
     warm_up()
