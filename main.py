@@ -24,9 +24,7 @@ SEED_MOST = 2**32 - 1  # the largest that every generator takes
 MOST = 2**53  # of a count: exact wherever it goes
 ENTRIES_MOST = 2**16  # of a matrix: 256 x 256
 LATENTS_MOST = 2**12
-OUT_OF_MEMORY = re.compile(
-    "not enough memory|out of memory|can't allocate memory"
-)  # what torch says on a CPU, and on a GPU
+OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # as torch says it
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 

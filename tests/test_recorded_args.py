@@ -20,7 +20,7 @@ WRONG = [  # argument, what stands in args.json, what is said
     ("latents", 10**400, "--latents: '1000"),
     ("subgroup_sizes_ls", [3], "3 is not a perfect square"),
     ("subgroup_sizes_ls", "none", "--subgroup_sizes_ls: 'none' is not a list"),
-    ("subgroup_sizes_ls", [10**1000], "is not a list of positive integers"),
+    ("subgroup_sizes_ls", [10**1000], "has an entry of more than 65536"),
     ("subspace_sizes_ls", [[[3]]], "--subspace_sizes_ls: '[[[3]]]' is not a list"),
     ("model", ["vae"], "--model: invalid choice"),
     ("model", "gan", "--model: invalid choice"),
