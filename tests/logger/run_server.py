@@ -71,13 +71,18 @@ def start(flags: list[str], output: str, environment: dict[str, str], before: li
         os._exit(status)
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Make the process ready for children to be forked from it."""
     torch.set_num_threads(1)
     models.MODELS["tiny"] = "tiny_model:TinyVAE"
     models.MODELS["drawing"] = "drawing_model:DrawingVAE"
     metrics.evaluate = scores
     machine.product_rate = lambda *_: 1e9  # measuring it takes a while at every start
     warm_up()
+
+
+if __name__ == "__main__":
+    prepare()
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:
