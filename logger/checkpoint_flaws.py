@@ -95,8 +95,9 @@ def _flaw_of_optimiser(found, optimiser: torch.optim.Optimizer) -> str | None:
     for theirs, ours in zip(found["param_groups"], groups, strict=True):
         if not isinstance(theirs, dict) or "params" not in theirs:
             return "a group of parameters is no table"
-        # Names that only one of the two has belong to another version of torch.
-        if other := [name for name in ours if name in theirs and not _is_setting(name, theirs[name], ours[name])]:
+        # A switch that only one of the two has belongs to another version of torch.
+        names = [name for name in ours if name in theirs or not (ours[name] is None or type(ours[name]) is bool)]
+        if other := [name for name in names if not _is_setting(name, theirs.get(name), ours[name])]:
             return f"its {', '.join(other)} differs from the run's"
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     kept = _kept_of_a_parameter(optimiser)
