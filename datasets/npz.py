@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def opened(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, struct.error) as error:  # encrypted, say
         raise UserError(
             f"{path}: expected a whole .npz file, found a truncated or damaged one ({error}): {remedy}"
         ) from None
@@ -46,7 +47,7 @@ def read_header(path: Path, name: str, member, remedy: str) -> Header:
         version = np.lib.format.read_magic(member)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         return read(member)
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:  # the header is read as Python's literals
         raise UserError(f"{path}: expected {name} to be a NumPy array ({error}): {remedy}") from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,9 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
             return {name: Table(loaded[name]) for name in loaded.files}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the decoders have no common error for what is damaged
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
 

@@ -23,7 +23,7 @@ from datasets import load_dataset
 from logger import checkpoints
 from logger.reading import read_run
 from logger.run_directory import RunDirectory
-from metrics import cli
+from metrics.files import read_tables
 from system import tensors
 from system.errors import UserError
 from tests.test_trainer import run
@@ -283,6 +283,6 @@ def test_bytes_of_a_table_of_codes(kind, tmp_path_factory, data):
     else:
         np.save(file, values) if kind == "npy" else np.savez(file, codes=values, factors=values.astype(int))
     file.write_bytes(data.draw(damaged(file.read_bytes())))
-    refused_or_read(lambda: cli.read_arrays(file))
+    refused_or_read(lambda: read_tables(file))
     assert [path.name for path in folder.iterdir()] == [file.name]
     shutil.rmtree(folder)
