@@ -116,7 +116,13 @@ def _flaw_of_optimiser(found, optimiser: torch.optim.Optimizer) -> str | None:
 def _is_setting(name: str, found, ours) -> bool:
     if name in MACHINE:
         return found is None or type(found) is bool
-    return type(found) in (type(ours), int, float) and not isinstance(found, torch.Tensor) and found == ours
+    return _is_plain(found) and found == ours
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, int | float | str)
 
 
 def _kept_of_a_parameter(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -133,6 +133,8 @@ WRONG = [  # where, what stands there instead (None: nothing), what is said
     (("optimisers", "vae", "param_groups"), [], "it has other groups"),
     (("optimisers", "vae", "param_groups"), [7], "is no table"),
     (("optimisers", "vae", "param_groups", 0, "lr"), "fast", "its lr differs"),
+    (("optimisers", "vae", "param_groups", 0, "lr"), None, "its lr differs"),
+    (("optimisers", "vae", "param_groups", 0, "betas"), (torch.zeros(3), 0.999), "its betas differs"),
     (("optimisers", "vae", "param_groups", 0, "params"), [0, 1, 2, 9], "its params differs"),
     (("optimisers", "vae", "state", 77), {}, "a state of parameter 77"),
     (("optimisers", "vae", "state", 0, "exp_avg"), None, "its state has not the entries"),
