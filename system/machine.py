@@ -125,7 +125,8 @@ def pick_precision(precision: str, device: torch.device) -> str:
         )
     if precision != "auto":
         return precision
-    gain = product_rate(device, "bf16") / product_rate(device) if units else 0.0
+    clock = time.process_time if device.type == "cpu" else time.perf_counter  # other processes must not decide
+    gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock) if units else 0.0
     reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
     precision = "bf16" if gain >= BF16_PAYS else "fp32"
     print(f"precision {precision} (--precision auto: {reason})")

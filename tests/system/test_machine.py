@@ -107,7 +107,9 @@ def test_every_product_is_the_product(product):
 )
 def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain, chosen, said, monkeypatch, capsys):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
-    monkeypatch.setattr(machine, "product_rate", lambda device, precision="fp32": gain if precision == "bf16" else 1.0)
+    monkeypatch.setattr(
+        machine, "product_rate", lambda device, precision="fp32", **_: gain if precision == "bf16" else 1.0
+    )
     assert machine.pick_precision(asked, CPU) == chosen
     out = capsys.readouterr().out
     assert said in out and out.count("\n") == bool(said)
