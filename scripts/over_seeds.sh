@@ -6,16 +6,16 @@
 #
 #   SEEDS   the seeds, separated by spaces [0 1 2 3 4 5 6 7 8 9]
 #   JOBS    how many runs at a time, which share out the processor's cores (--num-threads) and show no bars [1]
-#   PYTHON  the interpreter [.venv/bin/python, else python3]
+#   PYTHON  the interpreter [the project's .venv/bin/python, else python3]
 #   CUDA_VISIBLE_DEVICES  which GPU to use, as always: one loop per GPU, each with SEEDS of its own, shares the work
 #
 # Exit status: 75 when it was asked to stop (SIGTERM, SIGINT), 1 when a run failed (the others were made), else 0.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1 # paths among the flags are the caller's
 
 if [[ -z ${PYTHON:-} ]]; then
     PYTHON=python3
-    [[ -x .venv/bin/python ]] && PYTHON=.venv/bin/python
+    [[ -x $project/.venv/bin/python ]] && PYTHON=$project/.venv/bin/python
 fi
 read -r -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}"
 children=()
@@ -46,7 +46,7 @@ elif ((jobs > 1)); then
     for ((job = 0; job < jobs && job < ${#seeds[@]}; job++)); do
         part=
         for ((i = job; i < ${#seeds[@]}; i += jobs)); do part+="${seeds[i]} "; done
-        JOBS=1 SEEDS=$part scripts/over_seeds.sh --num-threads "$threads" --quiet "$@" &
+        JOBS=1 SEEDS=$part "$project/scripts/over_seeds.sh" --num-threads "$threads" --quiet "$@" &
         children+=($!)
     done
     worst=0
@@ -60,7 +60,7 @@ fi
 
 failed=()
 for seed in "${seeds[@]}"; do
-    "$PYTHON" main.py "$@" --seed "$seed" --resume once &
+    "$PYTHON" "$project/main.py" "$@" --seed "$seed" --resume once &
     children=($!)
     status_of "${children[0]}"
     status=$?

@@ -37,12 +37,22 @@ def calls(tmp_path: Path) -> list[list[str]]:
 
 
 def parsed(call: list[str]):
-    assert call[1] == "main.py"
+    assert call[1] == str(SCRIPTS.parent / "main.py")
     return main.build_parser().parse_args(call[2:])
 
 
-def run(script: str, environment: dict[str, str], *flags: str) -> int:
-    return subprocess.run([SCRIPTS / script, *flags], env=environment).returncode
+def run(script: str, environment: dict[str, str], *flags: str, cwd: Path | None = None) -> int:
+    return subprocess.run([SCRIPTS / script, *flags], env=environment, cwd=cwd).returncode
+
+
+def test_paths_are_those_of_the_callers_folder(environment, tmp_path):
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/usr/bin/env bash\npwd >> {tmp_path}/folders\n")
+    (tmp_path / "here").mkdir()
+    settings = {**environment, "SEEDS": "0 1", "DATA": "data", "LOGS": "runs"}
+    for jobs in ("1", "2"):
+        assert run("train_dsprites.sh", {**settings, "JOBS": jobs}, cwd=tmp_path / "here") == 0
+    assert set((tmp_path / "folders").read_text().splitlines()) == {str(tmp_path / "here")}
 
 
 @pytest.mark.parametrize(("script", "dataset"), [("train_dsprites.sh", "dsprites"), ("train_shapes3d.sh", "shapes3d")])
