@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import importlib
 from argparse import Namespace
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from models.vae import VAE
 
-# As text, so that the command line can list the names without importing torch.
-MODELS: dict[str, str] = {
-    "lie_group": "models.lie_vae:LieGroupVAE",
-    "bottleneck_vae": "models.lie_vae:BottleneckVAE",
-    "vae": "models.beta:PlainVAE",
-    "beta_shapes": "models.beta:BetaShapes",
-    "beta_celeb": "models.beta:BetaCeleb",
-    "annealed_vae": "models.beta:AnnealedVAE",
-    "beta_tcvae": "models.tc_vae:BetaTCVAE",
-    "dip_vae_i": "models.dip_vae:DIPVAE1",
-    "dip_vae_ii": "models.dip_vae:DIPVAE2",
-    "dip_conv_vae_i": "models.dip_vae:DIPConvVAE1",
-    "dip_conv_vae_ii": "models.dip_vae:DIPConvVAE2",
-    "factor_vae": "models.factor_vae:FactorVAE",
-    "factor_conv_vae": "models.factor_vae:FactorConvVAE",
+
+class Model(NamedTuple):
+    """What a name stands for: a class, whose loss it is; the networks it is given; and settings that are fixed.
+
+    where: `module:class`, as text, so that the command line can list the names without importing torch.
+    networks: a key of `models.networks.NETWORKS`; None for a class that makes its own.
+    settings: keyword arguments of the class.
+    """
+
+    where: str
+    networks: str | None = "conv"
+    settings: Mapping[str, Any] = {}
+
+
+MODELS: dict[str, Model] = {
+    "lie_group": Model("models.lie_vae:LieGroupVAE", None),
+    "bottleneck_vae": Model("models.lie_vae:BottleneckVAE", None),
+    "vae": Model("models.beta:PlainVAE"),
+    "beta_shapes": Model("models.beta:BetaVAE", "mlp"),
+    "beta_celeb": Model("models.beta:BetaVAE"),
+    "annealed_vae": Model("models.beta:AnnealedVAE"),
+    "beta_tcvae": Model("models.tc_vae:BetaTCVAE"),
+    "dip_vae_i": Model("models.dip_vae:DIPVAE", "mlp", {"dip_type": "i"}),
+    "dip_vae_ii": Model("models.dip_vae:DIPVAE", "mlp", {"dip_type": "ii"}),
+    "dip_conv_vae_i": Model("models.dip_vae:DIPVAE", "conv", {"dip_type": "i"}),
+    "dip_conv_vae_ii": Model("models.dip_vae:DIPVAE", "conv", {"dip_type": "ii"}),
+    "factor_vae": Model("models.factor_vae:FactorVAE", "mlp"),
+    "factor_conv_vae": Model("models.factor_vae:FactorVAE"),
 }
 
 
 def model_class(name: str) -> type[VAE]:
     """The class registered as `name`. Raises KeyError for an unknown one."""
-    module, _, attribute = MODELS[name].partition(":")
+    module, _, attribute = MODELS[name].where.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -42,4 +55,6 @@ def unread_flags(name: str, given: Collection[str]) -> list[str]:
 
 def build_model(args: Namespace, channels: int) -> VAE:
     """The model that `args.model` names, for images with so many channels, with freshly drawn weights."""
-    return model_class(args.model).from_args(args, channels)
+    _, networks, settings = MODELS[args.model]
+    given = {**settings, "networks": networks} if networks else settings
+    return model_class(args.model).from_args(args, channels, **given)

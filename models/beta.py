@@ -1,37 +1,19 @@
-"""beta-VAE with its two pairs of networks, and the baselines that differ from it only by a choice of weights."""
+"""beta-VAE, and the baselines that differ from it only by a choice of weights."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
-from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp_decoder, mlp_encoder
 from models.vae import VAE
 
 DEFAULT_CAPACITY = 25.0  # nats: what Burgess et al. (2018) give dSprites
 
 
-class BetaCeleb(VAE):
-    """beta-VAE (Higgins et al. 2017) on the convolutional trunk of the Lie group VAE."""
-
-    def __init__(self, channels: int, latents: int, **shared: Any):
-        super().__init__(channels, latents, **shared)
-        self.encoder = conv_encoder(channels, 2 * latents)
-        self.decoder = conv_decoder(latents, channels)
-        initialise_xavier(self)
+class BetaVAE(VAE):
+    """beta-VAE (Higgins et al. 2017)."""
 
 
-class BetaShapes(VAE):
-    """beta-VAE (Higgins et al. 2017) with the fully connected networks of its dSprites experiments."""
-
-    def __init__(self, channels: int, latents: int, **shared: Any):
-        super().__init__(channels, latents, **shared)
-        self.encoder = mlp_encoder(channels, 2 * latents)
-        self.decoder = mlp_decoder(latents, channels)
-        initialise_xavier(self)
-
-
-class PlainVAE(BetaCeleb):
+class PlainVAE(VAE):
     """The VAE of Kingma & Welling (2014): the evidence lower bound, nothing weighed. The paper's first ablation."""
 
     equation = "recon + kl"
@@ -46,7 +28,7 @@ class PlainVAE(BetaCeleb):
     }
 
 
-class AnnealedVAE(BetaCeleb):
+class AnnealedVAE(VAE):
     """Controlled capacity increase (Burgess et al. 2018, eq. 8): the KL term is held at a capacity that grows.
 
     Args:
@@ -59,6 +41,7 @@ class AnnealedVAE(BetaCeleb):
         "--capacity": "final capacity C in nats of kl_capacity = |kl - C(step)|; none: 25",
         "--annealed_gamma": "weight of kl_capacity",
     }
+    own_arguments = ("annealed_gamma",)
     refuses = {"beta": (1.0, "its weight is --annealed_gamma")}
 
     def __init__(
@@ -66,8 +49,3 @@ class AnnealedVAE(BetaCeleb):
     ):
         capacity = DEFAULT_CAPACITY if capacity is None else capacity
         super().__init__(channels, latents, **{**shared, "capacity": capacity, "beta": annealed_gamma})
-
-    @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> AnnealedVAE:
-        """Build from the command line's namespace."""
-        return cls(channels, args.latents, args.annealed_gamma, **cls.shared_args(args))

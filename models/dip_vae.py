@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.beta import BetaCeleb, BetaShapes
 from models.vae import VAE
 
 
-class DIP:
-    """What makes a beta-VAE a DIP-VAE: the penalty that `--hy_dip` gives any model, always on, of a fixed type."""
+class DIPVAE(VAE):
+    """beta-VAE with the penalty that `--hy_dip` gives any model, always on.
 
-    dip_type: str
+    Args:
+        dip_type: `i`, the covariance of the means; `ii`, that of the aggregate posterior.
+    """
+
     equation = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
     flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag not in ("--hy_dip", "--dip_type")} | {
         "--lambda_od": "weight of dip_off_diagonal, the squared covariances of the code",
@@ -19,29 +21,5 @@ class DIP:
     }
     refuses = {"hy_dip": (0.0, "the penalty is part of it, weighed by --lambda_od and --lambda_d")}
 
-    def __init__(self, channels: int, latents: int, **shared: Any):
-        super().__init__(channels, latents, **{**shared, "hy_dip": 1.0, "dip_type": type(self).dip_type})
-
-
-class DIPVAE1(DIP, BetaShapes):
-    """DIP-VAE-I, fully connected: the covariance of the means."""
-
-    dip_type = "i"
-
-
-class DIPVAE2(DIP, BetaShapes):
-    """DIP-VAE-II, fully connected: the covariance of the aggregate posterior."""
-
-    dip_type = "ii"
-
-
-class DIPConvVAE1(DIP, BetaCeleb):
-    """DIP-VAE-I, convolutional."""
-
-    dip_type = "i"
-
-
-class DIPConvVAE2(DIP, BetaCeleb):
-    """DIP-VAE-II, convolutional."""
-
-    dip_type = "ii"
+    def __init__(self, channels: int, latents: int, dip_type: str = "ii", **shared: Any):
+        super().__init__(channels, latents, **{**shared, "hy_dip": 1.0, "dip_type": dip_type})

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.beta import BetaCeleb, BetaShapes
 from models.vae import VAE
 
-HIDDEN = 1000
 LAYERS = 6
 SLOPE = 0.2  # of the leaky ReLU
 
@@ -20,9 +17,9 @@ SLOPE = 0.2  # of the leaky ReLU
 class Discriminator(nn.Module):
     """Tells codes of q(z) (class 0) from codes of prod_j q(z_j) (class 1): `[batch, latents] -> [batch, 2]` logits."""
 
-    def __init__(self, latents: int):
+    def __init__(self, latents: int, width: int = 1000):
         super().__init__()
-        widths = [latents, *[HIDDEN] * (LAYERS - 1), 2]
+        widths = [latents, *[width] * (LAYERS - 1), 2]
         layers: list[nn.Module] = []
         for width_in, width_out in zip(widths, widths[1:], strict=False):
             layers += [nn.Linear(width_in, width_out), nn.LeakyReLU(SLOPE)]
@@ -40,27 +37,34 @@ def permute_latents(z: torch.Tensor, permutations: torch.Tensor) -> torch.Tensor
     return z.gather(0, permutations)  # [batch, latents]
 
 
-class Adversarial:
-    """What makes a beta-VAE a FactorVAE: the discriminator, its objective and its optimiser.
+class FactorVAE(VAE):
+    """beta-VAE with a discriminator, its objective and its optimiser.
 
     The objective `vae` adds `factor_vae_gamma density_ratio_tc`, the mean of `D_0(z) - D_1(z)` over the batch: the
     logits' estimate of the total correlation. The objective `discriminator`, taken next, is the cross-entropy
     `1/2 real + 1/2 permuted` on codes of the updated encoder, which it leaves alone.
+
+    Args:
+        factor_vae_gamma: weight of density_ratio_tc.
+        discriminator_width: of its hidden layers.
     """
 
     equation = "recon + beta kl + factor_vae_gamma density_ratio_tc"
     flags = VAE.flags | {"--factor_vae_gamma": "weight of density_ratio_tc"}
+    own_arguments = ("factor_vae_gamma",)
     unpublished = ("discriminator.",)
 
-    def __init__(self, channels: int, latents: int, factor_vae_gamma: float = 6.4, **shared: Any):
+    def __init__(
+        self,
+        channels: int,
+        latents: int,
+        factor_vae_gamma: float = 6.4,
+        discriminator_width: int = 1000,
+        **shared: Any,
+    ):
         super().__init__(channels, latents, **shared)
         self.factor_vae_gamma = factor_vae_gamma
-        self.discriminator = Discriminator(latents)
-
-    @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> VAE:
-        """Build from the command line's namespace."""
-        return cls(channels, args.latents, args.factor_vae_gamma, **cls.shared_args(args))
+        self.discriminator = Discriminator(latents, discriminator_width)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """`eps`, and `permutation_keys` `[batch, latents]`: each latent is put in the order of its keys.
@@ -105,11 +109,3 @@ class Adversarial:
             "vae": torch.optim.Adam(networks, lr=learning_rate, fused=True),
             "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9), fused=True),
         }
-
-
-class FactorVAE(Adversarial, BetaShapes):
-    """FactorVAE on the fully connected networks."""
-
-
-class FactorConvVAE(Adversarial, BetaCeleb):
-    """FactorVAE on the convolutional trunk."""

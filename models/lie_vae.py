@@ -14,7 +14,7 @@ from models.diagnostics import Findings, algebra_findings, merged
 from models.lie_algebra import LieAlgebra
 from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
-from models.vae import VAE
+from models.vae import SHARED_FLAGS, VAE
 from system.errors import UserError
 
 
@@ -97,6 +97,7 @@ class LieGroupVAE(VAE):
         "--forward_eg_prob": "probability that a step decodes the encoder's features",
         "--no_exp": "an MLP in place of the exponential map",
     }
+    own_arguments = ("lie_alg_init_scale", "hy_hes", "hy_rec", "hy_commute", "forward_eg_prob", "no_exp")
     trunk = {"encoder": "encoder.prior_group", "decoder": "decoder.post_exp"}
 
     def __init__(
@@ -112,7 +113,7 @@ class LieGroupVAE(VAE):
         no_exp: bool = False,
         **shared: Any,
     ):
-        super().__init__(channels, sum(subspace_sizes), **shared)
+        super().__init__(channels, sum(subspace_sizes), networks=None, **shared)
         self.hy_hes, self.hy_rec, self.hy_commute = hy_hes, hy_rec, hy_commute
         self.forward_eg_prob = forward_eg_prob
         self.encoder = GroupEncoder(channels, subgroup_sizes, subspace_sizes)
@@ -138,20 +139,10 @@ class LieGroupVAE(VAE):
             )
 
     @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> LieGroupVAE:
-        """Build from the command line's namespace."""
-        return cls(
-            channels,
-            args.subgroup_sizes_ls,
-            args.subspace_sizes_ls,
-            lie_alg_init_scale=args.lie_alg_init_scale,
-            hy_hes=args.hy_hes,
-            hy_rec=args.hy_rec,
-            hy_commute=args.hy_commute,
-            forward_eg_prob=args.forward_eg_prob,
-            no_exp=args.no_exp,
-            **cls.shared_args(args),
-        )
+    def from_args(cls, args: Namespace, channels: int, **given: Any) -> LieGroupVAE:
+        """Build from the command line's namespace; `given` by the registry goes first."""
+        arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
+        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **{**arguments, **given})
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.encoder.posterior(self.encoder.group_feats(x))

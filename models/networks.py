@@ -8,7 +8,6 @@ from torch import nn
 from models.kernels.fast_ops import ConvStack
 
 IMAGE_SIZE = 64
-MLP_WIDTH = 1200
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -55,23 +54,37 @@ def conv_decoder(features: int, channels: int) -> nn.Sequential:
     )
 
 
-def mlp_encoder(channels: int, features: int) -> nn.Sequential:
-    """`[batch, channels, 64, 64] -> [batch, features]`: pixels -> 1200 -> 1200 -> features, with ReLU."""
-    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, MLP_WIDTH, MLP_WIDTH, features))
+def mlp_encoder(channels: int, features: int, width: int = 1200) -> nn.Sequential:
+    """`[batch, channels, 64, 64] -> [batch, features]`: pixels -> width -> width -> features, with ReLU."""
+    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, width, width, features))
 
 
-def mlp_decoder(features: int, channels: int) -> nn.Sequential:
-    """`[batch, features] -> [batch, channels, 64, 64]` logits: features -> 1200 -> 1200 -> 1200 -> pixels, tanh."""
+def mlp_decoder(features: int, channels: int, width: int = 1200) -> nn.Sequential:
+    """`[batch, features] -> [batch, channels, 64, 64]` logits: features -> width, three times -> pixels, tanh."""
     return nn.Sequential(
-        nn.Linear(features, MLP_WIDTH),
+        nn.Linear(features, width),
         nn.Tanh(),
-        nn.Linear(MLP_WIDTH, MLP_WIDTH),
+        nn.Linear(width, width),
         nn.Tanh(),
-        nn.Linear(MLP_WIDTH, MLP_WIDTH),
+        nn.Linear(width, width),
         nn.Tanh(),
-        nn.Linear(MLP_WIDTH, channels * IMAGE_SIZE**2),
+        nn.Linear(width, channels * IMAGE_SIZE**2),
         nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)),  # [batch, channels, 64, 64]
     )
+
+
+NETWORKS = {"conv": (conv_encoder, conv_decoder), "mlp": (mlp_encoder, mlp_decoder)}
+
+
+def make_networks(networks: str | tuple[str, dict], channels: int, latents: int) -> tuple[nn.Module, nn.Module]:
+    """An encoder `[batch, channels, 64, 64] -> [batch, 2 * latents]` and a decoder `[batch, latents] -> logits`.
+
+    Args:
+        networks: a key of NETWORKS, or one and settings of its functions, such as `("mlp", {"width": 100})`.
+    """
+    kind, settings = (networks, {}) if isinstance(networks, str) else networks
+    encoder, decoder = NETWORKS[kind]
+    return encoder(channels, 2 * latents, **settings), decoder(latents, channels, **settings)
 
 
 def initialise_xavier(module: nn.Module) -> None:

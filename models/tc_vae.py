@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 import torch
 
-from models.beta import BetaCeleb
 from models.total_correlation import aggregate_log_densities, log_normal
 from models.vae import VAE
 
 
-class BetaTCVAE(BetaCeleb):
+class BetaTCVAE(VAE):
     """`E KL(q(z|x)||p(z)) = mutual_information + total_correlation + dimension_kl` (eq. 2 of the paper), all estimated.
 
     - `mutual_information`: `log q(z|x) - log q(z)`, between image and code.
@@ -33,6 +31,7 @@ class BetaTCVAE(BetaCeleb):
         "--tc_beta": "weight of total_correlation",
         "--tc_estimator": "estimator of q(z)",
     }
+    own_arguments = ("tc_beta",)
     refuses = {
         "capacity": (None, "its KL term is split in three; leave it out"),
         "hy_tc": (0.0, "the weight of its total correlation is --tc_beta"),
@@ -41,11 +40,6 @@ class BetaTCVAE(BetaCeleb):
     def __init__(self, channels: int, latents: int, tc_beta: float = 6.0, **shared: Any):
         super().__init__(channels, latents, **shared)
         self.tc_beta = tc_beta
-
-    @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> BetaTCVAE:
-        """Build from the command line's namespace."""
-        return cls(channels, args.latents, args.tc_beta, **cls.shared_args(args))
 
     def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
         terms = super().code_terms(mu, logvar, z, step)

@@ -11,7 +11,7 @@ from torch import nn
 
 from models.diagnostics import Findings, equivariance
 from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
-from models.networks import reparametrise
+from models.networks import initialise_xavier, make_networks, reparametrise
 from models.total_correlation import total_correlation
 from system.errors import UserError
 
@@ -25,12 +25,13 @@ SHARED_FLAGS = (
 class VAE(nn.Module):
     """Gaussian-encoder VAE. A model overrides what differs; the training loop knows only this interface.
 
-    A subclass sets `self.encoder` and `self.decoder` (or overrides `encode` and `decode`), and overrides `loss_terms`
-    and `loss_weights` where its loss has terms of its own.
+    A subclass overrides `loss_terms` and `loss_weights` where its loss has terms of its own.
 
     Args:
         channels: image channels (1 or 3).
         latents: length of the code z.
+        networks: which encoder and decoder it gets, a key of `models.networks.NETWORKS`, and with which settings. None:
+            the subclass sets `self.encoder` and `self.decoder` (or overrides `encode` and `decode`).
         beta: weight of the KL term.
         recons_loss_type: `l2` or `bce`, see `models.losses.reconstruction_loss`.
         capacity: nats C; in place of `beta kl` the loss has `beta |kl - C(step)|`. None for the plain KL term.
@@ -55,6 +56,7 @@ class VAE(nn.Module):
         "--lambda_od": "its weight off the diagonal",
         "--lambda_d": "its weight on the diagonal",
     }
+    own_arguments: ClassVar[tuple[str, ...]] = ()  # of its own flags, those that are arguments under the same name
     refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # name of an argument -> its neutral value, and what to do
     # Where encoder and decoder trunk lie in the state dict, so that models can start from one another's weights.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
@@ -68,6 +70,7 @@ class VAE(nn.Module):
         beta: float = 1.0,
         recons_loss_type: str = "l2",
         *,
+        networks: str | tuple[str, dict] | None = "conv",
         capacity: float | None = None,
         capacity_leadin: int = 100_000,
         hy_tc: float = 0.0,
@@ -87,6 +90,9 @@ class VAE(nn.Module):
         self.hy_dip, self.dip_type, self.lambda_d, self.lambda_od = hy_dip, dip_type, lambda_d, lambda_od
         # Size of the training set, for estimators of q(z); the trainer sets it. None: the batch is the whole set.
         self.training_images: int | None = None
+        if networks is not None:
+            self.encoder, self.decoder = make_networks(networks, channels, latents)
+            initialise_xavier(self)
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:
@@ -96,14 +102,10 @@ class VAE(nn.Module):
                 raise UserError(f"--{name} has no meaning for --model {args.model}: {remedy}")
 
     @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> VAE:
-        """Build from the command line's namespace; the only place where a model reads it."""
-        return cls(channels, args.latents, **cls.shared_args(args))
-
-    @staticmethod
-    def shared_args(args: Namespace) -> dict[str, Any]:
-        """The keyword arguments that every model takes, from the command line's namespace."""
-        return {name: getattr(args, name) for name in SHARED_FLAGS}
+    def from_args(cls, args: Namespace, channels: int, **given: Any) -> VAE:
+        """Build from the command line's namespace, of which it takes `flags`; `given` by the registry goes first."""
+        arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
+        return cls(channels, args.latents, **{**arguments, **given})
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x `[batch, channels, 64, 64]` in [0, 1] -> `mu, logvar`, each `[batch, latents]`."""

@@ -15,3 +15,16 @@ def small_dsprites(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dsprites")
     render_file(folder, progress=False, every={"scale": 3, "orientation": 8, "pos_x": 8, "pos_y": 8})
     return folder
+
+
+@pytest.fixture
+def narrow_networks(monkeypatch) -> None:
+    """Every registered model with hidden layers of 50 where it has fully connected networks: fast."""
+    from models import MODELS
+
+    for name, model in MODELS.items():
+        if model.networks == "mlp":
+            model = model._replace(networks=("mlp", {"width": 50}))
+        if "factor_vae" in model.where:
+            model = model._replace(settings={**model.settings, "discriminator_width": 50})
+        monkeypatch.setitem(MODELS, name, model)

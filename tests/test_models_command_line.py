@@ -20,10 +20,7 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def narrow_layers(monkeypatch) -> None:
-    monkeypatch.setattr("models.networks.MLP_WIDTH", 50)
-    monkeypatch.setattr("models.factor_vae.HIDDEN", 50)
+pytestmark = pytest.mark.usefixtures("narrow_networks")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import main
-from models import MODELS
+from models import MODELS, Model
 from tests.models import test_every_model as every_model
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adding_a_model.md"
@@ -21,10 +21,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8")
 def documented(tmp_path, monkeypatch):
     """The documented module, registry line and flag line, in place."""
     module, registry_line, flag_line = BLOCKS
-    assert registry_line.strip() == '"mmd_vae": "models.mmd_vae:MMDVAE",'
+    assert registry_line.strip() == '"mmd_vae": Model("models.mmd_vae:MMDVAE", "conv"),'
     (tmp_path / "mmd_vae_of_the_document.py").write_text(module, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(MODELS, "mmd_vae", "mmd_vae_of_the_document:MMDVAE")
+    monkeypatch.setitem(MODELS, "mmd_vae", Model("mmd_vae_of_the_document:MMDVAE", "conv"))
     add_baseline_flags = main._add_baseline_flags
 
     def add_flags(group) -> None:

@@ -74,8 +74,8 @@ def start(flags: list[str], output: str, environment: dict[str, str], before: li
 def prepare() -> None:
     """Make the process ready for children to be forked from it."""
     torch.set_num_threads(1)
-    models.MODELS["tiny"] = "tiny_model:TinyVAE"
-    models.MODELS["drawing"] = "drawing_model:DrawingVAE"
+    models.MODELS["tiny"] = models.Model("tiny_model:TinyVAE", None)
+    models.MODELS["drawing"] = models.Model("drawing_model:DrawingVAE", None)
     metrics.evaluate = scores
     machine.product_rate = lambda *_: 1e9  # measuring it takes a while at every start
     warm_up()

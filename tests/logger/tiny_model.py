@@ -13,7 +13,7 @@ class TinyVAE(VAE):
     """A linear encoder and a linear decoder of coarse images."""
 
     def __init__(self, channels: int, latents: int):
-        super().__init__(channels, latents, recons_loss_type="bce")
+        super().__init__(channels, latents, recons_loss_type="bce", networks=None)
         pixels = channels * SIDE * SIDE
         self.encoder = nn.Sequential(nn.AvgPool2d(64 // SIDE), nn.Flatten(), nn.Linear(pixels, 2 * latents))
         self.decoder = nn.Sequential(
@@ -21,5 +21,5 @@ class TinyVAE(VAE):
         )
 
     @classmethod
-    def from_args(cls, args: Namespace, channels: int) -> VAE:
+    def from_args(cls, args: Namespace, channels: int, **given) -> VAE:
         return cls(channels, args.latents)

@@ -19,11 +19,7 @@ PENALTIES = ["--hy_tc=0.7", "--hy_dip=0.3"]
 TERM = re.compile(r"[a-z][a-z_]*")
 
 
-@pytest.fixture(autouse=True)
-def narrow_layers(monkeypatch) -> None:
-    """The layers of 1200 and 1000 are 100 wide here, for speed; the reference values see the real ones."""
-    monkeypatch.setattr("models.networks.MLP_WIDTH", 100)
-    monkeypatch.setattr("models.factor_vae.HIDDEN", 100)
+pytestmark = pytest.mark.usefixtures("narrow_networks")  # the reference values see the real ones
 
 
 def build(name: str, *flags: str, loss: str = "bce") -> VAE:

@@ -7,18 +7,17 @@ import copy
 import pytest
 import torch
 
-from models.factor_vae import FactorConvVAE, permute_latents
+from models.factor_vae import FactorVAE, permute_latents
 from training_loop import train_step
 
 
 @pytest.fixture
-def model(monkeypatch) -> FactorConvVAE:
-    monkeypatch.setattr("models.factor_vae.HIDDEN", 32)
+def model() -> FactorVAE:
     torch.manual_seed(0)
-    return FactorConvVAE(1, 4, factor_vae_gamma=6.4)
+    return FactorVAE(1, 4, factor_vae_gamma=6.4, discriminator_width=32)
 
 
-def noise_of(model: FactorConvVAE, batch: int, seed: int = 0) -> dict[str, torch.Tensor]:
+def noise_of(model: FactorVAE, batch: int, seed: int = 0) -> dict[str, torch.Tensor]:
     return model.draw_noise(batch, torch.Generator().manual_seed(seed))
 
 

@@ -24,12 +24,10 @@ BATCH = 4
 
 
 @pytest.fixture(autouse=True)
-def as_on_a_gpu(monkeypatch) -> None:
+def as_on_a_gpu(monkeypatch, narrow_networks) -> None:
     """The code that another device than a CPU runs, on small networks."""
     monkeypatch.setattr("models.kernels.exponential._can_wait", lambda a: not torch.is_grad_enabled())
     monkeypatch.setattr("models.kernels.fast_ops.fused", lambda x: False)
-    monkeypatch.setattr("models.networks.MLP_WIDTH", 50)
-    monkeypatch.setattr("models.factor_vae.HIDDEN", 50)
 
 
 def build(name: str, *flags: str) -> VAE:
