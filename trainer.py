@@ -374,6 +374,7 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     codes = metrics.mean_codes(model.mean_code, dataset, KEPT_CODES, **where)
     model.train()
     data = {"dataset": dataset.name, "data_source": dataset.source, "images": len(dataset)}
+    data["left_out"] = list(dataset.left_out)
     protocol = {**metrics.protocol(names, **settings), **data}
     print(score_table(values, protocol) + (f"\nnote: {left_out}" if left_out else ""))
     return Scored(values, protocol, matrices, codes)

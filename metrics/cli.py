@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from metrics.factors import check_factors
 from metrics.files import Table, read_tables
 from system.errors import Parser, UserError, command_line
 
@@ -175,6 +176,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap}
         options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
         options["active_only"] = args.active_only
+        checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
+        left_out = [checked.names[column] for column in checked.left_out]
+        print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
             scores |= evaluate(
@@ -182,7 +186,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
             )
         for note in dict.fromkeys(str(note.message) for note in notes):
             print(f"note: {note}", file=sys.stderr)
-        record |= {"factors": args.factors, **protocol(names, **settings), **options}
+        record |= {"factors": args.factors, **protocol(names, **settings), **options, "left_out": left_out}
     packages = ("numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return scores, record | {"versions": versions}

@@ -160,7 +160,9 @@ def test_the_header_of_a_csv_file_names_the_factors(tmp_path, codes_file, capsys
     assert scores_of(tmp_path, codes_file, named)["discrete_mig"] == pytest.approx(
         evaluate(CODES, FACTORS, ["mig"], left_out=1)["discrete_mig"]
     )
-    assert "columns scale, shape" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "columns scale, shape" in printed and "left out of discrete_mig and factor_leakage: shape" in printed
+    assert json.loads((tmp_path / "out.json").read_text())["protocol"]["left_out"] == ["shape"]
     assert main([codes_file, "--factors", named, "--metrics", "mig", "--left-out", "hue"]) == 2
     assert "there is no factor 'hue'; choose from scale, shape" in capsys.readouterr().err
 
