@@ -9,6 +9,7 @@ one by one, as PyTorch has them; `--profile` adds the profile of a step of the f
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -18,8 +19,7 @@ import torch
 
 import main as command_line
 from benchmarks.measure import Figures, Yardstick, parser
-from models import MODELS, build_model
-from models.kernels import fast_ops
+from models import MODELS, build_model, kernels
 from system import machine
 from training_loop import train_step
 
@@ -92,8 +92,13 @@ def main() -> int:
     options.add_argument("--plain", action="store_true", help="PyTorch's layers one by one, for comparison")
     options.add_argument("--profile", action="store_true", help="the profile of a step of the first configuration")
     args = options.parse_args()
-    if args.plain:
-        fast_ops.fused = lambda x: False
+    with kernels.switched_off() if args.plain else contextlib.nullcontext():
+        report(args)
+    return 0
+
+
+def report(args: Namespace) -> None:
+    """Measure and print, a line for each configuration and what is timed of it."""
     yardstick = Yardstick(args)
     print("| model and configuration | batch | what | MFLOP/image | ms | images/s | GFLOP/s | share |")
     print("|---|---|---|---|---|---|---|---|")
@@ -108,7 +113,6 @@ def main() -> int:
     print(yardstick.describe())
     if args.profile:
         print_profile(Case(CONFIGURATIONS[names[0]], args.precision))
-    return 0
 
 
 if __name__ == "__main__":

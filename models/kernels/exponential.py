@@ -22,6 +22,8 @@ import math
 
 import torch
 
+from models.kernels import switched_on
+
 THETA = 0.5
 TAYLOR = [1 / math.factorial(k) for k in range(10)]
 SQUARINGS = 8  # where the norm is not looked at
@@ -51,7 +53,8 @@ def matrix_exp(a: torch.Tensor) -> torch.Tensor:
 
 def _can_wait(a: torch.Tensor) -> bool:
     """Whether a number may be read from `a`: at no cost on a CPU; outside training at the cost of a wait."""
-    return (a.device.type == "cpu" or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
+    on_cpu = a.device.type == "cpu" and switched_on()
+    return (on_cpu or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 
 
 def _squarings(norms: torch.Tensor) -> int | torch.Tensor:

@@ -17,7 +17,7 @@ PyTorch's own layers lose most of their time here in four places, and each has a
 All layers have kernel 4, stride 2, padding 1. A layer pairs a large image `x` `[n, c, 2h, 2w]` with a small one `y`
 `[n, k, h, w]` through a weight `[k, c, 4, 4]`: `down` maps x to y and `up`, its transpose, y to x. A convolution goes
 down and has `up` as its derivative; a transposed convolution the other way round; the weight gradient of both is
-`correlate`.
+`weight_gradient`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.kernels import switched_on
+
 PIECE = 64  # images
 GEOMETRY = ([2, 2], [1, 1], [1, 1])  # stride, padding, dilation
 
@@ -35,11 +37,11 @@ GEOMETRY = ([2, 2], [1, 1], [1, 1])  # stride, padding, dilation
 class ConvStack(nn.Sequential):
     """`nn.Sequential` whose run of convolutions, each followed by a ReLU or by nothing, is computed as one operation.
 
-    Where `fused` says no, the layers run one by one as they are; names and parameters are those of `nn.Sequential`.
+    Where `can_fuse` says no, the layers run one by one as they are; names and parameters are those of `nn.Sequential`.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not fused(x):
+        if not can_fuse(x):
             return super().forward(x)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
         layers = list(self)
@@ -57,10 +59,12 @@ class ConvStack(nn.Sequential):
         return x
 
 
-def fused(x: torch.Tensor) -> bool:
+def can_fuse(x: torch.Tensor) -> bool:
     """Whether the operations of this module win for x: a plain tensor on a CPU, not compiled, in full precision or
     under autocast to a bfloat16 for which oneDNN has kernels."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if x.device.type != "cpu" or not switched_on() or torch.compiler.is_compiling():
+        return False
+    if torch._C._are_functorch_transforms_active():
         return False
     if not torch.is_autocast_enabled("cpu"):
         return x.dtype in (torch.float32, torch.float64)
@@ -104,10 +108,10 @@ class _Convolutions(torch.autograd.Function):
                     g = rectify_gradient(g, values[i + 1], into=torch.empty_like(g) if i == layers - 1 else g)
                 of_bias = g.sum((0, 2, 3))  # [channels]
                 if ctx.downward:
-                    of_weight = correlate(values[i], g)  # [k, c, 4, 4]
+                    of_weight = weight_gradient(values[i], g)  # [k, c, 4, 4]
                 else:
                     g = operand(g)
-                    of_weight = correlate(g, values[i])  # [k, c, 4, 4]
+                    of_weight = weight_gradient(g, values[i])  # [k, c, 4, 4]
                 for place, value in ((2 * i, of_weight), (2 * i + 1, of_bias)):
                     totals[place] = exact(value) if totals[place] is None else totals[place].add_(value)
                 if i > 0 or ctx.needs_input_grad[0]:
@@ -147,7 +151,7 @@ def rectify_gradient(g: torch.Tensor, y: torch.Tensor, into: torch.Tensor) -> to
 
 
 def operand(x: torch.Tensor) -> torch.Tensor:
-    """What `down` and `correlate` take for x: its patches where one channel makes the matrix product win, else x."""
+    """What `down` and `weight_gradient` take for x: its patches where one channel makes the product win, else x."""
     return _patches(x) if x.shape[1] == 1 else x
 
 
@@ -172,7 +176,7 @@ def up(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torc
     return _fold(patches.view(c, 16, n, h, w), bias)
 
 
-def correlate(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def weight_gradient(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """The gradient of the weight. x `[n, c, 2h, 2w]`, or its patches; y `[n, k, h, w]` -> `[k, c, 4, 4]`."""
     k = y.shape[1]
     if x.dim() == 4:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from main import build_parser
-from models import MODELS, build_model
+from models import MODELS, build_model, kernels
 from models.vae import VAE
 from tests.models.recorder import OnOneDevice, Tape, Waits
 from training_loop import draw_noise, train_step
@@ -24,10 +24,10 @@ BATCH = 4
 
 
 @pytest.fixture(autouse=True)
-def as_on_a_gpu(monkeypatch, narrow_networks) -> None:
+def as_on_a_gpu(narrow_networks):
     """The code that another device than a CPU runs, on small networks."""
-    monkeypatch.setattr("models.kernels.exponential._can_wait", lambda a: not torch.is_grad_enabled())
-    monkeypatch.setattr("models.kernels.fast_ops.fused", lambda x: False)
+    with kernels.switched_off():
+        yield
 
 
 def build(name: str, *flags: str) -> VAE:
