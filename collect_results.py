@@ -132,6 +132,7 @@ def rows_and_members(
         experiments = [str(path) for path in dict.fromkeys(path.parent for path in paths)]
         rows = rows.reindex(experiments)
         rows["path"] = experiments
+    rows = rows.astype({"_config": object, "ctime": object})  # of no run at all they would be numbers
     rows = rows.fillna({"_config": "-", "n_samples": 0, "ctime": "-"}).astype({"n_samples": int})
     return rows, [samples[key == name] for name in rows.index]
 

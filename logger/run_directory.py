@@ -225,9 +225,13 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
     Raises UserError where that cannot be written.
     """
     if result_path is None:
+        existed = run.evaluations_file.exists()
         try:
             with open(run.evaluations_file, "ab"):
-                return run
+                pass
+            if not existed:
+                run.evaluations_file.unlink()
+            return run
         except OSError as error:
             raise UserError(
                 f"--log-path {run.path} cannot be written ({error.strerror}): name a folder for the scores with "

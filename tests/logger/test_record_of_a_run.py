@@ -54,9 +54,10 @@ def test_kept_weights_are_scored_without_a_trace_in_the_scores_of_the_run(kept, 
     evaluate = ["--evaluate", f"--eval_data_path={small_dsprites}", "--metric-preset=fast"]
     assert run(small_dsprites, kept, *evaluate, "--epoch=2") == 0
     assert {path: path.read_bytes() for path in before} == before
-    (new,) = {path for path in kept.rglob("*") if path.is_file()} - before.keys()
-    content = json.loads(new.read_text())
-    assert new.name == "scores_epoch_2.json" and content["protocol"]["epoch"] == 2
+    new = {path.name: path for path in kept.rglob("*") if path.is_file() and path not in before}
+    assert new.keys() == {"scores_epoch_2.json", "evaluations.jsonl"}
+    content = json.loads(new["scores_epoch_2.json"].read_text())
+    assert content["protocol"]["epoch"] == 2
     assert 0 <= content["scores"]["fac_eval"] <= 1
     assert run(small_dsprites, kept, *evaluate, "--epoch=3") == 2
     assert "--epoch 3" in (error := capsys.readouterr().err) and "2, 4" in error

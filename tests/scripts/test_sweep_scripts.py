@@ -16,8 +16,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 INTERPRETER = """#!/usr/bin/env bash
 for ((i = 1; i <= $#; i++)); do if [[ ${!i} == --seed ]]; then n=$((i + 1)); seed=${!n}; fi; done
 if [[ -e FOLDER/hang_$seed ]]; then trap 'exit 75' TERM; fi
-printf '%s\\t' "gpu=${CUDA_VISIBLE_DEVICES:-}" "$@" >> FOLDER/calls
-echo >> FOLDER/calls
+printf -v line '%s\\t' "gpu=${CUDA_VISIBLE_DEVICES:-}" "$@"
+echo "$line" >> FOLDER/calls
 while [[ -e FOLDER/hang_$seed ]]; do sleep 0.02; done
 if [[ -e FOLDER/status_$seed ]]; then exit "$(cat FOLDER/status_$seed)"; fi
 """
