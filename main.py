@@ -282,7 +282,7 @@ def _add_machine_flags(group) -> None:
 
 @command_line
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run. What the user can mend is one line and exit status 2; a signal, status 75 (system/signals.py)."""
+    """Parse and run. What the user can fix is one line and exit status 2; a signal, status 75 (system/signals.py)."""
     args = build_parser().parse_args(argv)
     if args.help_data:
         from datasets.about import describe

@@ -99,7 +99,7 @@ class RunDirectory:
         try:
             release = lock(self.path / ".lock")
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}); mend its permissions") from error
+            raise UserError(f"{self.path} cannot be written ({error.strerror}); fix its permissions") from error
         if release is None:
             return False
         self._release = release

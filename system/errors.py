@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """A problem that the user can mend: one line that names the flag or file and the remedy.
+    """A problem that the user can fix: one line that names the flag or file and the remedy.
 
     `main.py` and the other command lines print it to stderr and exit with status 2, without a traceback.
     """
@@ -31,7 +31,7 @@ def one_spelling(message: str) -> str:
 
 
 def told(error: OSError | UserError) -> str | None:
-    """The line on an error that a person can mend; None where the system did not say which file it means."""
+    """The line on an error that a person can fix; None where the system did not say which file it means."""
     if isinstance(error, UserError):
         return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -88,7 +88,7 @@ def read_json(path: str | os.PathLike) -> dict:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); mend its permissions or restore it") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); fix its permissions or restore it") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no valid JSON ({str(error)[:120]}); restore it or train again") from error
     if not isinstance(content, dict):

@@ -40,7 +40,7 @@ def load(path: Path, allowed: tuple = ()):
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: the run was not trained to its first checkpoint") from error
     except PermissionError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); mend its permissions") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); fix its permissions") from error
     except pickle.UnpicklingError as error:
         if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
