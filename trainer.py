@@ -375,8 +375,9 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     model.train()
     data = {"dataset": dataset.name, "data_source": dataset.source, "images": len(dataset)}
     data["left_out"] = list(dataset.left_out)
+    data["varying_factors"] = sum(size > 1 for size in dataset.factor_sizes)
     protocol = {**metrics.protocol(names, **settings), **data}
-    print(score_table(values, protocol) + (f"\nnote: {left_out}" if left_out else ""))
+    print(score_table(values, protocol, args.model) + (f"\nnote: {left_out}" if left_out else ""))
     return Scored(values, protocol, matrices, codes)
 
 
@@ -416,6 +417,8 @@ def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
     """The last lines of a command: where the results lie, and how much memory it took."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(f"log directory      {run_dir.path}")
+    if run_dir.args_file.is_file() or run_dir.published_args_file.is_file():  # not where --result-path leads
+        print(f"report             python -m logger.report {run_dir.path}")
     if visualise:
         print(f"traversal picture  {run_dir.path / 'traversals.png'}")
     print(f"peak memory        {peak:.2f} GB (memory-mapped data included)")

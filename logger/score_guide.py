@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from metrics import headlines, scores
@@ -13,6 +14,8 @@ PAPER = "The paper's scores"
 OTHER = "Other scores"
 HIGH, LOW, NEITHER = "higher", "lower", ""
 QUESTIONS = (PAPER, *ASKED)
+OF_ANY_CODE = {"fac_num_act", "reconstruction_error"}  # these say something whatever the code and the factors
+NORMAL = 1.959964  # quantile 0.975 of the normal distribution
 
 _DECLARED = scores()
 _HEADLINES = [replace(score, question=PAPER) for score in headlines()]
@@ -23,6 +26,39 @@ BY_NAME |= {name: score for name, score in _DECLARED.items() if name not in BY_N
 def describe(name: str) -> Score:
     """What is declared of a score; for one that no metric declares, its name alone."""
     return BY_NAME.get(name, Score(name, name, "", NEITHER, None, question=OTHER))
+
+
+def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
+    """Score -> why its value says nothing or little, where a reason is known.
+
+    Args:
+        protocol: as scores.json has it; what it does not hold (`varying_factors`, `images`, `samples`) is not judged.
+    """
+    images, varying = protocol.get("images"), protocol.get("varying_factors")
+    samples = protocol.get("samples")
+    wanted = samples.get("train_points") if isinstance(samples, Mapping) else None
+    found = {}
+    for name in scores.keys() & BY_NAME.keys() - OF_ANY_CODE:
+        if scores.get("fac_num_act") == 0:
+            found[name] = "says nothing: no latent is active"
+        elif isinstance(varying, int) and varying < BY_NAME[name].least_factors:
+            found[name] = f"says nothing: {'only one' if varying else 'no'} factor varies"
+        elif isinstance(images, int) and isinstance(wanted, int) and images < wanted:
+            found[name] = f"says little: {images} images where the protocol takes {wanted:,} points"
+    return found
+
+
+def interval(scores: Mapping[str, float], name: str) -> tuple[float, float] | None:
+    """The normal 95% confidence interval of a score that has a standard error (`<name>_se`); else None."""
+    error = scores.get(f"{name}_se")
+    return None if error is None else (scores[name] - NORMAL * error, scores[name] + NORMAL * error)
+
+
+def number(value: float) -> str:
+    """A whole number as such; else four decimals, or four significant digits where those are too few or too many."""
+    if not math.isfinite(value) or (value == round(value) and abs(value) < 1e6):
+        return f"{value:g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def ideal(score: Score) -> str:

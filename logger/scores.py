@@ -1,4 +1,4 @@
-"""Scores as a file and as a table on the screen: each value beside the protocol that gave it."""
+"""Scores as a file and as a short table on the screen: each value beside the protocol that gave it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import time
 from pathlib import Path
 
+from logger import score_guide
+from logger.report import published
 from system.files import write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -26,11 +28,47 @@ def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
 
 def _content(scores: dict[str, float], protocol: dict) -> dict:
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    return {"scores": scores, "protocol": protocol, "versions": versions}
+    intervals = {name: interval for name in scores if (interval := score_guide.interval(scores, name))}
+    beside = {"intervals": intervals} if intervals else {}
+    return {"scores": scores, **beside, "protocol": protocol, "versions": versions}
 
 
-def score_table(scores: dict[str, float], protocol: dict) -> str:
-    """The scores in two columns, under a line that says on what they were measured."""
-    width = max((len(name) for name in scores), default=0)
+def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
+    """The short form for the screen: the paper's scores a line each, then a line for each question.
+
+    Every value stands beside its direction and ideal, those of the paper also beside what it gives for `model` on this
+    data set. Stars mark values of which something is to be remarked.
+    """
+    groups, remarks = score_guide.grouped(scores), score_guide.remarks(scores, protocol)
+    reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))
+    stars = {name: " " + "*" * (reasons.index(reason) + 1) for name, reason in remarks.items()}
+    values = {name: _value(scores, name) + stars.get(name, "") for name in scores}
+    paper = published.published(protocol.get("dataset"), model).get(published.PAPER, {})
+    rows = [("", "value", "better, ideal", "the paper" if paper else "")]
+    for score in groups.pop(score_guide.PAPER, []):
+        rows.append((score.title, values[score.name], _best(score), _published(paper.get(score.name))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    width = max(map(len, groups), default=0)
+    for question, group in groups.items():
+        some = ", ".join(f"{s.title} {values[s.name]} ({_best(s)})" for s in group if s.on_screen)
+        lines += [f"{question:<{width}}  {some}"] if some else []
+    lines += [f"{'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
+    number = sum(not name.endswith("_se") for name in scores)
     title = "scores on {dataset} ({data_source}, {images:,} images), {preset} protocol, seed {seed}".format(**protocol)
-    return "\n".join([title, *(f"  {name:<{width}}  {value:8.4f}" for name, value in scores.items())])
+    end = f"all {number} scores: in the log directory and its report; what they mean: docs/metrics.md"
+    return "\n".join([title, *(f"  {line}" for line in lines), end])
+
+
+def _value(scores: dict[str, float], name: str) -> str:
+    interval = score_guide.interval(scores, name)
+    value = score_guide.number(scores[name])
+    return value if interval is None else "{} [{}, {}]".format(value, *map(score_guide.number, interval))
+
+
+def _best(score: score_guide.Score) -> str:
+    return ", ".join(filter(None, (score.better, score_guide.ideal(score))))
+
+
+def _published(score: published.Published | None) -> str:
+    return "" if score is None else f"{score.mean:.3f} +- {score.deviation:.3f} ({score.setting})"

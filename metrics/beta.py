@@ -74,7 +74,12 @@ METRIC = Metric(
     "beta-VAE score: a linear classifier tells from code differences which factor is shared",
     ONE_FACTOR,
     (
-        Score("hig_acc", "beta-VAE score, training points", "training accuracy of the pair classifier"),
+        Score(
+            "hig_acc",
+            "beta-VAE score, training points",
+            "training accuracy of the pair classifier",
+            least_factors=2,
+        ),
         Score(
             "val_hig_acc",
             "beta-VAE score",
@@ -82,6 +87,7 @@ METRIC = Metric(
             column="beta",
             place=3,
             headline=4,
+            least_factors=2,
         ),
     ),
     lambda request: score(request.codes, request.drawn),

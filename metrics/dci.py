@@ -139,6 +139,7 @@ METRIC = Metric(
             column="dci_dis",
             place=6,
             headline=5,
+            least_factors=2,
         ),
         Score(
             "dci_completeness",
@@ -146,6 +147,7 @@ METRIC = Metric(
             "is a factor held by one latent? copies are punished",
             column="dci_comp",
             place=7,
+            on_screen=True,
         ),
         Score(
             "dci_informativeness_train",

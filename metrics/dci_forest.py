@@ -36,6 +36,7 @@ METRIC = Metric(
             "dci_forest_disentanglement",
             "DCI disentanglement, forests",
             "DCI from bagged trees: faster, spreads importance more",
+            least_factors=2,
         ),
         Score("dci_forest_completeness", "DCI completeness, forests", "the same"),
         Score(

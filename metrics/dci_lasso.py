@@ -57,6 +57,7 @@ METRIC = Metric(
             "dci_lasso_disentanglement",
             "DCI disentanglement, lasso",
             "DCI from a linear model; meaningless where informativeness is about 0",
+            least_factors=2,
         ),
         Score(
             "dci_lasso_completeness",

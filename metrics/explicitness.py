@@ -72,7 +72,14 @@ METRIC = Metric(
             "explicitness, training points",
             "linear readability of the values; 0.5 is guessing",
         ),
-        Score("explicitness_score_test", "explicitness", "the same on fresh points", column="explicit", place=9),
+        Score(
+            "explicitness_score_test",
+            "explicitness",
+            "the same on fresh points",
+            column="explicit",
+            place=9,
+            on_screen=True,
+        ),
     ),
     lambda request: score(*request.both()),
 )

@@ -81,11 +81,13 @@ METRIC = Metric(
             column="fac",
             place=1,
             headline=1,
+            least_factors=2,
         ),
         Score(
             "fac_train",
             "FactorVAE score, training votes",
             "the same on the votes it was fitted to; far above `fac_eval`: too few votes",
+            least_factors=2,
         ),
         Score(
             "fac_num_act",

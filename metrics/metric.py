@@ -32,6 +32,8 @@ class Score:
         place: where that column stands in the table; columns of one place stand in the order of their names.
         headline: its rank among the few that stand first in reports and in TensorBoard's comparison; 0: it is not.
         question: one of QUESTIONS, where it is not the metric's.
+        on_screen: whether the short table on the screen has it; the headlines are there in any case.
+        least_factors: how many varying factors it takes; with fewer, every code scores the same.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Score:
     place: int = 100
     headline: int = 0
     question: str = ""
+    on_screen: bool = False
+    least_factors: int = 1
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ METRIC = Metric(
     (
         Score(
             "discrete_mig",
-            "MIG without the factor that the reference leaves out",
+            "MIG, one factor left out",
             "as below without `shape` (dSprites) or `floor_hue` (3D Shapes), as the reference logs it",
             column="mig",
             place=4,

@@ -52,6 +52,8 @@ METRIC = Metric(
             "does a latent know one factor? weak for mixtures and noise, so read it with explicitness",
             column="mod",
             place=8,
+            on_screen=True,
+            least_factors=2,
         ),
     ),
     lambda request: score(*request.table("points")),

@@ -52,6 +52,7 @@ METRIC = Metric(
             "squared error of an image, summed over its pixels; no measure of disentanglement",
             "lower",
             0.0,
+            on_screen=True,
         ),
     ),
     lambda request: score(request.decoder, request.source.dataset, request.codes, request.drawn, request.device),

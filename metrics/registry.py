@@ -26,7 +26,11 @@ METRICS = discover()
 def scores() -> dict[str, Score]:
     """Logged name -> what is declared of it, its question included, in the order of METRICS."""
     return {
-        score.name: replace(score, question=score.question or metric.question)
+        score.name: replace(
+            score,
+            question=score.question or metric.question,
+            least_factors=score.least_factors if metric.needs_factors else 0,
+        )
         for metric in METRICS.values()
         for score in metric.scores
     }

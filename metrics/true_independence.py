@@ -118,6 +118,7 @@ METRIC = Metric(
             "independence_score",
             "independence of the steps",
             "do steps of different factors point in different directions? the basis does not matter",
+            on_screen=True,
         ),
         Score(
             "cyclic_order_error",

@@ -72,6 +72,7 @@ METRIC = Metric(
             "nats shared by the latents; copies are expensive, emptiness is free",
             "lower",
             0.0,
+            on_screen=True,
         ),
         Score(
             "gaussian_wasserstein_correlation",

@@ -76,6 +76,14 @@ def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
     assert set(weights(trained)) >= {"decoder.lie_alg_basis_ls.0", "encoder.prior_group.0.weight"}
 
 
+def test_every_score_of_the_log_is_documented(trained):
+    document = (Path(main.__file__).parent / "docs/metrics.md").read_text(encoding="utf-8")
+    tables = document.partition("## Every metric on five codes")[2].partition("\n## ")[0]
+    logged = {tag.removeprefix("dmetric/") for tag, _ in lines(trained) if tag.startswith("dmetric/")}
+    assert {"reconstruction_error", "symmetry_image_error"} <= logged
+    assert not [name for name in logged if f"\n| `{name}` |" not in tables]
+
+
 def test_tensorboard_holds_the_losses_kl_scores_pictures_and_arguments(trained):
     scalars = tags(trained, "scalars")
     assert {"train/loss", "validation/recon", "validation_kl_per_latent/02", "dmetric/fac_eval"} <= scalars

@@ -11,8 +11,9 @@ from logger import score_guide
 from logger.hparams import LEFT_OUT
 from logger.reading import Run
 from logger.report import charts, published
-from logger.report.one_run import DIAGNOSTICS, left_out_note, number, replica_note, score_tables
+from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
 from logger.report.parts import Cell, Panels, Section, Table, Text, render, stored
+from logger.score_guide import number
 from logger.tables import paired, table
 
 # What may differ between runs of one group.

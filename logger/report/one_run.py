@@ -10,6 +10,7 @@ from logger.catalogue import PICTURES, SECTIONS
 from logger.reading import Run
 from logger.report import charts, published
 from logger.report.parts import Cell, Figure, Panels, Section, Table, Text, render, stored
+from logger.score_guide import number
 
 DIAGNOSTICS = {
     "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
@@ -78,17 +79,14 @@ def scores(run: Run) -> list:
         return [Text("No scores were taken: python main.py --evaluate=True --log-path=<run> takes them.")]
     dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
     sources = published.published(dataset, run.args.get("model", ""))
-    values = {name: [_with_error(run, name)] for name in run.scores}
+    remarks = score_guide.remarks(run.scores, run.protocol)
+    values = {name: [_value(run, name, remarks.get(name, ""))] for name in run.scores}
     parts = [*score_tables(values, ["this run"], sources), Text(_protocol(run), "soft")]
-    if run.scores.get("fac_num_act") == 0:
-        parts.insert(
-            0, Text("No latent is active: the mean code hardly varies, and no other score says anything.", "note")
-        )
     over_training = charts.scores_over_training([("this run", [run])])
     return [*parts, *([Panels(over_training, "Scores taken while the run trained.")] if over_training else [])]
 
 
-def score_tables(values: dict[str, list[str]], columns: Sequence[str], sources: dict) -> list:
+def score_tables(values: dict[str, list[str | Cell]], columns: Sequence[str], sources: dict) -> list:
     """A table for each question, all but the first folded; published values beside the first.
 
     Args:
@@ -123,9 +121,11 @@ def published_cell(score: published.Published | None) -> Cell:
     return Cell("") if score is None else Cell(f"{score.mean:.3f} ±\u00a0{score.deviation:.3f}", below=score.setting)
 
 
-def _with_error(run: Run, name: str) -> str:
-    error = run.scores.get(f"{name}_se")
-    return number(run.scores[name]) + ("" if error is None else f" ± {number(error)}")
+def _value(run: Run, name: str, remark: str) -> Cell:
+    """The value; below it its interval where it has one, and what is to be remarked."""
+    interval = score_guide.interval(run.scores, name)
+    notes = [] if interval is None else [f"95%: {number(interval[0])} to {number(interval[1])}"]
+    return Cell(number(run.scores[name]), below="; ".join([*notes, *([remark] if remark else [])]))
 
 
 def _protocol(run: Run) -> str:
@@ -148,13 +148,6 @@ def diagnostics(run: Run, group: str) -> list:
     names |= {tag: tag.replace("/", ", ").replace("_", " ") for tag in tags}
     rows = [[text, number(run.last(tag))] for tag, text in names.items() if run.last(tag) is not None]
     return [Table(["at the last validation", "value"], rows)] if rows else []
-
-
-def number(value: float) -> str:
-    """A whole number as such; else four decimals, or four significant digits where those are too few or too many."""
-    if not math.isfinite(value) or (value == round(value) and abs(value) < 1e6):
-        return f"{value:g}"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def pictures(run: Run, section: str) -> list[Figure | Text]:

@@ -1,0 +1,66 @@
+"""The short table of scores on the screen."""
+
+import re
+
+import pytest
+
+from logger.scores import score_table
+from metrics import METRICS, scores
+
+PROTOCOL = {"dataset": "dsprites", "data_source": "replica", "images": 737280, "preset": "full", "seed": 1}
+PROTOCOL |= {"samples": {"train_points": 1000}, "varying_factors": 5}
+VALUES = {name: 0.25 for name in scores() if name != "UDR"} | {"fac_num_act": 7.0}
+
+
+def shown(values=VALUES, model="lie_group", **protocol) -> list[str]:
+    return [" ".join(line.split()) for line in score_table(values, PROTOCOL | protocol, model).splitlines()]
+
+
+def test_the_papers_scores_come_first_with_direction_ideal_and_what_the_paper_has():
+    lines = shown()
+    assert lines[0] == "scores on dsprites (replica, 737,280 images), full protocol, seed 1"
+    assert lines[2] == "FactorVAE score 0.2500 higher, 1 0.861 +- 0.020 (70 epochs, batch 256)"
+    assert lines[3].startswith("SAP 0.2500 higher, 1 0.541") and lines[4].startswith("MIG, one factor left out 0.2500")
+    assert lines[7] == "active latents 7"
+    assert len(lines) < 15 and max(map(len, score_table(VALUES, PROTOCOL, "lie_group").splitlines())) <= 120
+
+
+def test_then_every_question_that_was_asked_has_a_line():
+    lines = shown()
+    for question in {metric.question for metric in METRICS.values() if metric.needs != "runs"}:
+        (line,) = [line for line in lines if line.startswith(question)]
+        assert re.search(r" 0\.2500 \((higher|lower), [01]\)", line)
+
+
+def test_what_the_paper_did_not_measure_has_no_column():
+    assert not [line for line in shown(model="vae") if "paper" in line]
+    assert not [line for line in shown(dataset="cars3d") if "paper" in line]
+
+
+def test_scores_without_factors_have_their_questions_alone():
+    lines = shown({"gaussian_total_correlation": 0.5, "reconstruction_error": 20.0}, dataset="images")
+    assert "Are the latents independent? Gaussian total correlation 0.5000 (lower, 0)" in lines
+    assert not [line for line in lines if "FactorVAE" in line]
+
+
+@pytest.mark.parametrize(
+    ("values", "protocol", "reason", "marked", "unmarked"),
+    [
+        ({"fac_num_act": 0.0}, {}, "says nothing: no latent is active", "SAP", "reconstruction error"),
+        ({}, {"varying_factors": 1}, "says nothing: only one factor varies", "FactorVAE score", "SAP"),
+        ({}, {"images": 480}, "says little: 480 images where the protocol takes 1,000 points", "SAP", "active latents"),
+    ],
+)
+def test_a_value_that_says_nothing_is_marked_with_the_reason(values, protocol, reason, marked, unmarked):
+    lines = shown({**VALUES, **values}, **protocol)
+    assert f"* {reason}" in lines
+    assert any(re.search(rf"{marked} [0-9.]+ \*", line) for line in lines)
+    assert not any(re.search(rf"{unmarked} [0-9.]+ \*", line) for line in lines)
+
+
+def test_nothing_is_remarked_on_a_usual_run():
+    assert not [line for line in shown() if "*" in line]
+
+
+def test_an_interval_is_two_standard_errors_wide():
+    assert any(line.startswith("SAP 0.2500 [0.2304, 0.2696]") for line in shown({**VALUES, "SAP_score_se": 0.01}))
