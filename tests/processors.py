@@ -16,9 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Reference values, exponential, fast layers, metrics, resume, determinism.
 PATHS = (
-    *("models", "metrics", "system/test_machine.py", "test_trainer.py"),
+    *("models/test_lie_vae_reference.py", "models/test_baselines_reference.py", "models/test_lie_algebra.py"),
+    *("models/test_exponential.py", "models/test_fast_ops.py", "models/test_losses.py", "models/test_diagnostics.py"),
+    *("models/test_total_correlation.py", "models/test_factor_vae.py", "metrics/test_reference_values.py"),
+    *("metrics/test_metric_properties.py", "metrics/test_evaluate_metrics.py", "system/test_machine.py"),
     *("logger/test_resume.py", "logger/test_two_processes.py", "logger/test_published_checkpoints.py"),
-    *("datasets/test_render_dsprites.py", "datasets/test_render_shapes3d.py", "test_models_command_line.py"),
+    *("datasets/test_render_dsprites.py", "datasets/test_render_shapes3d.py", "test_trainer.py"),
 )
 VARIABLES = (
     *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"),
