@@ -113,11 +113,25 @@ def _article(kind) -> str:
     return "an integer" if kind is int else "a number"
 
 
-class Formatter(argparse.HelpFormatter):
-    """One line a flag: its first spelling, its help and its default."""
+ABOUT = """\
+Trains VAEs whose latents are to stand for one factor of variation each: the Commutative Lie Group
+VAE and the baselines of its paper. Scores how far they do, and draws what every latent changes."""
+EXAMPLES = """\
+examples:
+  a first run, some minutes on the project's own rendering of dSprites:
+    main.py --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200
+  a folder of your own pictures:
+    main.py --dataset images --data-path pictures --max-steps 3000
+  the scores of a run once more, by the full protocol:
+    main.py --evaluate --log-path logs/version_0
+"""
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """For every flag its first spelling, its help and its default, in 100 columns."""
 
     def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=38, width=150)
+        super().__init__(prog, max_help_position=34, width=100)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         names = [name for name in action.option_strings if name in ("-h", "-lr")] + action.option_strings[:1]
@@ -153,7 +167,12 @@ def add(group, name: str, kind, default, help: str, *short: str, **more) -> None
 def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
     """Every flag, in groups."""
     parser = kind(
-        prog="main.py", description=__doc__, usage="%(prog)s [flags]", formatter_class=Formatter, allow_abbrev=False
+        prog="main.py",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        usage="%(prog)s [flags]",
+        formatter_class=Formatter,
+        allow_abbrev=False,
     )
     _add_data_flags(parser.add_argument_group("data"))
     _add_model_flags(parser.add_argument_group("model"))

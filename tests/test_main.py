@@ -162,3 +162,13 @@ def test_help_does_not_import_torch_and_has_one_line_a_flag():
     lines = [line for line in out.splitlines() if line.startswith("  -")]
     for flag in DEFAULTS:
         assert sum(re.match(rf"  (-\w+, )?{flag}( |$)", line) is not None for line in lines) == 1, flag
+
+
+def test_help_starts_with_what_the_program_is_for_fits_100_columns_and_ends_with_examples_that_parse():
+    text = main.build_parser().format_help()
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.split("\n\n")[1].startswith("Trains VAEs whose latents")
+    examples = [line.split()[1:] for line in text.split("examples:")[1].splitlines() if " main.py " in line]
+    assert len(examples) == 3
+    for example in examples:
+        main.build_parser().parse_args(example)
