@@ -324,6 +324,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def load_model(run: str | Path, *flags: str):
+    """The model of a run, in evaluation mode on the CPU, and its data set: for notebooks (docs/notebooks.md).
+
+    Args:
+        run: its folder, of this project or of the authors' code.
+        flags: of `--evaluate`, such as `--epoch=30` or `--data-path=data/dsprites`.
+    Raises:
+        UserError: one line that names the file or flag and the remedy.
+    """
+    import torch
+
+    import trainer
+
+    argv = ["--evaluate", "--quiet", f"--log-path={run}", *flags]
+    args = build_parser(RecordParser).parse_args(argv)
+    *_, dataset, model = trainer.load(args, torch.device("cpu"), given_flags(argv, args), recorded_args)
+    return model, dataset
+
+
 def given_flags(argv: Sequence[str] | None, args: argparse.Namespace) -> frozenset[str]:
     """Names of the flags that the command line holds, also of those that it sets to their default."""
     unset = object()

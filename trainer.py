@@ -311,8 +311,11 @@ class Record:
         return self._picture_inputs
 
 
-def evaluate(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded) -> None:
-    """Score and draw the run that --log-path names; its arguments and weights come from the run."""
+def load(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded):
+    """What --evaluate works with, as --log-path and --epoch name it. Arguments as in `run`.
+
+    Returns the run's directory, where to write results, its arguments, its data set, and its model in evaluation mode.
+    """
     run_dir = RunDirectory.existing(args.log_path)
     args = resume.evaluation_args(
         run_dir, args, given, lambda found: model_class(found.model).check_args(found), recorded
@@ -327,6 +330,12 @@ def evaluate(args: Namespace, device: torch.device, given: Collection[str], reco
     checkpoints.load_weights(model, weights)
     if args.data_on_device:
         dataset.to_device(device)
+    return run_dir, results, args, dataset, model.eval()
+
+
+def evaluate(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded) -> None:
+    """Score and draw the run that --log-path names; its arguments and weights come from the run."""
+    run_dir, results, args, dataset, model = load(args, device, given, recorded)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
     scored = score(model, dataset, args, device)
     if args.epoch is None:
