@@ -345,9 +345,9 @@ def evaluate(args: Namespace, device: torch.device, given: Collection[str], reco
         if checkpoint and run_dir.state() != "finished" and results is run_dir:
             print("note: this run is unfinished; when it goes on, these scores stay in evaluations.jsonl alone")
         log = RunLogger(results)
-        log_scores(log, scored, dataset.factor_names, step, args.visualise)
-        if args.visualise:
+        if args.visualise:  # first: they say in which order latents stand
             log.pictures(model, picture_inputs(dataset, args.seed, device), step)
+        log_scores(log, scored, dataset.factor_names, step, args.visualise)
         log.close()
         place = {"step": step}
     else:

@@ -60,12 +60,12 @@ def to_array(figure) -> np.ndarray:
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
     """A matrix `[rows, columns]` with its numbers in the cells where there are few enough, and a colour bar.
 
-    Small and large numbers are shown in units of a power of ten, which the title then names.
+    Numbers below a hundredth and above a thousand are shown in units of a power of ten, which the title then names.
     """
     values = np.asarray(values, dtype=float)
     largest = np.abs(values).max(initial=0)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    if not 0 <= exponent <= 1:
+    if not -2 <= exponent <= 2:
         values, title = values / 10.0**exponent, f"{title}  in 1e{exponent}"
     image = axes.imshow(values, aspect="auto", **limits)
     axes.grid(False)
@@ -73,7 +73,8 @@ def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[st
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     if values.size <= LARGEST_ANNOTATED:
-        decimals = 2 if np.abs(values).max(initial=0) < 10 else 1
+        shown = np.abs(values).max(initial=0)
+        decimals = 3 if shown < 0.1 else 2 if shown < 10 else 1 if shown < 100 else 0
         middle = sum(image.get_clim()) / 2
         for (row, column), value in np.ndenumerate(values):
             ink = "black" if value > middle else "white"

@@ -23,12 +23,14 @@ class Panels(NamedTuple):
     scalars: tag -> number.
     texts: tag -> Markdown.
     frames: the frames of the traversal animation, uint8 `[Y, X, 3]` each.
+    order: the latents by their KL, the largest first: the order of every picture, int64 `[latents]`.
     """
 
     pictures: dict[str, np.ndarray]
     scalars: dict[str, float]
     texts: dict[str, str]
     frames: list[np.ndarray]
+    order: np.ndarray
 
 
 @torch.no_grad()
@@ -62,7 +64,7 @@ def draw(model, inputs: PictureInputs) -> Panels:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
     model.train(training)
-    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names))
+    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names), order)
 
 
 def traversal_picture(walks: np.ndarray, names: list[str], where: str) -> np.ndarray:

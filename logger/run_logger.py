@@ -32,6 +32,7 @@ class RunLogger:
         self.run = run
         self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
         self._frames = None
+        self._order: np.ndarray | None = None  # of the latents in the pictures drawn last
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
         """The arguments, and the parameter counts of the model's parts, as tables; and for the comparison view."""
@@ -84,6 +85,7 @@ class RunLogger:
 
         start = time.perf_counter()
         drawn = panels.draw(model, inputs)
+        self._order = drawn.order
         for name, picture in drawn.pictures.items():
             self._picture(name, picture, step)
         for tag, value in drawn.scalars.items():
@@ -105,13 +107,17 @@ class RunLogger:
             self._image("training_animation", animation, frames[0].shape, step)
 
     def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
-        """The matrices behind the scores: catalogue name -> float `[latents, factors]`; drawn with a factor a row."""
+        """The matrices behind the scores: catalogue name -> float `[latents, factors]`; drawn with a factor a row.
+
+        Latents stand in the order of the pictures drawn last, or by number where there are none.
+        """
         from logger import charts
 
         for name, values in matrices.items():
-            latents = [f"z{j}" for j in range(len(values))]
+            order = self._order if self._order is not None else np.arange(len(values))  # [latents]
+            latents = [f"z{j}" for j in order]
             labels = (PICTURES[name].title, "latent", "factor")
-            self._picture(name, charts.heat_map_picture(values.T, factors, latents, *labels, vmin=0), step)
+            self._picture(name, charts.heat_map_picture(values[order].T, factors, latents, *labels, vmin=0), step)
         self.writer.flush()
 
     def lengths(self) -> dict[str, int]:

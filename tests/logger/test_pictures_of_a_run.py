@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from datasets.factor_dataset import FactorDataset
-from logger import grids, inputs, panels, pictures
+from logger import charts, grids, inputs, panels, pictures
 from logger.animations import FrameRecorder
 from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
@@ -207,3 +207,25 @@ def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
     with caplog.at_level("WARNING"):
         EventAccumulator(str(run.path)).Reload()
     assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, model, picture_inputs):
+    order = panels.draw(model, picture_inputs).order
+    values, title = np.eye(4, 3)[order].T, PICTURES["mutual_information"].title
+    expected = charts.heat_map_picture(
+        values, ["size", "x", "y"], [f"z{j}" for j in order], title, "latent", "factor", vmin=0
+    )
+    with Image.open(run.path / PICTURES["mutual_information"].file) as drawn:
+        assert np.array_equal(np.array(drawn.convert("RGB")), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "title"),
+    [(0.357, "0.36", "t"), (0.0357, "0.036", "t"), (35.7, "35.7", "t"), (357.0, "357", "t"), (3.57e-5, "3.57", "1e-5")],
+)
+def test_numbers_of_a_heat_map_stand_as_they_are_where_they_can(value, text, title):
+    with charts.figure(4, 3) as canvas:
+        axes = canvas.subplots()
+        charts.heat_map(axes, np.array([[value, 0.0]]), ["a"], ["z0", "z1"], "t")
+        assert [label.get_text() for label in axes.texts] == [text, "0"]
+        assert title in axes.get_title()
