@@ -201,6 +201,7 @@ class Run:
         """Write a checkpoint; then raise Interrupted, where that was agreed."""
         self.record.save()
         if self.stopping:
+            self.interruption.requested = self.interruption.requested or "a signal to another process"
             self.interruption.stop()
 
     def end_epoch(self) -> None:

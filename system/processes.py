@@ -28,6 +28,7 @@ class Group:
     """The processes of a run. Without torchrun, a group of one."""
 
     def __init__(self):
+        self._replica: nn.Module | None = None
         self.size, self.rank, self.local_rank = (
             int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0))
         )
@@ -61,8 +62,19 @@ class Group:
                 "first message; torchrun --max-restarts goes on from the last checkpoint"
             ) from error
         finally:
+            self._let_go()
             if dist.is_initialized():
                 dist.destroy_process_group()
+
+    def _let_go(self) -> None:
+        """Free what `wrap` made, wherever it is still referred to, before the connection is closed.
+
+        Freed later, it would be the connection's last owner, and wait, holding the interpreter, for a thread of the
+        connection that waits for the interpreter to free a tensor: the process would stand still for ever.
+        """
+        if self._replica is not None:
+            del self._replica.reducer, self._replica.logger
+            self._replica = None
 
     def part(self, n: int) -> slice:
         """The part of a batch of n that this process takes. It is never empty: see `weight`."""
@@ -78,7 +90,8 @@ class Group:
         if self.size == 1:
             return model
         devices = [device.index] if device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(_LossOnly(model), devices, find_unused_parameters=True)
+        self._replica = nn.parallel.DistributedDataParallel(_LossOnly(model), devices, find_unused_parameters=True)
+        return self._replica
 
     def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
         """Terms of the whole batch of n, from those of the parts."""

@@ -78,6 +78,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(pair, tmp_path):
         time.sleep(0.001)
     processes[1].signal(signal.SIGTERM)
     assert [process.wait() for process in processes] == [75, 75]
+    assert "stopped by a signal to another process" in processes[0].text
 
 
 def test_an_error_of_the_leading_process_ends_both(pair, tmp_path):
