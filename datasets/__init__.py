@@ -11,7 +11,7 @@ from system.errors import UserError
 
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
-# name on the command line -> the module that loads it. A module has
+# name on the command line -> the module that loads it, or, of a module with several, `module:object`. Each has
 #   FILE: DataFile                        the published file; or `files(**options)`, several; neither: a person's own
 #   load(path, *, progress, **options) -> FactorDataset   reads the file, or the directory of several
 #   ABOUT: About                          what `python -m datasets --list` says of it
@@ -25,16 +25,16 @@ DATASETS: dict[str, str] = {
     "shapes3d": "datasets.shapes3d",
     "cars3d": "datasets.cars3d",
     "smallnorb": "datasets.smallnorb",
-    "mpi3d_toy": "datasets.mpi3d_toy",
-    "mpi3d_realistic": "datasets.mpi3d_realistic",
-    "mpi3d_real": "datasets.mpi3d_real",
-    "mpi3d_complex": "datasets.mpi3d_complex",
-    "color_dsprites": "datasets.color_dsprites",
-    "noisy_dsprites": "datasets.noisy_dsprites",
+    "mpi3d_toy": "datasets.mpi3d:TOY",
+    "mpi3d_realistic": "datasets.mpi3d:REALISTIC",
+    "mpi3d_real": "datasets.mpi3d:REAL",
+    "mpi3d_complex": "datasets.mpi3d:COMPLEX",
+    "color_dsprites": "datasets.drawn_sprites:COLOR",
+    "noisy_dsprites": "datasets.drawn_sprites:NOISY",
     "scream_dsprites": "datasets.scream_dsprites",
     "celeba": "datasets.celeba",
-    "mnist": "datasets.mnist",
-    "fashion_mnist": "datasets.fashion_mnist",
+    "mnist": "datasets.digits:MNIST",
+    "fashion_mnist": "datasets.digits:FASHION_MNIST",
     "chairs3d": "datasets.chairs3d",
     "images": "datasets.image_folder",
     "arrays": "datasets.arrays",
@@ -50,6 +50,13 @@ OPTIONS = {
     "part": "--part",
     "data_seed": "--data-seed",
 }
+
+
+def find(name: str):
+    """The module, or the object of a module, that loads the data set `name` of DATASETS."""
+    module, _, attribute = DATASETS[name].partition(":")
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def check_args(args: Namespace) -> None:
@@ -109,7 +116,7 @@ def load_dataset(
     from datasets.locate import prepared
 
     given = check_data_path(name, data_path, **options)
-    module = import_module(DATASETS[name])
+    module = find(name)
     path = prepared(name, module, None if data_path is None else Path(data_path), given, progress, download)
     return module.load(path, progress=progress, **given)
 
@@ -125,7 +132,7 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
 
     if name not in DATASETS:
         raise UserError(f"--dataset {name} is not known: choose from {', '.join(DATASETS)}")
-    module = import_module(DATASETS[name])
+    module = find(name)
     given = {option: value for option, value in options.items() if value is not None}
     allowed = getattr(module, "OPTIONS", {})
     for option, value in given.items():

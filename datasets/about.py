@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 
-from datasets import DATASETS, OPTIONS, described
+from datasets import DATASETS, OPTIONS, described, find
 from datasets.locate import files_of
 
 
@@ -36,7 +35,7 @@ def listed(factors: dict[str, int]) -> str:
 
 def checksums(name: str) -> str:
     """Whether the files of a data set can be verified."""
-    files = files_of(import_module(DATASETS[name]))
+    files = files_of(find(name))
     known = sum(bool(file.checksum) for file in files)
     if not files:
         return "not needed"
@@ -45,7 +44,7 @@ def checksums(name: str) -> str:
 
 def describe(name: str) -> str:
     """All that is known of a data set, a line each."""
-    module = import_module(DATASETS[name])
+    module = find(name)
     about, files = module.ABOUT, files_of(module)
     lines = {
         name: about.title,
@@ -67,8 +66,8 @@ def table() -> str:
     """All data sets in Markdown, for docs/data.md."""
     rows = ["| `--dataset` | images | factors, the last one fastest | source, licence | checksum | loader tested on |"]
     rows += ["|---|---|---|---|---|---|"]
-    for name, path in DATASETS.items():
-        about = import_module(path).ABOUT
+    for name in DATASETS:
+        about = find(name).ABOUT
         cells = [f"`{name}`", about.images, about.factors, f"{about.source}; {about.licence}", checksums(name)]
         rows.append("| " + " | ".join([*cells, about.tested]) + " |")
     return "\n".join(rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from PIL import Image
 from datasets import npz
 from datasets.about import About
 from datasets.factor_dataset import FactorDataset
+from datasets.files import damage_told
 from datasets.grid import find_grid, numbered
-from datasets.packing import pack, stamp
-from datasets.resizing import RESAMPLE, RESIZE, in_threads, resized
+from datasets.packing import pack
+from datasets.resizing import RESAMPLE, RESIZE, resized
 from system.errors import UserError
 
 ABOUT = About(
@@ -69,13 +71,13 @@ def load(
             return resized(Image.fromarray(flat), channels, resize, resample)
 
         array, _, brightest = pack(
-            path,
             "arrays",
+            [path],
             (resize, resample),
-            {"file": stamp(path)},
+            images,
+            to_size,
             shape[0],
             channels,
-            lambda: in_threads(to_size, images()),
             places=places,
             progress=progress,
         )
@@ -122,11 +124,8 @@ def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
     if is_hdf5:
         import h5py
 
-        try:
-            with h5py.File(path, "r") as file:
-                yield _from_hdf5(path, file)
-        except (OSError, RuntimeError) as error:
-            raise UserError(f"{path}: expected a whole HDF5 file, found a damaged one ({error}): {_REMEDY}") from None
+        with damage_told(path, "HDF5 file", _REMEDY), h5py.File(path, "r") as file:
+            yield _from_hdf5(path, file)
         return
     with npz.opened(path, _REMEDY) as archive:
         shape, fortran, dtype = npz.header(path, archive, "images", _REMEDY)
@@ -141,11 +140,7 @@ def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
             except ValueError as error:
                 raise UserError(f"{path}: {name} cannot be read ({error}): {_REMEDY}") from None
 
-        def images() -> Iterator[np.ndarray]:
-            for piece in npz.rows(path, archive, "images", _TOGETHER, _REMEDY):
-                yield from piece
-
-        yield shape, read, images
+        yield shape, read, lambda: chain.from_iterable(npz.rows(path, archive, "images", _TOGETHER, _REMEDY))
 
 
 def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
@@ -158,11 +153,8 @@ def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
     def read(name: str) -> np.ndarray | None:
         return file[name][()] if name in file else None
 
-    def pieces():
-        for start in range(0, len(images), together):
-            yield from images[start : start + together]
-
-    return images.shape, read, pieces
+    pieces = (images[start : start + together] for start in range(0, len(images), together))
+    return images.shape, read, lambda: chain.from_iterable(pieces)
 
 
 def _check_dtype(path: Path, dtype: np.dtype, fortran: bool) -> None:

@@ -7,7 +7,6 @@ Factors and order as in disentanglement_lib: elevation, azimuth, object, the obj
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,8 +15,8 @@ from PIL import Image
 from datasets import archive
 from datasets.about import About, listed
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
-from datasets.packing import pack, stamp
+from datasets.files import FETCH_AGAIN, DataFile
+from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
 from system.errors import UserError
 
@@ -38,30 +37,33 @@ ABOUT = About(
     tested="miniatures",
 )
 _CARS = PurePosixPath("data/cars")
-_REMEDY = "name another file, or move this one away and fetch it again"
 
 
 def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> FactorDataset:
     """The data set in the published archive. Raises UserError, naming expected and found, when it is not right."""
-    with archive.opened(path, _REMEDY) as (names, read):
+    with archive.opened(path) as (names, read):
         if f"{_CARS}/list.txt" not in names:
-            raise UserError(f"{path}: expected {_CARS}/list.txt and a .mat file for each car, found none: {_REMEDY}")
+            raise UserError(
+                f"{path}: expected {_CARS}/list.txt and a .mat file for each car, found none: {FETCH_AGAIN}"
+            )
         order = read(f"{_CARS}/list.txt").decode().split()
         members = {f"{_CARS}/{PurePosixPath(name).stem}.mat": number for number, name in enumerate(order)}
         if missing := sorted(members.keys() - set(names)):
-            raise UserError(f"{path}: {missing[0]} of its list.txt is missing: {_REMEDY}")
+            raise UserError(f"{path}: {missing[0]} of its list.txt is missing: {FETCH_AGAIN}")
         stored = [name for name in names if name in members]  # read in this order, each goes to its place
         elevations, azimuths, cars = *(FACTORS[name] for name in ("elevation", "azimuth")), len(order)
         grid = np.arange(elevations * azimuths * cars).reshape(elevations, azimuths, cars)
         places = np.concatenate([grid[:, :, members[name]].ravel() for name in stored])  # [n]
 
-        def images():
+        def views():
             for name in stored:
-                for view in _views(path, name, read(name), elevations, azimuths):  # [128, 128, 3]
-                    yield resized(Image.fromarray(view), 3, resample=resample)
+                yield from _views(path, name, read(name), elevations, azimuths)  # [128, 128, 3] each
+
+        def to_size(view: np.ndarray) -> np.ndarray:
+            return resized(Image.fromarray(view), 3, resample=resample)
 
         array, _, _ = pack(
-            path, "cars3d", (resample,), {"file": stamp(path)}, grid.size, 3, images, places=places, progress=progress
+            "cars3d", [path], (resample,), views, to_size, grid.size, 3, places=places, progress=progress
         )
     sizes = (elevations, azimuths, cars)
     source = path.name if sizes == tuple(FACTORS.values()) else f"{path.name}, {cars} cars"
@@ -70,14 +72,11 @@ def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> Fac
 
 def _views(path: Path, name: str, content: bytes, elevations: int, azimuths: int) -> np.ndarray:
     """The images of one car, elevation by elevation: uint8 `[elevations * azimuths, height, width, 3]`."""
-    from scipy.io import loadmat
-
-    try:
-        im = loadmat(BytesIO(content), variable_names=["im"])["im"]  # [height, width, 3, azimuth, elevation]
-    except Exception as error:  # SciPy raises many kinds for a file that it cannot parse
-        raise UserError(f"{path}: {name} cannot be read ({error}): {_REMEDY}") from None
+    im = archive.matlab(path, name, content, "im")  # [height, width, 3, azimuth, elevation]
     if im.dtype != np.uint8 or im.ndim != 5 or im.shape[2:] != (3, azimuths, elevations):
         expected = f"uint8 [128, 128, 3, {azimuths}, {elevations}]"
-        raise UserError(f"{path}: expected im of {name} to be {expected}, found {im.dtype} {list(im.shape)}: {_REMEDY}")
+        raise UserError(
+            f"{path}: expected im of {name} to be {expected}, found {im.dtype} {list(im.shape)}: {FETCH_AGAIN}"
+        )
     views = im.transpose(4, 3, 0, 1, 2)  # [elevation, azimuth, height, width, 3]
     return np.ascontiguousarray(views).reshape(-1, *im.shape[:3])

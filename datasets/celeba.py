@@ -10,11 +10,9 @@ many VAEs do; `full` squeezes the whole picture, as disentangling-vae does; `fac
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from datasets import archive
 from datasets.about import About
@@ -22,16 +20,12 @@ from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
 from datasets.grid import numbered
 from datasets.locate import path_of
-from datasets.packing import pack, stamp
-from datasets.resizing import RESAMPLE, in_threads, resized
+from datasets.packing import pack
+from datasets.resizing import RESAMPLE
 from system.errors import UserError
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-CROPS = {
-    "center148": (15, 35, 163, 183),
-    "full": (0, 0, 178, 218),
-    "face128": (25, 45, 153, 173),
-}  # left, upper, right, lower
+CROPS = {"center148": 148, "full": None, "face128": 128}  # pixels to a side of the square in the middle
 PARTS = {"all": (0, 1, 2), "train": (0,), "valid": (1,), "test": (2,)}
 OPTIONS = {"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)}
 ABOUT = About(
@@ -74,27 +68,24 @@ def load(
     with archive.opened(source, _REMEDY) as (_, read):
 
         def contents():
-            for number in numbers:
+            for name in (f"img_align_celeba/{number}" for number in numbers):
                 try:
-                    yield number, read(f"img_align_celeba/{number}")
+                    yield name, read(name)
                 except KeyError:
-                    raise UserError(f"{source}: img_align_celeba/{number} is missing: {_REMEDY}") from None
+                    raise UserError(f"{source}: {name} is missing: {_REMEDY}") from None
 
         def face(item: tuple[str, bytes]) -> np.ndarray:
-            try:
-                with Image.open(BytesIO(item[1])) as image:
-                    return resized(image, channels, "stretch", resample, CROPS[crop])
-            except Exception as error:  # a decoder may raise anything on a broken file
-                raise UserError(f"{source}: img_align_celeba/{item[0]} cannot be read ({error}): {_REMEDY}") from None
+            how = {"channels": channels, "resample": resample, "middle": CROPS[crop]}
+            return archive.picture(source, *item, _REMEDY, **how)
 
         array, _, _ = pack(
-            source,
             "celeba",
+            [source, attributes, *partition],
             (crop, part, resample),
-            {"files": [stamp(path) for path in (source, attributes, *partition)]},
+            contents,
+            face,
             len(numbers),
             channels,
-            lambda: in_threads(face, contents()),
             progress=progress,
         )
     return FactorDataset("celeba", f"celeba {part}, {crop}", names, sizes, array, (64, 64, channels), factors=levels)

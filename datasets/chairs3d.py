@@ -9,19 +9,17 @@ first of the two.
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from datasets import archive
 from datasets.about import About, listed
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
+from datasets.files import FETCH_AGAIN, DataFile
 from datasets.grid import find_grid, numbered
-from datasets.packing import pack, stamp
-from datasets.resizing import RESAMPLE, in_threads, resized
+from datasets.packing import pack
+from datasets.resizing import RESAMPLE
 from system.errors import UserError
 
 FILE = DataFile(
@@ -32,7 +30,8 @@ FILE = DataFile(
     unpacked="rendered_chairs",
 )
 FACTORS = {"model": 1393, "elevation": 2, "azimuth": 31}
-OPTIONS = {"crop": ("full", "center400"), "channels": (1, 3), "resample": tuple(RESAMPLE)}
+CROPS = {"full": None, "center400": 400}  # pixels to a side of the square in the middle
+OPTIONS = {"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)}
 ABOUT = About(
     title="3D Chairs: rendered chairs (Aubry et al. 2014)",
     images="86,366",
@@ -42,41 +41,39 @@ ABOUT = About(
     tested="miniatures",
 )
 _NAME = re.compile(r"rendered_chairs/([^/]+)/renders/image_\d+_p(\d+)_t(\d+)_r\d+\.png")
-_SIDE = 400
-_REMEDY = "name another file, or move this one away and fetch it again"
 
 
 def load(
     path: Path, *, crop: str = "full", channels: int = 3, resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
     """The data set in the published archive or its folder. Raises UserError, naming expected and found."""
-    with archive.opened(path, _REMEDY) as (names, read):
+    with archive.opened(path) as (names, read):
         views = [(name, *found.groups()) for name in names if (found := _NAME.fullmatch(name))]
         order = _order(path, names, read)
         if missing := sorted({model for _, model, *_ in views} - order.keys()):
-            raise UserError(f"{path}: the chair {missing[0]} is not in all_chair_names.mat: {_REMEDY}")
+            raise UserError(f"{path}: the chair {missing[0]} is not in all_chair_names.mat: {FETCH_AGAIN}")
         labels = [(order[model], int(elevation), int(azimuth)) for _, model, elevation, azimuth in views]
         levels, sizes = numbered(np.array(labels, np.int64).reshape(-1, 3))
         places = find_grid(levels, sizes)
         if places is None:
             found = f"{len(views)} images of {sizes[0]} chairs, {sizes[1]} elevations and {sizes[2]} azimuths"
-            raise UserError(f"{path}: expected every chair from every side, found {found}: {_REMEDY}")
+            raise UserError(f"{path}: expected every chair from every side, found {found}: {FETCH_AGAIN}")
+
+        def contents():
+            for name, *_ in views:
+                yield name, read(name)
 
         def chair(item: tuple[str, bytes]) -> np.ndarray:
-            try:
-                with Image.open(BytesIO(item[1])) as image:
-                    return resized(image, channels, "stretch", resample, _box(image.size, crop))
-            except Exception as error:  # a decoder may raise anything on a broken file
-                raise UserError(f"{path}: {item[0]} cannot be read ({error}): {_REMEDY}") from None
+            return archive.picture(path, *item, channels=channels, resample=resample, middle=CROPS[crop])
 
         array, _, _ = pack(
-            path,
             "chairs3d",
+            [path],
             (crop, resample),
-            {"file": stamp(path), "names": len(names)},
+            contents,
+            chair,
             len(views),
             channels,
-            lambda: in_threads(chair, ((name, read(name)) for name, *_ in views)),
             places=places,
             progress=progress,
         )
@@ -86,21 +83,8 @@ def load(
 
 def _order(path: Path, names: list[str], read) -> dict[str, int]:
     """Chair -> its number, by the publisher's list."""
-    from scipy.io import loadmat
-
     member = "rendered_chairs/all_chair_names.mat"
     if member not in names:
-        raise UserError(f"{path}: expected {member} and rendered_chairs/<chair>/renders/, found no list: {_REMEDY}")
-    try:
-        cells = loadmat(BytesIO(read(member)), variable_names=["folder_names"])["folder_names"].ravel()
-        return {str(np.asarray(cell).ravel()[0]): number for number, cell in enumerate(cells)}
-    except Exception as error:  # SciPy raises many kinds for a file that it cannot parse
-        raise UserError(f"{path}: {member} cannot be read ({error}): {_REMEDY}") from None
-
-
-def _box(size: tuple[int, int], crop: str) -> tuple[int, int, int, int] | None:
-    """The part of a picture of that width and height that is used."""
-    if crop == "full":
-        return None
-    left, upper = ((length - _SIDE) // 2 for length in size)
-    return (left, upper, left + _SIDE, upper + _SIDE)
+        raise UserError(f"{path}: expected {member} and rendered_chairs/<chair>/renders/, found no list: {FETCH_AGAIN}")
+    cells = archive.matlab(path, member, read(member), "folder_names").ravel()
+    return {str(np.asarray(cell).ravel()[0]): number for number, cell in enumerate(cells)}

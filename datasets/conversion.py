@@ -9,6 +9,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,6 +56,13 @@ def _read_to_the_end(path: Path) -> None:
     with path.open("rb", buffering=0) as handle:
         while handle.readinto(block):
             pass
+
+
+def npy_header(shape: Sequence[int]) -> bytes:
+    """The beginning of a `.npy` file of uint8 in C order, equally long for any number of images."""
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
+    return header.getvalue()
 
 
 def convert_once(

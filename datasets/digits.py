@@ -1,81 +1,125 @@
-"""What MNIST and FashionMNIST share: IDX files of 28x28 grey images, one for each split."""
+"""MNIST and FashionMNIST: IDX files of 28x28 grey images, one for each split, without factors.
+
+MNIST is a qualitative set of the paper. FashionMNIST's files have MNIST's names: keep the two in different folders.
+From 28x28 to 64x64 by Pillow's LANCZOS, `--resize stretch`; `pad` first adds black to 32x32, as some in the field do.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.binary_matrix import read_idx
+from datasets.about import About
+from datasets.binary_matrix import REMEDY, read_rows
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
-from datasets.packing import pack, stamp
-from datasets.resizing import in_threads, resized
+from datasets.locate import path_of
+from datasets.packing import pack
+from datasets.resizing import resized
 from system.errors import UserError
 
-OPTIONS = {"part": ("all", "train", "test"), "resize": ("stretch", "pad")}
 _SPLITS = {"all": ("train", "t10k"), "train": ("train",), "test": ("t10k",)}
 _PADDING = 2  # pixels on each side: 28 -> 32
-_REMEDY = "move it away and fetch it again"
 
 
-def parts(part: str, address: str, checksums: dict[str, str]) -> tuple[DataFile, ...]:
-    """The files of images of the splits wanted."""
-    names = [f"{split}-images-idx3-ubyte.gz" for split in _SPLITS[part]]
-    return tuple(
-        DataFile(name, address + name, b"\x1f\x8b", checksums[name], address, unpacked=name.removesuffix(".gz"))
-        for name in names
-    )
+@dataclass
+class Digits:
+    """One of the two sets.
 
+    name: on the command line.
+    address: the folder of its files.
+    checksums: of the images of each split.
+    """
 
-def load_files(
-    name: str, directory: Path, files: tuple[DataFile, ...], part: str, resize: str, progress: bool
-) -> FactorDataset:
-    """The images of the files, one after the other, at 64x64. Raises UserError for wrong ones."""
-    from datasets.locate import path_of
+    name: str
+    address: str
+    checksums: dict[str, str]
+    ABOUT: About
+    OPTIONS = {"part": tuple(_SPLITS), "resize": ("stretch", "pad")}
 
-    paths = [path_of(directory, file, alone=False) for file in files]
-    for file, path in zip(files, paths, strict=True):
-        _check_is_not_the_other(name, file, path)
-    count = sum(_count(path) for path in paths)
+    def files(self, part: str = "all", **_) -> tuple[DataFile, ...]:
+        """The images of each split."""
+        names = {split: f"{split}-images-idx3-ubyte" for split in _SPLITS[part]}
+        return tuple(
+            DataFile(
+                f"{name}.gz",
+                f"{self.address}{name}.gz",
+                b"\x1f\x8b",
+                self.checksums[split],
+                self.address,
+                unpacked=name,
+            )
+            for split, name in names.items()
+        )
 
-    def images():
-        for path in paths:
-            rows = read_idx(path, _REMEDY)
-            next(rows)
-            yield from rows
+    def load(
+        self, directory: Path, *, part: str = "all", resize: str = "stretch", progress: bool = True
+    ) -> FactorDataset:
+        """Training images, then test images, at 64x64. Raises UserError for wrong files."""
+        paths = [path_of(directory, file, alone=False) for file in self.files(part)]
+        for split, path in zip(_SPLITS[part], paths, strict=True):
+            self._check_is_not_the_other(split, path)
+        count = sum(_count(path) for path in paths)
 
-    def to_size(pixels: np.ndarray) -> np.ndarray:
-        image = Image.fromarray(pixels)  # [28, 28]
-        return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
+        def images():
+            for path in paths:
+                rows = read_rows(path)
+                next(rows)
+                yield from rows
 
-    array, _, _ = pack(
-        paths[0],
-        name,
-        (part, resize),
-        {"files": [stamp(path) for path in paths]},
-        count,
-        1,
-        lambda: in_threads(to_size, images()),
-        progress=progress,
-    )
-    return FactorDataset(name, f"{name} {part}", [], [], array, factors=np.zeros((count, 0), np.int64))
+        def to_size(pixels: np.ndarray) -> np.ndarray:
+            image = Image.fromarray(pixels)  # [28, 28]
+            return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
+
+        array, _, _ = pack(self.name, paths, (part, resize), images, to_size, count, 1, progress=progress)
+        nothing = np.zeros((count, 0), np.int64)  # [n, 0]
+        return FactorDataset(self.name, f"{self.name} {part}", [], [], array, factors=nothing)
+
+    def _check_is_not_the_other(self, split: str, path: Path) -> None:
+        """Raises UserError where the file is that of the other set, which has the same name."""
+        from datasets.download import is_published
+
+        other = FASHION_MNIST if self is MNIST else MNIST
+        theirs = DataFile(path.name, "", b"", other.checksums[split])
+        if path.suffix == ".gz" and is_published(theirs, path):
+            raise UserError(
+                f"--data-path {path} is the file of {other.name}, which has the same name: name another folder"
+            )
 
 
 def _count(path: Path) -> int:
-    shape = next(read_idx(path, _REMEDY))
+    shape = next(read_rows(path))
     if len(shape) != 3 or 0 in shape:
-        raise UserError(f"{path}: expected images [n, 28, 28], found {list(shape)}: {_REMEDY}")
+        raise UserError(f"{path}: expected images [n, 28, 28], found {list(shape)}: {REMEDY}")
     return shape[0]
 
 
-def _check_is_not_the_other(name: str, file: DataFile, path: Path) -> None:
-    """Raises UserError where the file is that of the other set, which has the same name."""
-    from datasets import fashion_mnist, mnist
-    from datasets.download import is_published
-
-    other_name, other = ("fashion_mnist", fashion_mnist) if name == "mnist" else ("mnist", mnist)
-    theirs = DataFile(file.name, "", b"", other.CHECKSUMS[file.name])
-    if path.name == file.name and is_published(theirs, path):
-        raise UserError(f"--data-path {path} is the file of {other_name}, which has the same name: name another folder")
+MNIST = Digits(
+    "mnist",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    {"train": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", "t10k": "md5:9fb629c4189551a2d022fa330f9573f3"},
+    About(
+        title="MNIST: handwritten digits (LeCun et al. 1998)",
+        images="70,000 (train 60,000, test 10,000)",
+        factors="none",
+        source="a mirror of the publisher's address, which is dead, fetched",
+        licence="CC BY-SA 3.0 as Keras has it",
+        tested="miniatures",
+    ),
+)
+FASHION_MNIST = Digits(
+    "fashion_mnist",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    {"train": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "t10k": "md5:bef4ecab320f06d8554ea6380940ec79"},
+    About(
+        title="FashionMNIST: pieces of clothing (Xiao et al. 2017)",
+        images="70,000 (train 60,000, test 10,000)",
+        factors="none",
+        source="Zalando, fetched",
+        licence="MIT",
+        tested="miniatures",
+    ),
+)

@@ -10,14 +10,13 @@ import ssl
 import sys
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from datasets import DATASETS
+from datasets import DATASETS, find
 from datasets.files import DataFile, free_bytes, is_disk_full, locked, make_directory, partial_path
 from datasets.locate import by_hand, files_of
 from system.errors import Parser, UserError, command_line
@@ -251,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--url", help="a mirror of the file (default: its publisher)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     args = parser.parse_args(arguments)
-    files = files_of(import_module(DATASETS[args.dataset]))
+    files = files_of(find(args.dataset))
     if not files:
         raise UserError(f"{args.dataset} is your own: there is nothing to fetch")
     if args.url and len(files) > 1:

@@ -1,4 +1,8 @@
-"""What the three random variants of dSprites share: images that are drawn when they are asked for, from (seed, index).
+"""The random variants of dSprites (Locatello et al. 2019): images drawn when they are asked for, from (seed, index).
+
+Colour dSprites shows each sprite in a colour of its own on black: as in disentanglement_lib, its three channels are
+uniform from 0.5 to 1, here in 128 levels, and the colour is no factor. Noisy dSprites shows white sprites on noise,
+uniform from 0 to 1 in every pixel and channel. `datasets.scream_dsprites` is the third.
 
 disentanglement_lib draws colours, noise and patches anew each time; here an image is a pure function of the seed and
 its index, so that it is the same whenever it is asked for. Random bytes come from SplitMix64 (Steele, Lea, Flood 2014):
@@ -8,11 +12,13 @@ word j of image i is the hash of `key(seed, i) + j`. Pixels have 256 levels, whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from datasets import dsprites
+from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.images import RawImages
 from system.errors import UserError
@@ -25,7 +31,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # The eight pixels of every byte of a packed sprite, three channels each: 255 on the sprite, 0 beside it.
 _MASKS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).repeat(3, axis=1) * np.uint8(255)  # [256, 24]
 
-Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (seed, masks uint8 [n, 64, 192], 255 on the sprite; indices int64 [n]) -> uint8 [n, 64, 192]
+Paint = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
 def random_words(seed: int, index: np.ndarray, count: int) -> np.ndarray:
@@ -60,12 +67,12 @@ class DrawnImages(RawImages):
 
     Args:
         packed: uint8 `[N, 512]`, eight pixels of a sprite in a byte.
-        paint: (masks uint8 `[n, 64, 192]`, 255 on the sprite; indices int64 `[n]`) -> uint8 `[n, 64, 192]`.
+        paint, seed: how, see `Paint`.
     """
 
-    def __init__(self, packed: np.ndarray, paint: Paint):
+    def __init__(self, packed: np.ndarray, paint: Paint, seed: int):
         super().__init__(self)
-        self.packed, self.paint = packed, paint
+        self.packed, self.paint, self.seed = packed, paint, seed
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -77,7 +84,7 @@ class DrawnImages(RawImages):
         for start in range(0, len(index), _PIECE):
             piece = index[start : start + _PIECE]
             masks = np.take(_MASKS, self.packed[piece], axis=0).reshape(len(piece), 64, ROW)  # [piece, 64, 192]
-            images[start : start + len(piece)] = self.paint(masks, piece)
+            images[start : start + len(piece)] = self.paint(self.seed, masks, piece)
         return images.reshape(-1, 64, 64, 3)
 
     def to_device(self, device):
@@ -85,8 +92,53 @@ class DrawnImages(RawImages):
         raise UserError("--data-on-device: these images are drawn when they are asked for: leave the flag out")
 
 
-def load_drawn(name: str, path: Path, fixed_shape: int | None, progress: bool, paint: Paint) -> FactorDataset:
-    """dSprites, from the file at `path`, painted."""
+def load_drawn(name: str, path: Path, paint: Paint, fixed_shape: int | None, seed: int, progress: bool):
+    """dSprites, from the file at `path`, painted: a FactorDataset."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
-    images = DrawnImages(base.images.packed, paint)
+    images = DrawnImages(base.images.packed, paint, seed)
     return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))
+
+
+def about(title: str, source: str, licence: str = "Apache-2.0", tested: str = "miniatures; the replica") -> About:
+    """What is said of a variant."""
+    return About(title, dsprites.ABOUT.images, dsprites.ABOUT.factors, source, licence, tested)
+
+
+@dataclass
+class DrawnSprites:
+    """A variant that needs dSprites' file alone, or its replica."""
+
+    name: str
+    paint: Paint
+    ABOUT: About
+    FILE, OPTIONS = dsprites.FILE, OPTIONS
+    render, REPLICA_VERSION, REPLICA_OF = staticmethod(dsprites.render), dsprites.REPLICA_VERSION, "dsprites"
+
+    def load(
+        self, path: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
+    ) -> FactorDataset:
+        """The images, from dSprites' file."""
+        return load_drawn(self.name, path, self.paint, fixed_shape, data_seed, progress)
+
+
+def _coloured(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
+    colours = random_bytes(seed, index, 3) | np.uint8(128)  # [n, 3]
+    masks &= np.tile(colours, 64)[:, None]  # [n, 64, 192]
+    return masks
+
+
+def _noisy(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
+    masks |= random_bytes(seed, index, masks[0].size).reshape(masks.shape)  # [n, 64, 192]
+    return masks
+
+
+COLOR = DrawnSprites(
+    "color_dsprites",
+    _coloured,
+    about("Colour dSprites: dSprites in random colours (Locatello et al. 2019)", "dSprites, coloured when asked for"),
+)
+NOISY = DrawnSprites(
+    "noisy_dsprites",
+    _noisy,
+    about("Noisy dSprites: dSprites on noise (Locatello et al. 2019)", "dSprites, noise drawn when asked for"),
+)

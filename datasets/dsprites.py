@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from datasets import npz
 from datasets.about import About, listed
-from datasets.conversion import convert_once
+from datasets.conversion import convert_once, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
+from datasets.files import FETCH_AGAIN, DataFile
 from datasets.grid import check_size, grid_sizes
 from datasets.images import PackedImages
 from system.errors import UserError
@@ -43,7 +43,6 @@ LEFT_OUT = ("shape",)  # of MIG and factor leakage, by the reference
 _COLUMNS = {"color": 1, **FACTORS}  # the published file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
-_REMEDY = "name another file, or move this one away and fetch it again"
 
 
 def render(directory: Path, progress: bool = True) -> Path:
@@ -59,7 +58,7 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     With `fixed_shape`, only that shape's images (0 square, 1 ellipse, 2 heart), and no factor `shape`: a factor that
     never varies has no place in a score. Raises UserError, naming expected and found, when the file is not right.
     """
-    with npz.opened(path, _REMEDY) as archive:
+    with npz.opened(path) as archive:
         count = _check_arrays(path, archive)
         # The archive's own checksums tell one content from another, whatever happens to the file's date.
         key = {name: archive.getinfo(f"{name}.npy").CRC for name in ("imgs", "latents_classes")}
@@ -90,14 +89,14 @@ def _marks(archive: zipfile.ZipFile) -> list[str]:
 
 def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
     """The number of images, from the headers alone. UserError where shapes or types are not the published ones."""
-    shape, fortran, dtype = npz.header(path, archive, "imgs", _REMEDY)
+    shape, fortran, dtype = npz.header(path, archive, "imgs")
     if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
-        raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {_REMEDY}")
+        raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
     for name, kind in (("latents_classes", "i"), ("latents_values", "f")):
-        found, _, found_dtype = npz.header(path, archive, name, _REMEDY)
+        found, _, found_dtype = npz.header(path, archive, name)
         if found != (shape[0], len(_COLUMNS)) or found_dtype.kind != kind:
             expected = f"{'integers' if kind == 'i' else 'floats'} [{shape[0]}, {len(_COLUMNS)}]"
-            raise UserError(f"{path}: expected {name} {expected}, found {found_dtype} {list(found)}: {_REMEDY}")
+            raise UserError(f"{path}: expected {name} {expected}, found {found_dtype} {list(found)}: {FETCH_AGAIN}")
     return shape[0]
 
 
@@ -110,14 +109,12 @@ def _convert(path: Path, archive: zipfile.ZipFile, count: int, handle: BinaryIO,
     check_size(path, sizes, tuple(_COLUMNS.values()), list(_COLUMNS), marked=bool(marks))
     if sizes[0] != 1:
         raise UserError(f"{path}: expected one colour, found {sizes[0]}")
-    np.lib.format.write_array_header_1_0(
-        handle, {"descr": "|u1", "fortran_order": False, "shape": (count, _PIXELS // 8)}
-    )
+    handle.write(npy_header((count, _PIXELS // 8)))
     bar = tqdm(total=count, desc="packing dSprites once", unit=" images", unit_scale=True, disable=not progress)
     with bar:
-        for images in npz.rows(path, archive, "imgs", _CHUNK, _REMEDY):
+        for images in npz.rows(path, archive, "imgs", _CHUNK):
             if images.max() > 1:
-                raise UserError(f"{path}: expected pixels 0 and 1, found {images.max()}: {_REMEDY}")
+                raise UserError(f"{path}: expected pixels 0 and 1, found {images.max()}: {FETCH_AGAIN}")
             handle.write(np.packbits(images).tobytes())
             bar.update(len(images))
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
-import sys
+import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,28 @@ class DataFile:
     checksum: str = ""
     page: str = ""
     unpacked: str = ""
+
+
+FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # the remedy for one that is not right
+
+# What Python's readers of archives and h5py raise for a file that is not whole; RuntimeError for an encrypted one, say.
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, RuntimeError, KeyError)
+
+
+@contextmanager
+def damage_told(path: Path, kind: str, remedy: str = FETCH_AGAIN, also: tuple = ()) -> Iterator[None]:
+    """Raises UserError, ending in `remedy`, where the body meets a file that is not a whole one of its kind.
+
+    also: errors that mean damage here besides those of archives and HDF5 files.
+    """
+    try:
+        yield
+    except (OSError, *_DAMAGE, *also) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from None
+        raise UserError(
+            f"{path}: expected a whole {kind}, found a truncated or damaged one ({error}): {remedy}"
+        ) from None
 
 
 def cache_directory(name: str) -> Path:
@@ -74,54 +98,20 @@ def is_disk_full(error: BaseException) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Holds `<path>.lock`: of several processes that would make `path`, one at a time runs the body, the others wait.
 
-    The lock is the kernel's (flock), so a holder that is killed frees it. The file is removed at the end; a process
-    that waited on the removed file notices, by its inode, and takes the new one.
+    A holder that is killed frees it. The lock's file is removed at the end.
     """
     lock = path.with_name(path.name + ".lock")
-    while True:
-        handle = _open_lock(lock)
-        try:
-            _take(handle, path)
-            if _is_at(handle, lock):
-                break
-        except BaseException:
-            handle.close()
-            raise
-        handle.close()
     try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        handle.close()
-
-
-def _open_lock(lock: Path):
-    try:
-        return lock.open("a")
+        release = system_files.lock(lock, f"waiting for another process that is making {path}")
     except OSError as error:
         raise UserError(
             f"cannot write in {lock.parent} ({error.strerror}): name a directory that can be written"
         ) from None
-
-
-def _is_at(handle, path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
     try:
-        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _take(handle, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"waiting for another process that is making {path}", file=sys.stderr, flush=True)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError as error:
-        raise UserError(
-            f"cannot lock {path}.lock ({error.strerror}): put the data on a disk whose file system has locks"
-        ) from None
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        release()
 
 
 def partial_path(path: Path) -> Path:

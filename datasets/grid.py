@@ -32,19 +32,15 @@ def numbered(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
 
 def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:
     """Sizes of the K factors whose values, `[n, K]`, are all combinations in row-major order, else UserError."""
-    ranks = [np.unique(column, return_inverse=True) for column in columns.T]
-    sizes = tuple(len(values) for values, _ in ranks)
+    levels, sizes = numbered(columns)  # [n, K]
     count = int(np.prod(sizes, dtype=np.int64))
     if count != len(columns):
-        described = ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
         raise UserError(
-            f"{path}: expected all combinations of its factors ({described}: {count} rows), found {len(columns)} rows"
+            f"{path}: expected all combinations of its factors ({_listed(names, sizes)}: {count} rows), "
+            f"found {len(columns)} rows"
         )
-    inner = count
-    for name, size, (_, rank) in zip(names, sizes, ranks, strict=True):
-        inner //= size  # how many rows a value of this factor lasts
-        expected = np.broadcast_to(np.arange(size)[:, None], (size, inner)).reshape(1, -1)  # [1, size * inner]
-        if not (rank.reshape(-1, size * inner) == expected).all():
+    for name, column, expected in zip(names, levels.T, np.unravel_index(np.arange(count), sizes), strict=True):
+        if not (column == expected).all():
             raise UserError(
                 f"{path}: expected the factors in row-major order, the last one fastest; found {name} out of order"
             )
@@ -54,10 +50,11 @@ def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[i
 def check_size(path: Path, found: Sequence[int], published: Sequence[int], names: Sequence[str], marked: bool) -> None:
     """Raises UserError unless the file holds the published grid, or is `marked` as a replica or a subset."""
     if tuple(found) != tuple(published) and not marked:
-        described = [
-            "(" + ", ".join(f"{n} {s}" for n, s in zip(names, sizes, strict=True)) + ")" for sizes in (published, found)
-        ]
         raise UserError(
-            f"{path}: expected the published factors {described[0]}, found {described[1]}, and the file does not say "
-            "that it is a replica or a subset: fetch it again"
+            f"{path}: expected the published factors ({_listed(names, published)}), found ({_listed(names, found)}), "
+            "and the file does not say that it is a replica or a subset: fetch it again"
         )
+
+
+def _listed(names: Sequence[str], sizes: Sequence[int]) -> str:
+    return ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.packing import pack, stamp
-from datasets.resizing import RESAMPLE, RESIZE, in_threads, is_grey, resized
+from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
 from system.errors import UserError
 
 ABOUT = About(
@@ -62,13 +62,14 @@ def load(
             return None
 
     array, left_out, _ = pack(
-        path.resolve(),
         "images",
+        [path.resolve()],
         (resize, resample),
-        {"files": _fingerprint(path, files)},
+        lambda: files,
+        read,
         len(files),
         channels,
-        lambda: in_threads(read, files),
+        key=_fingerprint(path, files),
         progress=progress,
     )
     _tell(path, [files[number] for number in left_out])

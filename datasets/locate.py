@@ -76,14 +76,11 @@ def check_is_there(path: Path, missing_ok: bool = False) -> None:
     """Raises UserError for a link that leads nowhere, a path that may not be looked at, and a missing one."""
     try:
         path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
             raise UserError(
                 f"--data-path {path} is a link to {path.readlink()}, which is not there: name another path"
             ) from None
-        if not missing_ok:
-            raise UserError(f"--data-path {path} does not exist: name another path") from None
-    except NotADirectoryError:
         if not missing_ok:
             raise UserError(f"--data-path {path} does not exist: name another path") from None
     except OSError as error:

@@ -1,20 +1,25 @@
-"""What the four sets of MPI3D share: a robot arm that carries an object (Gondal et al. 2019), 64x64 RGB, CC BY 4.0.
+"""The four sets of MPI3D: a robot arm that carries an object (Gondal et al. 2019), 64x64 RGB, CC BY 4.0.
 
 The published `.npz` has one array, `images`, uint8 `[n, 64, 64, 3]`, in row-major order of the factors (the vertical
 axis is the fastest), without labels. It is stored uncompressed, 12.7 GB, and mapped into memory where it lies; a file
-that was compressed anew is unpacked once.
+that was compressed anew is unpacked once. The three checksums were published for an earlier address of the same files;
+the fourth set's address is a mirror, and no checksum of its file is published.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from datasets import npz
+from datasets.about import About, listed
 from datasets.conversion import mapped
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import pack, stamp
+from datasets.files import FETCH_AGAIN, DataFile
+from datasets.packing import pack
 from system.errors import UserError
 
 FACTORS = {
@@ -26,28 +31,87 @@ FACTORS = {
     "horizontal_axis": 40,
     "vertical_axis": 40,
 }
-PAGE = "https://github.com/rr-learning/disentanglement_dataset"
-LICENCE = "CC BY 4.0"
-TESTED = "miniatures"
-_REMEDY = "name another file, or move this one away and fetch it again"
+_PAGE = "https://github.com/rr-learning/disentanglement_dataset"
+_ADDRESS = "https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main"
+_MIRROR = "https://huggingface.co/datasets/randall-lab/mpi3d-complex/resolve/main"
 
 
-def load_file(name: str, path: Path, factors: dict[str, int], progress: bool) -> FactorDataset:
-    """One of the four sets. Raises UserError, naming expected and found, when the file is not right."""
-    count = int(np.prod(list(factors.values())))
-    expected = (count, 64, 64, 3)
-    with npz.opened(path, _REMEDY) as archive:
-        shape, fortran, dtype = npz.header(path, archive, "images", _REMEDY)
-        if shape != expected or dtype != np.uint8 or fortran:
-            raise UserError(
-                f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would be "
-                f"wrong (files of the challenge have fewer colours and shapes): {_REMEDY}"
-            )
-        offset = npz.stored_at(path, archive, "images", _REMEDY)
-        if offset is not None:
-            array = mapped(path, shape, offset)
-        else:
-            pieces = npz.rows(path, archive, "images", 256, _REMEDY)
-            images = (image for piece in pieces for image in piece)
-            array, _, _ = pack(path, name, (), {"file": stamp(path)}, count, 3, lambda: images, progress=progress)
-    return FactorDataset(name, path.name, list(factors), list(factors.values()), array, (64, 64, 3))
+@dataclass
+class Mpi3d:
+    """One of the four sets.
+
+    name: on the command line.
+    shows: what its images show.
+    FILE, FACTORS: the published file, and the sizes of its factors.
+    source: where it is fetched from.
+    """
+
+    name: str
+    shows: str
+    FILE: DataFile
+    FACTORS: dict[str, int]
+    source: str = "fetched (12.7 GB)"
+
+    @property
+    def ABOUT(self) -> About:
+        """What `python -m datasets --list` says of it."""
+        return About(
+            title=f"MPI3D {self.name.partition('_')[2]}: a robot arm that carries {self.shows} (Gondal et al. 2019)",
+            images=f"{int(np.prod(list(self.FACTORS.values()))):,}",
+            factors=listed(self.FACTORS),
+            source=f"MPI Tübingen, {self.source}",
+            licence="CC BY 4.0",
+            tested="miniatures",
+        )
+
+    def load(self, path: Path, *, progress: bool = True) -> FactorDataset:
+        """The data set in the published file. Raises UserError, naming expected and found, when it is not right."""
+        count = int(np.prod(list(self.FACTORS.values())))
+        expected = (count, 64, 64, 3)
+        with npz.opened(path) as archive:
+            shape, fortran, dtype = npz.header(path, archive, "images")
+            if shape != expected or dtype != np.uint8 or fortran:
+                raise UserError(
+                    f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would "
+                    f"be wrong (files of the challenge have fewer colours and shapes): {FETCH_AGAIN}"
+                )
+            offset = npz.stored_at(path, archive, "images")
+            if offset is not None:
+                array = mapped(path, shape, offset)
+            else:
+                pieces = npz.rows(path, archive, "images", 256)
+                images = chain.from_iterable(pieces)
+                array, _, _ = pack(self.name, [path], (), lambda: images, np.asarray, count, 3, progress=progress)
+        sizes = list(self.FACTORS.values())
+        return FactorDataset(self.name, path.name, list(self.FACTORS), sizes, array, (64, 64, 3))
+
+
+def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
+    return DataFile(name, f"{address}/{name}", b"PK\x03\x04", checksum, _PAGE)
+
+
+TOY = Mpi3d(
+    "mpi3d_toy",
+    "an object, simulated simply",
+    _file("mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868"),
+    FACTORS,
+)
+REALISTIC = Mpi3d(
+    "mpi3d_realistic",
+    "an object, simulated realistically",
+    _file("mpi3d_realistic.npz", "md5:59a6225b88b635365f70c91b3e52f70f"),
+    FACTORS,
+)
+REAL = Mpi3d(
+    "mpi3d_real",
+    "an object, photographed",
+    _file("mpi3d_real.npz", "md5:0f33f609918fb5c97996692f91129802"),
+    FACTORS,
+)
+COMPLEX = Mpi3d(
+    "mpi3d_complex",
+    "real objects, photographed",
+    _file("real3d_complicated_shapes_ordered.npz", address=_MIRROR),
+    {**FACTORS, "color": 4, "shape": 4},
+    "fetched from a mirror (5.3 GB)",
+)

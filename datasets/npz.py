@@ -5,35 +5,26 @@ from __future__ import annotations
 import struct
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from datasets.files import FETCH_AGAIN, damage_told
 from system.errors import UserError
 
 Header = tuple[tuple[int, ...], bool, np.dtype]  # shape, whether in Fortran order, dtype
 
 
 @contextmanager
-def opened(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[zipfile.ZipFile]:
     """The archive. Raises UserError, ending in `remedy`, where it is not whole, also while the body reads it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, struct.error) as error:  # encrypted, say
-        raise UserError(
-            f"{path}: expected a whole .npz file, found a truncated or damaged one ({error}): {remedy}"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): check its permissions and the disk"
-        ) from None
+    with damage_told(path, ".npz file", remedy), zipfile.ZipFile(path) as archive:
+        yield archive
 
 
-def header(path: Path, archive: zipfile.ZipFile, name: str, remedy: str) -> Header:
+def header(path: Path, archive: zipfile.ZipFile, name: str, remedy: str = FETCH_AGAIN) -> Header:
     """Shape, order and dtype of an array of the file, without its contents. Raises UserError where there is none."""
     if f"{name}.npy" not in archive.namelist():
         raise UserError(f"{path}: expected an array {name}, found only {', '.join(archive.namelist())}: {remedy}")
@@ -41,7 +32,7 @@ def header(path: Path, archive: zipfile.ZipFile, name: str, remedy: str) -> Head
         return read_header(path, name, member, remedy)
 
 
-def read_header(path: Path, name: str, member, remedy: str) -> Header:
+def read_header(path: Path, name: str, member, remedy: str = FETCH_AGAIN) -> Header:
     """The header at the beginning of an open member, which then stands at the contents."""
     try:
         version = np.lib.format.read_magic(member)
@@ -60,7 +51,9 @@ def read_exactly(member, size: int) -> bytes:
     return b"".join(parts)
 
 
-def rows(path: Path, archive: zipfile.ZipFile, name: str, together: int, remedy: str) -> Iterator[np.ndarray]:
+def rows(
+    path: Path, archive: zipfile.ZipFile, name: str, together: int, remedy: str = FETCH_AGAIN
+) -> Iterator[np.ndarray]:
     """Pieces of `together` rows of an array in C order, uint8 `[m, ...]`. Raises UserError where it is cut short."""
     with archive.open(f"{name}.npy") as member:
         (count, *shape), _, _ = read_header(path, name, member, remedy)
@@ -74,7 +67,7 @@ def rows(path: Path, archive: zipfile.ZipFile, name: str, together: int, remedy:
         member.read()  # to the end, where the archive's checksum is compared
 
 
-def stored_at(path: Path, archive: zipfile.ZipFile, name: str, remedy: str) -> int | None:
+def stored_at(path: Path, archive: zipfile.ZipFile, name: str, remedy: str = FETCH_AGAIN) -> int | None:
     """Where in the file the contents of an array begin, if it is stored as it is; None if it is compressed."""
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type != zipfile.ZIP_STORED:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from io import BytesIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from os import cpu_count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
-from datasets.conversion import convert_once
+from datasets.conversion import convert_once, npy_header
 from datasets.resizing import SIDE
 from system.errors import UserError
+
+T = TypeVar("T")
+_TOGETHER = 128  # pictures decoded at a time
 
 
 def stamp(path: Path) -> list:
@@ -22,24 +27,26 @@ def stamp(path: Path) -> list:
 
 
 def pack(
-    source: Path,
     name: str,
+    sources: Sequence[Path],
     form: Sequence,
-    key: dict,
+    items: Callable[[], Iterable[T]],
+    work: Callable[[T], np.ndarray | None],
     count: int,
     channels: int,
-    images: Callable[[], Iterable[np.ndarray | None]],
     *,
+    key: object = None,
     places: np.ndarray | None = None,
     progress: bool = True,
 ) -> tuple[np.ndarray, list[int], int]:
-    """The mapped copy of the images, made at the first use beside `source` or in the cache directory.
+    """The mapped copy of the images, made at the first use beside the first source or in the cache directory.
 
     Args:
-        form: the options that it depends on, such as `("crop", "lanczos")`: each form has a copy of its own.
-        key: tells one content of the source from another (JSON), see `stamp`.
-        count: images that `images` yields.
-        images: makes an iterator of uint8 `[64, 64, channels]`, or None for what is left out.
+        sources: the files from which they are made; when one changes, they are made again.
+        form: the options that they depend on, such as `("crop", "lanczos")`: each form has a copy of its own.
+        items: makes an iterator of `count` items.
+        work: an item -> uint8 `[64, 64, channels]`, or None for what is left out. Runs in several threads.
+        key: tells one content of the sources from another (JSON); None: their sizes and dates.
         places: int64 `[count]`, where each image goes; None: in order. With places nothing may be left out.
 
     Returns: uint8 `[kept, 64, 64, channels]`, mapped, which of the `count` were left out, and the brightest pixel.
@@ -47,20 +54,35 @@ def pack(
     suffix = ".".join(["", *map(str, form), f"{SIDE}x{SIDE}x{channels}", "npy"])
 
     def write(handle: BinaryIO) -> dict:
-        return _write(handle, count, channels, images(), places, f"packing {name} once", progress)
+        images = tqdm(
+            _in_threads(work, items()),
+            desc=f"packing {name} once",
+            total=count,
+            unit=" images",
+            unit_scale=True,
+            disable=not progress,
+        )
+        return _write(handle, count, channels, images, places)
 
-    key = {**key, "places": places is not None}
-    array, note = convert_once(source, name, suffix, key, count * SIDE * SIDE * channels, write)
+    key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}
+    array, note = convert_once(sources[0], name, suffix, key, count * SIDE * SIDE * channels, write)
     return array, note["left_out"], note["brightest"]
 
 
-def _write(handle: BinaryIO, count, channels, images, places, description: str, progress: bool) -> dict:
+def _in_threads(work: Callable[[T], np.ndarray | None], items: Iterable[T]) -> Iterator[np.ndarray | None]:
+    """`work` on each item, in order, a few at a time: Pillow decodes outside Python's lock."""
+    with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
+        items = iter(items)
+        while some := list(islice(items, _TOGETHER)):
+            yield from pool.map(work, some)
+
+
+def _write(handle: BinaryIO, count: int, channels: int, images: Iterable, places: np.ndarray | None) -> dict:
     """Writes a `.npy` file. Returns what to note of it. Raises UserError where nothing is left to write."""
-    begin = _header((count, SIDE, SIDE, channels))
+    begin = npy_header((count, SIDE, SIDE, channels))
     handle.write(begin)
     left_out, brightest, size = [], 0, SIDE * SIDE * channels
-    bar = tqdm(images, desc=description, total=count, unit=" images", unit_scale=True, disable=not progress)
-    for number, image in enumerate(bar):
+    for number, image in enumerate(images):
         if image is None:
             left_out.append(number)
             continue
@@ -71,13 +93,6 @@ def _write(handle: BinaryIO, count, channels, images, places, description: str, 
     if len(left_out) == count:
         raise UserError(f"none of the {count} images can be read: look at the files")
     handle.seek(0)
-    handle.write(_header((count - len(left_out), SIDE, SIDE, channels)))
+    handle.write(npy_header((count - len(left_out), SIDE, SIDE, channels)))
     handle.seek(0, 2)
     return {"left_out": left_out, "brightest": brightest}
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    """The beginning of a `.npy` file of uint8, equally long for any number of images."""
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return header.getvalue()

@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from datasets import dsprites
-from datasets.about import About
-from datasets.drawn_sprites import OPTIONS, ROW, load_drawn, random_bytes, random_words
+from datasets.drawn_sprites import OPTIONS, ROW, about, load_drawn, random_bytes, random_words
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
 from datasets.locate import path_of
@@ -26,13 +25,11 @@ PAINTING = DataFile(
     url="https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",
     magic=b"\xff\xd8\xff",
 )
-ABOUT = About(
-    title="Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
-    images="737,280",
-    factors=dsprites.ABOUT.factors,
-    source="dSprites and the painting, both fetched; patches drawn when asked for",
-    licence="Apache-2.0; the painting is in the public domain",
-    tested="miniatures, another picture in the painting's place",
+ABOUT = about(
+    "Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
+    "dSprites and the painting, both fetched; patches drawn when asked for",
+    "Apache-2.0; the painting is in the public domain",
+    "miniatures, another picture in the painting's place",
 )
 _FITS = (350, 274)  # width and height that the painting is shrunk to fit
 
@@ -56,11 +53,11 @@ def load(
     shape, strides = (height - 64, width - 64, 64, ROW), (flat.strides[0], 3, flat.strides[0], 1)
     patches = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
 
-    def paint(masks: np.ndarray, index: np.ndarray) -> np.ndarray:
-        words = random_words(data_seed, index, 2)  # [n, 2]
+    def paint(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
+        words = random_words(seed, index, 2)  # [n, 2]
         row, column = (words >> np.uint64(11)).T % np.array([[height - 64], [width - 64]], np.uint64)  # [n] each
         patch = patches[row.astype(np.int64), column.astype(np.int64)]  # [n, 64, 192]
-        shift = np.tile(random_bytes(data_seed ^ 1 << 62, index, 3), 64)[:, None]  # [n, 1, 192]
+        shift = np.tile(random_bytes(seed ^ 1 << 62, index, 3), 64)[:, None]  # [n, 1, 192]
         both = patch & shift
         patch ^= shift
         patch >>= np.uint8(1)
@@ -68,7 +65,7 @@ def load(
         patch ^= masks  # v -> 255 - v on the sprite
         return patch
 
-    return load_drawn("scream_dsprites", sprites, fixed_shape, progress, paint)
+    return load_drawn("scream_dsprites", sprites, paint, fixed_shape, data_seed, progress)
 
 
 def _painting(path: Path) -> np.ndarray:

@@ -7,8 +7,7 @@ from then on. A file whose images are stored uncompressed and in one piece is ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.about import About, listed
-from datasets.conversion import convert_once, mapped
+from datasets.conversion import convert_once, mapped, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
+from datasets.files import FETCH_AGAIN, DataFile, damage_told
 from datasets.grid import check_size, grid_sizes
-from datasets.images import RawImages
+from datasets.packing import stamp
 from system.errors import UserError
 
 FILE = DataFile(
@@ -43,7 +42,6 @@ LEFT_OUT = ("floor_hue",)  # of MIG and factor leakage, by the reference
 _BYTES = 64 * 64 * 3
 _SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
 _LARGEST_SLAB = 2**29 // _BYTES
-_REMEDY = "name another file, or move this one away and fetch it again"
 
 
 def render(directory: Path, progress: bool = True) -> Path:
@@ -58,7 +56,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
     import h5py
 
     with ExitStack() as stack:
-        with _damage_told(path):
+        with damage_told(path, "HDF5 file"):
             file = stack.enter_context(h5py.File(path, "r"))
             images, labels = _checked(path, file)
             replica, subset = (bool(file.attrs.get(mark, False)) for mark in ("replica", "subset"))
@@ -71,32 +69,13 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
                 path,
                 "shapes3d",
                 ".raw.npy",
-                _key(path),
+                {"file": stamp(path)},
                 images.size,
                 lambda handle: _convert(path, images, labels, replica or subset, handle, progress),
             )
             sizes = note["factor_sizes"]
     source = "replica" if replica else path.name
-    images = RawImages(array)
-    return FactorDataset("shapes3d", source, list(FACTORS), sizes, images, (64, 64, 3), left_out=LEFT_OUT)
-
-
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    """Raises UserError for what h5py says, in three kinds of error, about a file that is not whole."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise UserError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from None
-        raise UserError(
-            f"{path}: expected a whole HDF5 file, found a truncated or damaged one ({error}): {_REMEDY}"
-        ) from None
-
-
-def _key(path: Path) -> dict:
-    status = path.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return FactorDataset("shapes3d", source, list(FACTORS), sizes, array, (64, 64, 3), left_out=LEFT_OUT)
 
 
 def _checked(path: Path, file):
@@ -104,21 +83,21 @@ def _checked(path: Path, file):
     for name in ("images", "labels"):
         if name not in file or not hasattr(file[name], "dtype"):
             raise UserError(
-                f"{path}: expected arrays images and labels, found {', '.join(file) or 'nothing'}: {_REMEDY}"
+                f"{path}: expected arrays images and labels, found {', '.join(file) or 'nothing'}: {FETCH_AGAIN}"
             )
     images, labels = file["images"], file["labels"]
     if images.dtype != np.uint8 or images.shape[1:] != (64, 64, 3):
         raise UserError(
-            f"{path}: expected images uint8 [n, 64, 64, 3], found {images.dtype} {list(images.shape)}: {_REMEDY}"
+            f"{path}: expected images uint8 [n, 64, 64, 3], found {images.dtype} {list(images.shape)}: {FETCH_AGAIN}"
         )
     if labels.dtype.kind != "f" or labels.shape != (len(images), len(FACTORS)):
         expected, found = f"floats [{len(images)}, {len(FACTORS)}]", f"{labels.dtype} {list(labels.shape)}"
-        raise UserError(f"{path}: expected labels {expected}, found {found}: {_REMEDY}")
+        raise UserError(f"{path}: expected labels {expected}, found {found}: {FETCH_AGAIN}")
     return images, labels
 
 
 def _sizes(path: Path, labels, marked: bool) -> list[int]:
-    with _damage_told(path):
+    with damage_told(path, "HDF5 file"):
         values = labels[()]  # [n, 6]
     sizes = grid_sizes(path, values, list(FACTORS))
     check_size(path, sizes, tuple(FACTORS.values()), list(FACTORS), marked)
@@ -128,7 +107,7 @@ def _sizes(path: Path, labels, marked: bool) -> list[int]:
 def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progress: bool) -> dict:
     """Writes the images uncompressed into a `.npy` file, every chunk unpacked once. Returns the factors' sizes."""
     sizes = _sizes(path, labels, marked)
-    np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": images.shape})
+    handle.write(npy_header(images.shape))
     chunk = images.chunks or images.shape
     slab = min(chunk[0] * max(1, _SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, if they are not huge
     rows = np.empty((min(slab, len(images)), *images.shape[1:]), np.uint8)  # [slab, 64, 64, 3]
@@ -142,7 +121,7 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
             for top in range(0, images.shape[1], chunk[1]):
                 for channel in range(0, images.shape[3], chunk[3]):
                     part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
-                    with _damage_told(path):
+                    with damage_told(path, "HDF5 file"):
                         rows[:, *part] = images[start : start + len(rows), *part]
             handle.write(rows)
             bar.update(len(rows))

@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from datasets.about import About, listed
-from datasets.binary_matrix import read_norb
+from datasets.binary_matrix import REMEDY, read_matrix, read_rows
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
 from datasets.grid import find_grid, numbered
-from datasets.packing import pack, stamp
-from datasets.resizing import RESAMPLE, in_threads, resized
+from datasets.locate import path_of
+from datasets.packing import pack
+from datasets.resizing import RESAMPLE, resized
 from system.errors import UserError
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
@@ -44,7 +45,6 @@ _CHECKSUMS = {
 _INSTANCES = {"training": "46789", "testing": "01235"}  # which toys are in which split
 _SPLITS = {"all": ("training", "testing"), "train": ("training",), "test": ("testing",)}
 _PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
-_REMEDY = "move it away and fetch it again"
 
 
 def files(part: str = "all", **_) -> tuple[DataFile, ...]:
@@ -60,8 +60,6 @@ def _file(name: str) -> DataFile:
 
 def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
     """The splits wanted, from the published files. Raises UserError, naming expected and found, for wrong ones."""
-    from datasets.locate import path_of
-
     paths = [path_of(directory, file, alone=False) for file in files(part)]
     tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
     levels, sizes = numbered(np.concatenate(tables))  # [n, 5]
@@ -70,32 +68,26 @@ def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progr
         raise UserError(
             f"{directory}: the labels of smallNORB are no full grid, found {sizes}: move its files away and repeat"
         )
-    names = list(FACTORS)
 
     def images():
         for path, table in zip(paths[::3], tables, strict=True):
             yield from _left_images(path, len(table))
 
+    def to_size(image: np.ndarray) -> np.ndarray:
+        return resized(Image.fromarray(image), 1, resample=resample)
+
     array, _, _ = pack(
-        paths[0],
-        "smallnorb",
-        (part, resample),
-        {"files": [stamp(path) for path in paths]},
-        len(levels),
-        1,
-        lambda: in_threads(lambda image: resized(Image.fromarray(image), 1, resample=resample), images()),
-        places=places,
-        progress=progress,
+        "smallnorb", paths, (part, resample), images, to_size, len(levels), 1, places=places, progress=progress
     )
-    return FactorDataset("smallnorb", f"smallnorb {part}", names, sizes, array)
+    return FactorDataset("smallnorb", f"smallnorb {part}", list(FACTORS), sizes, array)
 
 
 def _labels(categories: Path, further: Path) -> np.ndarray:
     """int64 `[n, 5]`: category, instance, elevation, azimuth, lighting."""
-    category, rest = read_norb(categories, np.int32, _REMEDY), read_norb(further, np.int32, _REMEDY)
+    category, rest = read_matrix(categories, "i4"), read_matrix(further, "i4")
     if category.ndim != 1 or rest.shape != (len(category), 4):
         found = f"{list(category.shape)} and {list(rest.shape)}"
-        raise UserError(f"{further}: expected categories [n] and labels [n, 4], found {found}: {_REMEDY}")
+        raise UserError(f"{further}: expected categories [n] and labels [n, 4], found {found}: {REMEDY}")
     table = np.column_stack([category, rest]).astype(np.int64)  # [n, 5]
     table[:, 3] //= 2  # published as 0, 2, ... 34, in steps of 10 degrees
     return table
@@ -103,9 +95,9 @@ def _labels(categories: Path, further: Path) -> np.ndarray:
 
 def _left_images(path: Path, count: int):
     """uint8 `[96, 96]` each. The two images of a pair lie one behind the other."""
-    images = read_norb(path, np.uint8, _REMEDY, lazily=True)
+    images = read_rows(path)
     shape = next(images)
     if len(shape) != 4 or shape[:2] != (count, 2):
-        raise UserError(f"{path}: expected images [{count}, 2, 96, 96], found {list(shape)}: {_REMEDY}")
+        raise UserError(f"{path}: expected images [{count}, 2, 96, 96], found {list(shape)}: {REMEDY}")
     for pair in images:
         yield pair[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from datasets.conversion import npy_header
 from datasets.dsprites import FACTORS, FILE
 from datasets.files import replacing
 from datasets.render.every import kept_indices, place_for_replica
@@ -99,8 +100,7 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     _write_array(archive, "replica", np.array(REPLICA))
     bar = tqdm(total=count, desc="drawing dSprites", unit=" images", unit_scale=True, disable=not progress)
     with bar, archive.open("imgs.npy", "w", force_zip64=True) as member:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, _SIDE, _SIDE)}
-        np.lib.format.write_array_header_1_0(member, header)
+        member.write(npy_header((count, _SIDE, _SIDE)))
         for images in draw_sprites(kept):
             member.write(images)
             bar.update(images.shape[0] * images.shape[1])

@@ -20,8 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.render.every import kept_indices, place_for_replica
-from datasets.render.room import SCENE, SKY_COLOUR
-from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
+from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, Scene, brightness, trace
 from datasets.shapes3d import FILE
 from system.errors import UserError
 
@@ -41,6 +40,8 @@ REPLICA = (
     "Drawn from the factors by this project's ray caster, fitted to look like the published 3D Shapes: "
     "same factors, order and layout, but not the published pixels."
 )
+SKY_COLOUR = np.array([153, 226, 249])
+SCENE = Scene()
 _MATERIALS = (FLOOR, WALL, OBJECT)
 _LEVELS = np.arange(6) / 5  # the values that the channels of the ten hues take
 COLOURS = np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in FACTOR_VALUES["floor_hue"]])  # [hues, channels]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from local_publisher import BODY, MAGIC, page
 
-from datasets import download, load_dataset, locate, mnist
+from datasets import DATASETS, download, find, load_dataset, locate
+from datasets.digits import MNIST
 from datasets.files import DataFile
 from system.errors import UserError
 
@@ -26,7 +27,7 @@ def digits(publisher, monkeypatch):
         names = [f"{split}-images-idx3-ubyte.gz" for split in names]
         return tuple(DataFile(name, publisher.url, b"\x1f\x8b", digest) for name in names)
 
-    monkeypatch.setattr(mnist, "files", files)
+    monkeypatch.setattr(MNIST, "files", files)
 
 
 def test_missing_files_of_a_set_are_fetched_verified_and_read(digits, publisher, tmp_path):
@@ -96,12 +97,8 @@ def test_ones_own_data_are_not_fetched(tmp_path, capsys):
 
 
 def test_every_address_and_checksum_is_well_formed():
-    from importlib import import_module
-
-    from datasets import DATASETS
-
     for name in DATASETS:
-        for file in locate.files_of(import_module(DATASETS[name])):
+        for file in locate.files_of(find(name)):
             assert file.url.startswith(("https://", "http://")) or file.page, file.name
             kind, _, digest = file.checksum.partition(":")
             length = {"md5": 32, "sha256": 64, "git-blob": 40, "": 0}[kind]

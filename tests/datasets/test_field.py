@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import DATASETS, chairs3d, check_data_path, load_dataset, mpi3d, mpi3d_complex, mpi3d_toy
+from datasets import DATASETS, chairs3d, check_data_path, load_dataset, mpi3d
 from system.errors import UserError
 
 LANCZOS, BILINEAR = Image.Resampling.LANCZOS, Image.Resampling.BILINEAR
@@ -63,7 +63,7 @@ def test_smallnorb_without_the_second_split_says_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_mpi3d_has_the_vertical_axis_fastest_and_stays_mapped(compressed, tmp_path, is_mapped, monkeypatch):
-    monkeypatch.setattr(mpi3d_toy, "FACTORS", SMALL)
+    monkeypatch.setattr(mpi3d.TOY, "FACTORS", SMALL)
     images = miniatures.mpi3d(tmp_path / "mpi3d_toy.npz", SMALL, compressed)
     dataset = load("mpi3d_toy", tmp_path)
     assert dataset.factor_sizes == (2, 2, 2, 1, 3, 2)
@@ -81,8 +81,8 @@ def test_mpi3d_refuses_a_grid_of_other_sizes(tmp_path):
 
 def test_mpi3d_has_the_published_numbers_of_images():
     assert np.prod(list(mpi3d.FACTORS.values())) == 1_036_800
-    assert np.prod(list(mpi3d_complex.FACTORS.values())) == 460_800
-    assert list(mpi3d_complex.FACTORS) == list(mpi3d.FACTORS)
+    assert np.prod(list(mpi3d.COMPLEX.FACTORS.values())) == 460_800
+    assert list(mpi3d.COMPLEX.FACTORS) == list(mpi3d.FACTORS)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -102,11 +102,11 @@ def test_digits_are_read_in_order_without_factors(name, unpacked, tmp_path):
 def test_the_files_of_the_other_set_are_refused(tmp_path, monkeypatch):
     import hashlib
 
-    from datasets import fashion_mnist
+    from datasets.digits import FASHION_MNIST
 
     miniatures.mnist(tmp_path)
     digest = hashlib.md5((tmp_path / "t10k-images-idx3-ubyte.gz").read_bytes()).hexdigest()
-    monkeypatch.setitem(fashion_mnist.CHECKSUMS, "t10k-images-idx3-ubyte.gz", f"md5:{digest}")
+    monkeypatch.setitem(FASHION_MNIST.checksums, "t10k", f"md5:{digest}")
     with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is the file of fashion_mnist, which has the same"):
         load("mnist", tmp_path)
     assert len(load("fashion_mnist", tmp_path)) == 10
@@ -176,7 +176,7 @@ def test_files_cut_short_are_one_line_and_leave_no_copy(name, tmp_path):
 def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x0d\x03" + bytes(16))
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"nothing"))
-    with pytest.raises(UserError, match=r"found it starts with b'\\x00\\x00\\r\\x03'"):
+    with pytest.raises(UserError, match=r"damaged one \(it starts with b'\\x00\\x00\\r\\x03'"):
         load("mnist", tmp_path)
 
 

@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 
 import main
-from datasets import DATASETS, mpi3d_complex, mpi3d_real, mpi3d_realistic, mpi3d_toy
+from datasets import DATASETS, find
 
 TINY = ["--model=beta_celeb", "--latents=3", "--batch-size=8", "--max-steps=2", "--seed=1", "--quiet"]
 TINY += ["--num-threads=1", "--end-metrics=no", "--visualise=no"]
 GRID = {"color": 2, "shape": 2, "size": 2, "camera_height": 1, "horizontal_axis": 3, "vertical_axis": 2}
-MPI3D = {"toy": mpi3d_toy, "realistic": mpi3d_realistic, "real": mpi3d_real, "complex": mpi3d_complex}
 
 
 @pytest.fixture
@@ -23,9 +22,8 @@ def write(dsprites_file, shapes3d_file, monkeypatch):
     def write(name, folder):
         folder.mkdir()
         if name.startswith("mpi3d"):
-            module = MPI3D[name.partition("_")[2]]
-            monkeypatch.setattr(module, "FACTORS", GRID)
-            miniatures.mpi3d(folder / module.FILE.name, GRID)
+            monkeypatch.setattr(find(name), "FACTORS", GRID)
+            miniatures.mpi3d(folder / find(name).FILE.name, GRID)
         elif name.endswith("dsprites"):
             dsprites_file(folder)
             Image.new("RGB", (300, 300), "orange").save(folder / "scream.jpg")
