@@ -1,16 +1,15 @@
 """Images per second that a data set hands out as float tensors, and the memory that this takes.
 
-    python -m benchmarks.data [--dsprites PATH] [--shapes3d PATH] [--only NAME] [--seconds S]
+    python -m benchmarks.data [NAME] [--data-path PATH] [--seconds S]
 
-Without a path the replica is used, drawn at the first use. Three figures a data set: the first shuffled batches, with
-the file as the system has it (perhaps still on the disk); one pass over all of it in order, as an evaluation makes it;
-and shuffled batches after that, the median of several rounds. `anonymous` is what Linux calls RssAnon: the memory that
-is not the page cache's.
+Without a name, the replicas of dSprites and 3D Shapes. Three figures each: the first shuffled batches, with the file as
+the system has it (perhaps still on the disk); one pass over all of it in order, as an evaluation makes it; and shuffled
+batches after that, the median of several rounds. `anonymous` is what Linux calls RssAnon: the memory that is not the
+page cache's.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import DATASETS, load_dataset
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 
 BATCH = 256
 ROUNDS = 5
@@ -35,27 +34,14 @@ def anonymous_megabytes() -> float:
     return int(line.split()[1]) / 1e3
 
 
-def images_per_second(dataset, batches, seconds: float = float("inf")) -> float:
-    """How fast `dataset.batch` makes tensors of the index arrays in `batches`, until they or the `seconds` end."""
+def images_per_second(dataset, order: np.ndarray, seconds: float = float("inf")) -> float:
+    """How fast `dataset.batch` makes tensors of the indices `[n]` in this order, until they or the `seconds` end."""
     images, start = 0, time.perf_counter()
-    for index in batches:
-        images += len(dataset.batch(index, "cpu"))
+    for first in range(0, len(order), BATCH):
+        images += len(dataset.batch(order[first : first + BATCH], "cpu"))
         if time.perf_counter() - start > seconds:
             break
     return images / (time.perf_counter() - start)
-
-
-def shuffled(count: int, seed: int = 0):
-    """Batches of random order, epoch after epoch."""
-    rng = np.random.default_rng(seed)
-    while True:
-        order = rng.permutation(count)  # [count]
-        yield from (order[start : start + BATCH] for start in range(0, count - BATCH + 1, BATCH))
-
-
-def in_order(count: int):
-    """Batches of the order of the file, once."""
-    return (np.arange(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
 
 
 def measure(name: str, path: str | None, seconds: float) -> None:
@@ -66,14 +52,14 @@ def measure(name: str, path: str | None, seconds: float) -> None:
     start = time.perf_counter()
     dataset = load_dataset(name, path)
     loaded = time.perf_counter() - start
-    batches = shuffled(len(dataset))
-    first = images_per_second(dataset, batches, seconds)
-    whole = images_per_second(dataset, in_order(len(dataset)))
-    speed = statistics.median(images_per_second(dataset, batches, seconds) for _ in range(ROUNDS))
+    first, *later = (np.random.default_rng(seed).permutation(len(dataset)) for seed in range(ROUNDS + 1))
+    cold = images_per_second(dataset, first, seconds)
+    whole = images_per_second(dataset, np.arange(len(dataset)))
+    speed = statistics.median(images_per_second(dataset, order, seconds) for order in later)
     print(
         f"{name} ({dataset.source}, {len(dataset):,} images, ready after {loaded:.2f} s), batches of {BATCH}:\n"
         f"  shuffled {speed:,.0f} images/s, {speed / NEEDED:.1f} times the {NEEDED:,} needed; "
-        f"in the first {seconds} s {first:,.0f}\n"
+        f"in the first {seconds} s {cold:,.0f}\n"
         f"  in order {whole:,.0f} images/s, all of it once\n"
         f"  anonymous memory {anonymous_megabytes() - empty:,.0f} MB above the {empty:,.0f} MB of torch alone"
     )
@@ -81,14 +67,13 @@ def measure(name: str, path: str | None, seconds: float) -> None:
 
 @command_line
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__.splitlines()[0])
-    for name in DATASETS:
-        parser.add_argument(f"--{name}", metavar="PATH", help="its file or directory (default: the replica)")
-    parser.add_argument("--only", choices=DATASETS, help="measure this data set alone")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round (default 0.5)")
+    parser = Parser(prog="python -m benchmarks.data", description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", nargs="?", choices=DATASETS, metavar="NAME", help="a data set [both replicas]")
+    parser.add_argument("--data-path", metavar="PATH", help="its file or directory [the replica]")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round [0.5]")
     args = parser.parse_args()
-    for name in [args.only] if args.only else DATASETS:
-        measure(name, getattr(args, name), args.seconds)
+    for name in [args.dataset] if args.dataset else ["dsprites", "shapes3d"]:
+        measure(name, args.data_path, args.seconds)
 
 
 if __name__ == "__main__":

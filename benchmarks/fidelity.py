@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from datasets.render import dsprites, shapes3d
 from system.errors import UserError, command_line
+
+TOGETHER = 1024  # drawn images that are compared at a time
 
 
 def read_frames(path: str | Path) -> np.ndarray:
@@ -33,52 +37,72 @@ def read_frames(path: str | Path) -> np.ndarray:
 
 
 def best_dsprites(
-    frames: np.ndarray, progress: bool = True, every: dict[str, int] | None = None
+    frames: np.ndarray, factors: np.ndarray | None = None, progress: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every frame the intersection over union with the closest drawn image, and that image's factors.
 
     Args:
         frames: bool `[n, 64, 64]`.
-        every: `{factor: k}`: search only among the values 0, k, 2k, ... of these factors.
+        factors: int64 `[m, 5]`: search only among these images, in place of all 737,280.
 
     Returns: float64 `[n]`, and int64 `[n, 5]`: indices of shape, scale, orientation, pos_x, pos_y.
     """
-    from datasets.render.dsprites import FACTORS, draw_sprites
-    from datasets.render.every import kept_indices
 
-    frames = frames.astype(np.float32)  # [n, 64, 64]
-    columns = frames.sum(1)  # [n, 64]
-    area = columns.sum(1)  # [n]
-    best, index = np.full(len(frames), -1.0), np.zeros(len(frames), np.int64)  # [n], [n]
-    start = 0
-    kept = kept_indices(FACTORS, every)
-    sizes = [len(values) for values in kept.values()]
-    bar = tqdm(total=int(np.prod(sizes)), desc="comparing", unit=" images", unit_scale=True, disable=not progress)
-    with bar:
-        for sprite in draw_sprites(kept):
-            for images in sprite:  # [Y, 64, 64] at one pos_x
-                used = np.flatnonzero(images.any((0, 1)))
-                used = slice(used[0], used[-1] + 1)  # the only columns with pixels in common
-                # The overlap cannot be more than the part of the frame in these columns: most frames need no look.
-                close = np.flatnonzero(columns[:, used].sum(1) > best * area)  # [m]
-                if close.size:
-                    drawn = images[:, :, used].astype(np.float32)  # [Y, 64, columns]
-                    common = np.tensordot(frames[close][:, :, used], drawn, ((1, 2), (1, 2)))  # [m, Y], exact
-                    overlap = common / np.maximum(area[close, None] + drawn.sum((1, 2)) - common, 1)  # [m, Y]
-                    nearest = overlap.argmax(1)  # [m]
-                    found = overlap[np.arange(len(close)), nearest]
-                    better = found > best[close]
-                    best[close[better]], index[close[better]] = found[better], start + nearest[better]
-                start += len(images)
-            bar.update(sprite.shape[0] * sprite.shape[1])
-    factors = [values[i] for values, i in zip(kept.values(), np.unravel_index(index, sizes), strict=True)]
-    return np.maximum(best, 0), np.stack(factors, axis=1)
+    def overlap(frames: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        common = frames @ drawn.T  # [n, m], exact
+        return common / np.maximum(frames.sum(1)[:, None] + drawn.sum(1) - common, 1)
+
+    factors = _all_factors(dsprites.FACTORS) if factors is None else factors
+    return _best(frames, factors, dsprites.draw, overlap, progress)
+
+
+def best_shapes3d(
+    images: np.ndarray, factors: np.ndarray | None = None, progress: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every image the drawn one with the smallest mean absolute error over pixels and channels.
+
+    Args:
+        images: uint8 `[n, 64, 64, 3]`.
+        factors: int64 `[m, 6]`: search only among these images, in place of all 480,000.
+
+    Returns: float64 `[n]`, the errors in grey values of 255, and int64 `[n, 6]`, the factors of the nearest images.
+    """
+    from scipy.spatial.distance import cdist
+
+    sizes = {name: len(values) for name, values in shapes3d.FACTOR_VALUES.items()}
+    factors = _all_factors(sizes) if factors is None else factors
+    likeness, found = _best(images, factors, shapes3d.draw, lambda a, b: -cdist(a, b, "cityblock"), progress)
+    return -likeness / images[0].size, found
+
+
+def _all_factors(sizes: Mapping[str, int]) -> np.ndarray:
+    """Every combination, row-major: int64 `[m, k]`."""
+    return np.indices(tuple(sizes.values())).reshape(len(sizes), -1).T
+
+
+def _best(
+    frames: np.ndarray, factors: np.ndarray, draw: Callable, likeness: Callable, progress: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every frame `[n, ...]` the largest likeness to a drawn image, `[n]`, and its factors `[n, k]`.
+
+    likeness: (frames float32 `[n, pixels]`, drawn float32 `[m, pixels]`) -> `[n, m]`.
+    """
+    flat = frames.reshape(len(frames), -1).astype(np.float32)  # [n, pixels]
+    best, index = np.full(len(frames), -np.inf), np.zeros(len(frames), np.int64)  # [n], [n]
+    with tqdm(total=len(factors), desc="comparing", unit=" images", unit_scale=True, disable=not progress) as bar:
+        for start in range(0, len(factors), TOGETHER):
+            drawn = draw(factors[start : start + TOGETHER])  # uint8 [m, 64, 64, c]
+            alike = likeness(flat, drawn.reshape(len(drawn), -1).astype(np.float32))  # [n, m]
+            nearest = alike.argmax(1)  # [n]
+            found = alike[np.arange(len(flat)), nearest]  # [n]
+            better = found > best
+            best[better], index[better] = found[better], start + nearest[better]
+            bar.update(len(drawn))
+    return best, factors[index]
 
 
 def report_dsprites(path: str, per_frame: bool, progress: bool, picture: str | None) -> None:
     """Prints the overlap of the frames in a file with the closest drawn images."""
-    from datasets.render.dsprites import FACTORS, draw
-
     if picture is not None:
         raise UserError("--picture: only for shapes3d, leave it out")
     frames = read_frames(path)
@@ -86,10 +110,10 @@ def report_dsprites(path: str, per_frame: bool, progress: bool, picture: str | N
         raise UserError(f"{path}: expected frames of 64 x 64 pixels, found {list(frames.shape)}")
     frames = frames.reshape(-1, 64, 64)
     frames = frames > frames.max() / 2  # [n, 64, 64]
-    overlap, factors = best_dsprites(frames, progress)
-    different = (draw(factors)[..., 0] != frames).sum((1, 2))  # [n]
+    overlap, factors = best_dsprites(frames, progress=progress)
+    different = (dsprites.draw(factors)[..., 0] != frames).sum((1, 2))  # [n]
     if per_frame:
-        print("frame  IoU     differing pixels  " + " ".join(FACTORS))
+        print("frame  IoU     differing pixels  " + " ".join(dsprites.FACTORS))
         for i in range(len(frames)):
             print(f"{i:5d}  {overlap[i]:.4f}  {different[i]:16d}  " + " ".join(str(f) for f in factors[i]))
     print(f"frames                     {len(frames)}")
@@ -101,25 +125,36 @@ def report_dsprites(path: str, per_frame: bool, progress: bool, picture: str | N
 
 def report_shapes3d(path: str, per_frame: bool, progress: bool, picture: str | None) -> None:
     """Prints the mean absolute error of the images in a file to the closest drawn ones, in grey values of 255."""
-    from benchmarks.fidelity_shapes3d import best_shapes3d, describe, side_by_side
-    from datasets.render.shapes3d import draw
-
     frames = read_frames(path)
     if frames.shape[1:] != (64, 64, 3) or frames.dtype != np.uint8:
         raise UserError(f"{path}: expected uint8 images [n, 64, 64, 3], found {frames.dtype} {list(frames.shape)}")
-    errors, factors = best_shapes3d(frames, progress)
+    errors, factors = best_shapes3d(frames, progress=progress)
     if per_frame:
         for i in range(len(frames)):
-            print(f"{i:5d}  error {errors[i]:5.2f}  {describe(factors[i])}")
+            values = zip(shapes3d.FACTOR_VALUES.items(), factors[i], strict=True)
+            print(f"{i:5d}  error {errors[i]:5.2f}  " + "  ".join(f"{name} {of[at]:.3g}" for (name, of), at in values))
     print(f"images                     {len(frames)}")
     print(f"mean absolute error        {errors.mean():.2f} of 255")
     print(f"  of the worst image       {errors.max():.2f}")
     if picture is not None:
         try:
-            side_by_side(frames, draw(factors), picture)
+            side_by_side(frames, shapes3d.draw(factors), picture)
         except OSError as error:
             raise UserError(f"--picture {picture} cannot be written ({error.strerror or error})") from None
         print(f"real, drawn, difference    {picture}")
+
+
+def side_by_side(images: np.ndarray, drawn: np.ndarray, path: str | Path, columns: int = 4, zoom: int = 3) -> None:
+    """Saves a PNG: real image, nearest drawn one, and their difference about middle grey, `columns` times in a row."""
+    from PIL import Image
+
+    difference = np.clip(128 + (drawn.astype(np.int16) - images) // 2, 0, 255).astype(np.uint8)
+    tiles = np.concatenate([images, drawn, difference], axis=2)  # [n, 64, 192, 3]
+    tiles = np.pad(tiles, ((0, -len(tiles) % columns), (2, 2), (2, 2), (0, 0)), constant_values=255)
+    n, height, width, _ = tiles.shape
+    sheet = tiles.reshape(n // columns, columns, height, width, 3).swapaxes(1, 2)  # [rows, height, columns, width, 3]
+    sheet = Image.fromarray(sheet.reshape(n // columns * height, columns * width, 3))
+    sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).save(path, format="PNG")
 
 
 REPORTS = {"dsprites": report_dsprites, "shapes3d": report_shapes3d}

@@ -17,7 +17,6 @@ from datasets.resizing import SIDE
 from system.errors import UserError
 
 T = TypeVar("T")
-_TOGETHER = 128  # pictures decoded at a time
 
 
 def stamp(path: Path) -> list:
@@ -55,7 +54,7 @@ def pack(
 
     def write(handle: BinaryIO) -> dict:
         images = tqdm(
-            _in_threads(work, items()),
+            in_threads(work, items()),
             desc=f"packing {name} once",
             total=count,
             unit=" images",
@@ -69,11 +68,13 @@ def pack(
     return array, note["left_out"], note["brightest"]
 
 
-def _in_threads(work: Callable[[T], np.ndarray | None], items: Iterable[T]) -> Iterator[np.ndarray | None]:
-    """`work` on each item, in order, a few at a time: Pillow decodes outside Python's lock."""
+def in_threads(
+    work: Callable[[T], np.ndarray | None], items: Iterable[T], together: int = 128
+) -> Iterator[np.ndarray | None]:
+    """`work` on each item, in order, so many `together`: Pillow and NumPy work outside Python's lock."""
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         items = iter(items)
-        while some := list(islice(items, _TOGETHER)):
+        while some := list(islice(items, together)):
             yield from pool.map(work, some)
 
 

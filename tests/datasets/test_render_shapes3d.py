@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.fidelity import best_shapes3d, side_by_side
 from benchmarks.fidelity import main as fidelity
-from benchmarks.fidelity_shapes3d import best_shapes3d, side_by_side
 from datasets.render.__main__ import main
 from datasets.render.scene import CAPSULE, CUBE, CYLINDER, SPHERE
 from datasets.render.shapes3d import FACTOR_VALUES, FILE_NAME, draw, render_file
@@ -165,9 +165,9 @@ def test_real_images_have_near_drawn_ones(samples):
 def test_search_finds_the_nearest_of_all_images(samples):
     images, nearest = samples
     geometries = np.concatenate([nearest[:1, 3:], [[0, SPHERE, 3]]])
-    errors, factors = best_shapes3d(images[:2], progress=False, geometries=geometries)
     hues = np.stack(np.unravel_index(np.arange(1000), (10, 10, 10)), axis=-1)
     every = np.concatenate([np.concatenate([hues, np.tile(g, (1000, 1))], axis=1) for g in geometries])  # [2000, 6]
+    errors, factors = best_shapes3d(images[:2], every, progress=False)
     drawn = draw(every).astype(np.int16)
     for image, error, found in zip(images[:2], errors, factors, strict=True):
         all_errors = np.abs(drawn - image).mean((1, 2, 3))
