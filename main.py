@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,106 +12,16 @@ from pathlib import Path
 from datasets import DATASETS
 from models import MODELS
 from system.errors import Parser, UserError, command_line, one_spelling
+from system.flags import CommandLine, Formatter, add, at_least, boolean, fraction, integers, optional, path, probability
 from system.output import keep_going_unheard
 from system.signals import EXIT_STATUS, Interrupted
 
-METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
 PRECISION_HELP = "of the training loss; bf16: its networks in bfloat16; auto: bf16 where the processor is faster at it"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
 THREADS_MOST = 1024  # of more, some systems start none
 SEED_MOST = 2**32 - 1  # the largest that every generator takes
-MOST = 2**53  # of a count: exact wherever it goes
-ENTRIES_MOST = 2**16  # of a matrix: 256 x 256
 LATENTS_MOST = 2**12
 OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # as torch says it
-TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
-
-
-def boolean(text: str) -> bool:
-    """true/yes/1 and false/no/0, in any case."""
-    if text.lower() in TRUE | FALSE:
-        return text.lower() in TRUE
-    raise argparse.ArgumentTypeError(f"{text!r} is neither true/yes/1 nor false/no/0")
-
-
-def integers(text: str) -> list[int]:
-    """A list such as '[100]' or '[16, 25, 36]'."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
-        raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
-    if max(values) > ENTRIES_MOST:
-        raise argparse.ArgumentTypeError(f"{_short(text)} has an entry of more than {ENTRIES_MOST}: give smaller ones")
-    return values
-
-
-def path(text: str) -> str:
-    """A path: some text."""
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
-    try:
-        utf8 = os.fsencode(text) == text.encode()
-    except UnicodeEncodeError:
-        utf8 = False
-    if not utf8:  # TensorBoard could not find it
-        raise argparse.ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
-    return text
-
-
-def optional(kind):
-    """`kind`, or the word None for the absence of a value."""
-
-    def parse(text: str):
-        return None if text.lower() == "none" else kind(text)
-
-    parse.__name__ = kind.__name__
-    return parse
-
-
-def at_least(minimum: float, kind=int, most: float = MOST):
-    """A number of the given kind, not below `minimum` and, where it is an integer, not above `most`."""
-
-    def parse(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not minimum <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{_short(text)} is not {_article(kind)} of at least {minimum}")
-        if kind is int and value > most:
-            raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
-def probability(text: str) -> float:
-    """A number in [0, 1]."""
-    value = at_least(0, float)(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a probability: give a number in [0, 1]")
-    return value
-
-
-def fraction(text: str) -> float:
-    """A number in [0, 1)."""
-    value = at_least(0, float)(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} leaves nothing to train on: give a number in [0, 1)")
-    return value
-
-
-def _article(kind) -> str:
-    return "an integer" if kind is int else "a number"
-
-
 ABOUT = """\
 Trains VAEs whose latents are to stand for one factor of variation each: the Commutative Lie Group
 VAE and the baselines of its paper. Scores how far they do, and draws what every latent changes."""
@@ -127,41 +36,11 @@ examples:
 """
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """For every flag its first spelling, its help and its default, in 100 columns."""
-
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=34, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        names = [name for name in action.option_strings if name in ("-h", "-lr")] + action.option_strings[:1]
-        metavar = "" if action.nargs == 0 else self._format_args(action, (action.metavar or action.dest).upper())
-        if action.choices:
-            metavar = "{" + ",".join(map(str, action.choices)) + "}" if len(action.choices) < 5 else "NAME"
-        return f"{', '.join(dict.fromkeys(names))} {metavar}".rstrip()
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        if action.dest == "help" or action.default is argparse.SUPPRESS:
-            return action.help
-        return f"{action.help} [%(default)s]"
-
-
 class RecordParser(Parser):
     """For arguments that a run recorded: bad ones raise UserError."""
 
     def error(self, message: str):
         raise UserError(one_spelling(message))
-
-
-def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
-    """Add a flag in the spelling given and with - and _ exchanged; a boolean may stand without a value."""
-    spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
-    if kind is boolean:
-        more |= {"nargs": "?", "const": True, "metavar": "BOOL"}
-    elif "choices" not in more:
-        more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))
-    dest = name[2:].replace("-", "_")
-    group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
 
 
 def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
@@ -308,12 +187,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(describe(args.dataset))
         return 0
-    given = given_flags(argv, args)
-    del args.help_data  # no part of a run
     import trainer  # torch is imported only now, so that --help answers at once
 
+    command = CommandLine(args, given_flags(argv, args), recorded_args)
+    del args.help_data  # no part of a run
     try:
-        trainer.run(args, given, recorded_args)
+        trainer.evaluate(command) if args.evaluate else trainer.run(command)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
@@ -339,7 +218,8 @@ def load_model(run: str | Path, *flags: str):
 
     argv = ["--evaluate", "--quiet", f"--log-path={run}", *flags]
     args = build_parser(RecordParser).parse_args(argv)
-    *_, dataset, model = trainer.load(args, torch.device("cpu"), given_flags(argv, args), recorded_args)
+    command = CommandLine(args, given_flags(argv, args), recorded_args)
+    *_, dataset, model = trainer.load(command, torch.device("cpu"))
     return model, dataset
 
 

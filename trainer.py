@@ -10,7 +10,7 @@ import math
 import resource
 import sys
 from argparse import Namespace
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +19,15 @@ import torch
 from tqdm import tqdm
 
 import datasets
-from logger import checkpoints, inputs, resume
+from logger import arguments, checkpoints, inputs, resume
 from logger.run_directory import RunDirectory, check_log_path, for_results
 from logger.run_logger import RunLogger
-from logger.scores import append_scores, score_table, write_scores
 from models import build_model, model_class, unread_flags
 from models.base_weights import start_from
 from models.vae import VAE
 from system import machine, randomness
 from system.errors import UserError
+from system.flags import CommandLine
 from system.processes import Group, Nothing
 from system.signals import Interruption
 from training_loop import Position, Terms, draw_noise, permutation, stream_seed, train, train_step, validate
@@ -36,31 +36,21 @@ KEPT_CODES = 10_000  # images whose mean codes are written down, for scores that
 REPORT_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
-def run(args: Namespace, given: Collection[str], recorded: resume.Recorded) -> None:
-    """Do what the command line asks.
+def run(command: CommandLine) -> None:
+    """Train as the flags say, in a new run directory or on from a checkpoint, and score the result.
 
-    Args:
-        given: names of the flags that the user gave; the others hold their defaults.
-        recorded: checks the arguments that a run recorded as the command line checks typed ones.
     Raises:
         UserError: what the user can fix, before any work where it can.
-        Interrupted: the process was asked to stop, and a run can be continued from its checkpoint.
+        Interrupted: the process was asked to stop, and the run can be continued from its checkpoint.
     """
-    if args.num_threads:
-        torch.set_num_threads(args.num_threads)
-    else:
-        machine.advise_threads()
-    machine.keep_freed_memory()
-    group = Group()
-    device = machine.pick_device(args.device, group.local_rank)
-    if args.evaluate:
-        if group.is_main:
-            evaluate(args, device, given, recorded)
-        return
+    group, device = _machine(command.args)
     with Interruption() as interruption:
         try:
             with group.joined(device):
-                train_run(args, device, given, recorded, group, interruption)
+                args, run_dir = resume.agree(command, check_args, group)
+                for name in unread_flags(args.model, command.given) if group.is_main else ():
+                    print(f"note: --{name} does nothing for --model {args.model}")
+                train_run(args, run_dir, device, group, interruption)
         except resume.NothingToDo as reason:
             print(reason)
         except UserError:
@@ -69,16 +59,21 @@ def run(args: Namespace, given: Collection[str], recorded: resume.Recorded) -> N
             raise
 
 
-def train_run(args: Namespace, device, given: Collection[str], recorded: resume.Recorded, group: Group, interruption):
-    """Train as the flags say, in a new run directory or on from a checkpoint, and score the result."""
-    args, run_dir = resume.agree(args, given, check_args, recorded, group)
+def train_run(args: Namespace, run_dir: RunDirectory | None, device, group: Group, interruption: Interruption) -> None:
+    """Build the run, train it, and write down what comes of it in the directory, held until then."""
     with run_dir.held() if run_dir else contextlib.nullcontext():
-        for name in unread_flags(args.model, given) if group.is_main else ():
-            print(f"note: --{name} does nothing for --model {args.model}")
         run = Run(args, device, group, interruption, run_dir)
         opened = Record.opened(run) if run_dir else contextlib.nullcontext(Nothing())
         with opened as run.record, interruption.deferred():
             train(run)
+
+
+def _machine(args: Namespace) -> tuple[Group, torch.device]:
+    """The processes that work together, and the device of this one, with threads and memory set as the flags say."""
+    machine.set_threads(args.num_threads)
+    machine.keep_freed_memory()
+    group = Group()
+    return group, machine.pick_device(args.device, group.local_rank)
 
 
 class Run:
@@ -312,15 +307,13 @@ class Record:
         return self._picture_inputs
 
 
-def load(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded):
-    """What --evaluate works with, as --log-path and --epoch name it. Arguments as in `run`.
+def load(command: CommandLine, device: torch.device):
+    """What --evaluate works with, as --log-path and --epoch name it.
 
     Returns the run's directory, where to write results, its arguments, its data set, and its model in evaluation mode.
     """
-    run_dir = RunDirectory.existing(args.log_path)
-    args = resume.evaluation_args(
-        run_dir, args, given, lambda found: model_class(found.model).check_args(found), recorded
-    )
+    run_dir = RunDirectory.existing(command.args.log_path)
+    args = arguments.evaluation(run_dir, command, lambda found: model_class(found.model).check_args(found))
     if args.dataset != run_dir.read_args().get("dataset"):  # what chose among the forms of the one means nothing here
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
     datasets.check_args(args)
@@ -334,9 +327,17 @@ def load(args: Namespace, device: torch.device, given: Collection[str], recorded
     return run_dir, results, args, dataset, model.eval()
 
 
-def evaluate(args: Namespace, device: torch.device, given: Collection[str], recorded: resume.Recorded) -> None:
-    """Score and draw the run that --log-path names; its arguments and weights come from the run."""
-    run_dir, results, args, dataset, model = load(args, device, given, recorded)
+def evaluate(command: CommandLine) -> None:
+    """Score and draw the run that --log-path names; its arguments and weights come from the run.
+
+    Raises UserError as `load`.
+    """
+    from logger.scores import append_scores, write_scores
+
+    group, device = _machine(command.args)
+    if not group.is_main:
+        return
+    run_dir, results, args, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
     scored = score(model, dataset, args, device)
     if args.epoch is None:
@@ -374,6 +375,7 @@ class Scored(NamedTuple):
 def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     """Disentanglement scores of the mean codes of a whole data set, shown on the screen."""
     import metrics
+    from logger.scores import score_table
 
     names, left_out = metrics.taken_from(dataset)
     settings = {"seed": args.seed, "preset": args.metric_preset}

@@ -8,41 +8,25 @@ import secrets
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from logger import arguments
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
 from system.files import flush_to_disk, lock, remove_partial
+from system.flags import CommandLine
 from system.processes import Group
 
-# What a command says about itself and its machine: never taken from the run.
-OWN = {
-    *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
-    *("device", "num_threads", "data_on_device", "quiet"),
-}
-# What may be changed on the way: how long to go on, what to watch, where the data lies now.
-CHANGEABLE = {
-    *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
-    *("data_path", "eval_dataset", "eval_data_path"),
-}
-# What --evaluate takes from its own command line; everything else comes from the run.
-EVALUATION_FLAGS = {
-    *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "result_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
-}
-
 Check = Callable[[Namespace], None]  # refuses arguments that contradict one another
-Recorded = Callable[[dict, Path], dict]  # (recorded arguments, their file) -> the same, checked and converted
 
 
-def agree(
-    args: Namespace, given: Collection[str], check: Check, recorded: Recorded, group: Group
-) -> tuple[Namespace, RunDirectory | None]:
+def agree(command: CommandLine, check: Check, group: Group) -> tuple[Namespace, RunDirectory | None]:
     """What the main process finds out for all: the arguments; and for itself the run, held. Arguments as in `start`.
 
     Raises NothingToDo in every process where the run is finished already.
     """
+    args = command.args
     if args.load_model and args.resume != "no":
         raise UserError("--load-model does not go with --resume: leave one of the two out")
     run = None
@@ -51,7 +35,7 @@ def agree(
     def find_out() -> dict:
         nonlocal run
         try:
-            run, agreed = start(args, given, mode, check, recorded)
+            run, agreed = start(command, mode, check)
         except NothingToDo as reason:
             return {"nothing": str(reason)}
         return {"args": vars(agreed)}
@@ -62,28 +46,20 @@ def agree(
     return Namespace(**found["args"]), run
 
 
-def start(
-    args: Namespace,
-    given: Collection[str],
-    mode: str,
-    check: Check,
-    recorded: Recorded,
-) -> tuple[RunDirectory, Namespace]:
+def start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
     """The run that a command continues, or else a new one, held for this process, and its arguments.
 
     Looking and claiming is one act: of the commands that start under one --log-path, one at a time does it.
 
     Args:
-        given: names of the flags that the command line really holds.
         mode: `no`, which continues none, or as for `find`.
         check: refuses arguments that contradict one another; nothing is made before it has passed.
-        recorded: checks recorded arguments, of the file that it is told, as the command line checks typed ones.
     Raises:
         NothingToDo, UserError: as `find`; or the arguments are refused.
     """
-    path = Path(args.log_path)
+    args, path = command.args, Path(command.args.log_path)
     if RunDirectory(path).is_run:
-        return _continued(find(path, mode, args.seed), args, given, check, recorded)
+        return _continued(find(path, mode, args.seed), command, check)
     if not path.is_dir():
         if mode == "load":
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
@@ -91,7 +67,7 @@ def start(
     with _one_at_a_time(path):
         run = find(path, mode, args.seed) if mode != "no" else None
         if run is not None:
-            return _continued(run, args, given, check, recorded)
+            return _continued(run, command, check)
         check(args)
         seed = secrets.randbelow(2**31) if args.seed is None else args.seed
         args = Namespace(**{**vars(args), "seed": seed})
@@ -114,9 +90,9 @@ def _one_at_a_time(log_path: Path) -> Iterator[None]:
         release()
 
 
-def _continued(run: RunDirectory, args: Namespace, given, check, recorded) -> tuple[RunDirectory, Namespace]:
+def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[RunDirectory, Namespace]:
     try:
-        merged = merged_args(run, args, given, recorded)
+        merged = arguments.continued(run, command)
         try:
             check(merged)
         except UserError as error:
@@ -205,66 +181,6 @@ def _of_another_task(run: RunDirectory) -> bool:
     task = array_task()
     _, *numbers = run.path.name.split("_")
     return bool(task) and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
-
-
-def merged_args(run: RunDirectory, args: Namespace, given: Collection[str], recorded: Recorded) -> Namespace:
-    """The run's recorded arguments, with those of the command line that may differ.
-
-    Args:
-        given: names of the flags that the command line really holds.
-        recorded: checks recorded arguments, of the file that it is told, as the command line checks typed ones.
-    Raises:
-        UserError: a flag was given that contradicts what the run was started with, or the record is damaged.
-    """
-    recorded = recorded(run.read_args(), run.args_file)
-    merged = {**vars(args), **{name: value for name, value in recorded.items() if name not in OWN}}
-    for name in sorted(set(given) & recorded.keys() - OWN):
-        if name in CHANGEABLE:
-            merged[name] = getattr(args, name)
-        elif getattr(args, name) not in (recorded[name], "auto"):  # auto: as it was chosen then
-            raise UserError(
-                f"--{name} {getattr(args, name)} contradicts {run.path}, which was started with {recorded[name]}: "
-                "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"
-            )
-    return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
-
-
-def evaluation_args(
-    run: RunDirectory, args: Namespace, given: Collection[str], check: Check, recorded: Recorded
-) -> Namespace:
-    """The arguments to score `run` with: its own, but for those of EVALUATION_FLAGS.
-
-    --eval_dataset and --eval_data_path go before --dataset and --data-path. Where none of them says which data, they
-    are those of the training, the same file included. Raises UserError where the record is damaged, or the file gone.
-    """
-    file = run.args_file if run.args_file.is_file() else run.published_args_file
-    own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
-    replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
-    found = recorded({name: value for name, value in run.read_args().items() if name not in replaced}, file)
-    merged = Namespace(**{**vars(args), **found, **own})
-    merged.seed = found.get("seed") or 0 if args.seed is None else args.seed
-    merged.dataset = args.eval_dataset or found.get("dataset", args.dataset)
-    merged.data_path = args.eval_data_path or args.data_path
-    if not {"data_path", "eval_data_path"} & set(given) and merged.dataset == found.get("dataset"):
-        merged.data_path = _recorded_data_path(run)
-    merged.eval_dataset = merged.eval_data_path = None
-    try:
-        check(merged)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
-    return merged
-
-
-def _recorded_data_path(run: RunDirectory) -> str | None:
-    """Where the run's data lie; None for the replica. Raises UserError where they are no longer there."""
-    recorded = run.read_args()
-    path, source = recorded.get("data_path"), recorded.get("data_source")
-    if not isinstance(path, str) or Path(path).exists():
-        return path if isinstance(path, str) else None
-    raise UserError(
-        f"{run.path} was trained on the data in {path} ({source}), which is not there: name its folder with "
-        "--data-path, or give --data-path none to score on the replica"
-    )
 
 
 def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:

@@ -12,7 +12,6 @@ from logger import hparams
 from logger.catalogue import PICTURES
 from logger.resume import log_lengths
 from logger.run_directory import RunDirectory
-from logger.scores import write_scores
 from system.files import replacing
 
 CURVES = ("loss", "recon", "kl")  # terms that are also drawn over the images seen
@@ -63,6 +62,8 @@ class RunLogger:
 
     def scores(self, scores: dict[str, float], protocol: dict, step: int) -> None:
         """Disentanglement scores, and how they were measured (plain data) beside them in scores.json."""
+        from logger.scores import write_scores  # imports every metric
+
         for name, value in scores.items():
             self.writer.add_scalar(f"dmetric/{name}", value, step)
         self.run.append_metrics({f"dmetric/{name}": value for name, value in scores.items()})

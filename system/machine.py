@@ -96,6 +96,14 @@ def revision(folder: Path = ROOT) -> str | None:
     return found.stdout.strip()
 
 
+def set_threads(number: int | None) -> None:
+    """Use so many CPU threads; None: one per core, with a line of advice where other processes keep them busy."""
+    if number:
+        torch.set_num_threads(number)
+    else:
+        advise_threads()
+
+
 def advise_threads(load: float | None = None) -> None:
     """Print a line of advice where this process is about to use every core of a machine that others keep busy.
 

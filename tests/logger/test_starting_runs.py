@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 from run_contents import assert_equal_runs
 
-from logger import resume
+from logger import arguments, resume
 from logger.run_directory import RunDirectory, versions
 from system import files
 from system.errors import UserError
+from system.flags import CommandLine
 
 ARGS = {"model": "tiny", "epochs": 3}
 
 
 def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None) -> RunDirectory:
     args = Namespace(log_path=str(log_path), seed=seed, **ARGS)
-    run, _ = resume.start(args, (), mode, check, lambda values, file: values)
+    run, _ = resume.start(CommandLine(args, frozenset(), lambda values, file: values), mode, check)
     return run
 
 
@@ -34,7 +35,7 @@ def start_and_tell(log_path: Path, mode: str, seed: int, barrier, answers) -> No
     barrier.wait()
     try:
         run = begin(log_path, mode, seed)
-    except resume.NothingToDo as reason:
+    except Exception as reason:
         answers.put(str(reason))
     else:
         answers.put(run.path.name)
@@ -213,7 +214,8 @@ def test_a_precision_that_was_chosen_automatically_is_kept_when_the_run_goes_on(
 
     def continued(precision: str) -> str:
         args = Namespace(log_path=str(tmp_path), precision=precision)
-        return resume.merged_args(run, args, {"precision"}, lambda values, file: values).precision
+        command = CommandLine(args, frozenset({"precision"}), lambda values, file: values)
+        return arguments.continued(run, command).precision
 
     assert continued("auto") == "bf16"
     with pytest.raises(UserError, match="--precision fp32 contradicts"):

@@ -1,0 +1,83 @@
+"""With which arguments a command goes on with a run, or scores it: the recorded ones, and those that may differ."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from logger.run_directory import RunDirectory
+from system.errors import UserError
+from system.flags import CommandLine
+
+# What a command says about itself and its machine: never taken from the run.
+OWN = {
+    *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
+    *("device", "num_threads", "data_on_device", "quiet"),
+}
+# What may be changed on the way: how long to go on, what to watch, where the data lies now.
+CHANGEABLE = {
+    *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
+    *("data_path", "eval_dataset", "eval_data_path"),
+}
+# What --evaluate takes from its own command line; everything else comes from the run.
+EVALUATION_FLAGS = {
+    *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
+    *("log_path", "result_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
+}
+
+
+def continued(run: RunDirectory, command: CommandLine) -> Namespace:
+    """The run's recorded arguments, with those of the command line that may differ.
+
+    Raises UserError: a flag was given that contradicts what the run was started with, or the record is damaged.
+    """
+    args, recorded = command.args, command.recorded(run.read_args(), run.args_file)
+    merged = {**vars(args), **{name: value for name, value in recorded.items() if name not in OWN}}
+    for name in sorted(command.given & recorded.keys() - OWN):
+        if name in CHANGEABLE:
+            merged[name] = getattr(args, name)
+        elif getattr(args, name) not in (recorded[name], "auto"):  # auto: as it was chosen then
+            raise UserError(
+                f"--{name} {getattr(args, name)} contradicts {run.path}, which was started with {recorded[name]}: "
+                "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"
+            )
+    return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
+
+
+def evaluation(run: RunDirectory, command: CommandLine, check: Callable[[Namespace], None]) -> Namespace:
+    """The arguments to score `run` with: its own, but for those of EVALUATION_FLAGS.
+
+    --eval_dataset and --eval_data_path go before --dataset and --data-path. Where none of them says which data, they
+    are those of the training, the same file included. Raises UserError where the record is damaged, or the file gone,
+    or `check` refuses the arguments.
+    """
+    args = command.args
+    file = run.args_file if run.args_file.is_file() else run.published_args_file
+    own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
+    replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
+    found = command.recorded({name: value for name, value in run.read_args().items() if name not in replaced}, file)
+    merged = Namespace(**{**vars(args), **found, **own})
+    merged.seed = found.get("seed") or 0 if args.seed is None else args.seed
+    merged.dataset = args.eval_dataset or found.get("dataset", args.dataset)
+    merged.data_path = args.eval_data_path or args.data_path
+    if not {"data_path", "eval_data_path"} & command.given and merged.dataset == found.get("dataset"):
+        merged.data_path = _recorded_data_path(run)
+    merged.eval_dataset = merged.eval_data_path = None
+    try:
+        check(merged)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return merged
+
+
+def _recorded_data_path(run: RunDirectory) -> str | None:
+    """Where the run's data lie; None for the replica. Raises UserError where they are no longer there."""
+    recorded = run.read_args()
+    path, source = recorded.get("data_path"), recorded.get("data_source")
+    if not isinstance(path, str) or Path(path).exists():
+        return path if isinstance(path, str) else None
+    raise UserError(
+        f"{run.path} was trained on the data in {path} ({source}), which is not there: name its folder with "
+        "--data-path, or give --data-path none to score on the replica"
+    )

@@ -1,0 +1,145 @@
+"""Flags of a command line: the kinds of value that they take, and how they are added and shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
+MOST = 2**53  # of a count: exact wherever it goes
+LARGEST = 2**16  # of a matrix: 256 x 256
+TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+class CommandLine(NamedTuple):
+    """What was typed.
+
+    args: every flag's value.
+    given: names of the flags that were typed; the others hold their defaults.
+    recorded: `(arguments, their file)` -> the arguments that a run recorded, checked and converted like typed ones;
+        raises UserError naming the file.
+    """
+
+    args: Namespace
+    given: frozenset[str]
+    recorded: Callable[[dict, Path], dict]
+
+
+def boolean(text: str) -> bool:
+    """true/yes/1 and false/no/0, in any case."""
+    if text.lower() in TRUE | FALSE:
+        return text.lower() in TRUE
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true/yes/1 nor false/no/0")
+
+
+def integers(text: str) -> list[int]:
+    """A list such as '[100]' or '[16, 25, 36]'."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
+    if max(values) > LARGEST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} has an entry of more than {LARGEST}: give smaller ones")
+    return values
+
+
+def path(text: str) -> str:
+    """A path: some text."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
+    try:
+        utf8 = os.fsencode(text) == text.encode()
+    except UnicodeEncodeError:
+        utf8 = False
+    if not utf8:  # TensorBoard could not find it
+        raise argparse.ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
+    return text
+
+
+def optional(kind):
+    """`kind`, or the word None for the absence of a value."""
+
+    def parse(text: str):
+        return None if text.lower() == "none" else kind(text)
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def at_least(minimum: float, kind=int, most: float = MOST):
+    """A number of the given kind, not below `minimum` and, where it is an integer, not above `most`."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{_short(text)} is not {_article(kind)} of at least {minimum}")
+        if kind is int and value > most:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def probability(text: str) -> float:
+    """A number in [0, 1]."""
+    value = at_least(0, float)(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a probability: give a number in [0, 1]")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1)."""
+    value = at_least(0, float)(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves nothing to train on: give a number in [0, 1)")
+    return value
+
+
+def _article(kind) -> str:
+    return "an integer" if kind is int else "a number"
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """For every flag its first spelling, its help and its default, in 100 columns."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=34, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = [name for name in action.option_strings if name in ("-h", "-lr")] + action.option_strings[:1]
+        metavar = "" if action.nargs == 0 else self._format_args(action, (action.metavar or action.dest).upper())
+        if action.choices:
+            metavar = "{" + ",".join(map(str, action.choices)) + "}" if len(action.choices) < 5 else "NAME"
+        return f"{', '.join(dict.fromkeys(names))} {metavar}".rstrip()
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.dest == "help" or action.default is argparse.SUPPRESS:
+            return action.help
+        return f"{action.help} [%(default)s]"
+
+
+def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
+    """Add a flag in the spelling given and with - and _ exchanged; a boolean may stand without a value."""
+    spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
+    if kind is boolean:
+        more |= {"nargs": "?", "const": True, "metavar": "BOOL"}
+    elif "choices" not in more:
+        more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))
+    dest = name[2:].replace("-", "_")
+    group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
