@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas
 
 from logger.charts import OKABE_ITO, figure
+from logger.grids import png_bytes
+from logger.report.charts import spreads
 from study import plan
 from study.report import figure_names, preset_of, records, samples
 from system.files import replacing
 
 CURVES = ("FactorVAE", "MIG, all factors", "DCI")
-FEW = 6  # runs, below which a box says no more than the points
 
 
 def write(study: Path) -> None:
@@ -53,20 +54,7 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
 def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
     """Every run that reached the budget as a point, with the paper's mean as a line; boxes from six runs on."""
     preset = preset_of(study, configurations) or "fast"
-    with figure(13, 1.6 + 0.4 * len(configurations), left=1.6, right=0.3, wspace=0.2) as drawn:
-        axes = drawn.subplots(1, len(plan.SCORES), sharey=True)
-        for position, c in enumerate(reversed(configurations)):
-            found = samples(study, c, preset)
-            for ax, score in zip(axes, plan.SCORES, strict=True):
-                values = found[score]
-                if len(values) >= FEW:
-                    ax.boxplot(values, positions=[position], orientation="horizontal", widths=0.6, showfliers=False)
-                ax.plot(values, [position] * len(values), "o", color=OKABE_ITO[0], alpha=0.7)
-                if score in c.paper:
-                    ax.plot(c.paper[score][0], position, "|", color=OKABE_ITO[3], markersize=16)
-        for ax, score in zip(axes, plan.SCORES, strict=True):
-            ax.set_title(score)
-            ax.set_yticks(range(len(configurations)), [c.name for c in reversed(configurations)])
-            ax.set_ylim(-0.6, len(configurations) - 0.4)
-        axes[0].set_xlabel("percent; the red line is the paper's mean")
-        drawn.savefig(file, format="png", dpi=100)
+    titles = {score: f"{score} (%; line: the paper)" for score in plan.SCORES}
+    marks = {(c.name, score): c.paper[score][0] for c in configurations for score in c.paper}
+    groups = [(c.name, samples(study, c, preset)) for c in configurations]
+    file.write_bytes(png_bytes(spreads(groups, titles, marks=marks)))

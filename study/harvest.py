@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pandas
@@ -58,7 +57,7 @@ def harvest(run: Path, study: Path) -> Path:
     write_text(folder / "args.json", _json({name: value for name, value in args.items() if name not in PLACES}))
     write_text(folder / "curve.csv", curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     sessions = {session["started"]: session for session in before.get("sessions", [])}
-    for session in run_dir.sessions() or _sessions_by_event_files(run_dir.path):
+    for session in run_dir.sessions():
         sessions[session["started"]] = {**sessions.get(session["started"], {}), **session}
     finished = len(curve) >= configuration.epochs
     content = {"state": "finished" if finished else "interrupted", "epochs": len(curve), "budget": configuration.epochs}
@@ -173,13 +172,6 @@ def keep_checkpoint(run: Path, study: Path) -> Path | None:
             with replacing(folder / file) as temporary:
                 shutil.copy(copy.path / file, temporary)
     return folder
-
-
-def _sessions_by_event_files(run: Path) -> list[dict]:
-    """For revisions that recorded none: every start made an event file, named by its second."""
-    stamp = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))  # noqa: E731
-    files = sorted((int(file.name.split(".")[3]), file) for file in run.glob("events.out.tfevents.*"))
-    return [{"started": stamp(start), "stopped": stamp(file.stat().st_mtime)} for start, file in files]
 
 
 def _json(content: dict) -> str:

@@ -175,11 +175,10 @@ def test_what_was_written_into_a_record_by_hand_stays(tiny, tmp_path):
     run = tmp_path / "version_0"
     run.mkdir()
     (run / "args.json").write_text(json.dumps(recorded(TINY, 0)))
-    (run / "status.json").write_text('{"state": "running"}')  # of a revision that recorded no sessions
-    (run / "events.out.tfevents.1767225600.host.7.0").write_text("")
+    session = {"started": "2026-01-01T00:00:00Z", "stopped": "2026-01-01T01:00:00Z"}  # no revision was recorded
+    (run / "status.json").write_text(json.dumps({"state": "running", "sessions": [session]}))
     file = harvest.harvest(run, tmp_path) / "status.json"
     status = json.loads(file.read_text())
-    assert status["sessions"][0]["started"] == "2026-01-01T00:00:00Z"
     status["sessions"][0]["revision"] = "abc"
     file.write_text(json.dumps(status))
     harvest.harvest(run, tmp_path)

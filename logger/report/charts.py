@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas
@@ -97,12 +97,18 @@ def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[
     return [drawn(spreads(groups, {key: title}, 200), title, alt.format(title)) for key, title in titles.items()]
 
 
-def spreads(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str], dpi: int = 100) -> np.ndarray:
+def spreads(
+    groups: Sequence[tuple[str, pandas.DataFrame]],
+    titles: dict[str, str],
+    dpi: int = 100,
+    marks: Mapping[tuple[str, str], float] | None = None,
+) -> np.ndarray:
     """One panel a quantity: per group a point for each run, and a box where there are enough. uint8 `[Y, X, 3]`.
 
     Args:
         groups: name and rows of the group, a column for each quantity.
         titles: column -> title of its panel.
+        marks: (group, column) -> a value that a line shows beside the points.
     """
     columns = min(3, len(titles))
     down = -(-len(titles) // columns)
@@ -114,12 +120,14 @@ def spreads(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, st
         canvas.subplots_adjust(wspace=0.12, hspace=0.5 if down > 1 else 0)
         grid = canvas.subplots(down, columns, squeeze=False, sharey=True).ravel()
         for axes, (key, title) in zip(grid, titles.items(), strict=False):
-            for place, (_, rows) in enumerate(groups):
+            for place, (name, rows) in enumerate(groups):
                 values = rows[key].dropna()
                 if len(values) >= BOX_FROM:
                     axes.boxplot(values, positions=[place], orientation="horizontal", widths=0.6, showfliers=False,
                                  medianprops={"color": "black"})  # fmt: skip
                 axes.plot(values, [place] * len(values), "o", color=_colour(place), ms=6, alpha=0.7)
+                if marks and (name, key) in marks:
+                    axes.plot(marks[name, key], place, "|", color="black", ms=16)
             axes.set_title(title if len(titles) > 1 else "", fontsize=10)
             axes.set_yticks(range(len(labels)), labels, fontsize=9)
             axes.set_ylim(len(labels) - 0.4, -0.6)
