@@ -1,14 +1,14 @@
 """A run: what it is made of, in the order in which it is made, and what it does when the training loop asks.
 
-Read `Run` first. Every process of a run has one; what only the main process does is behind its `record`.
+Read `Run` first. Every process of a run has one; what only the main process does is behind its `record`, see
+logger/record.py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-import resource
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 import datasets
 from logger import arguments, checkpoints, inputs, resume
+from logger.record import Record, describe, print_paths
 from logger.run_directory import RunDirectory, check_log_path, for_results
 from logger.run_logger import RunLogger
 from models import build_model, model_class, unread_flags
-from models.base_weights import start_from
 from models.vae import VAE
 from system import machine, randomness
 from system.errors import UserError
@@ -86,8 +86,6 @@ class Run:
         run_dir: where it is written, held; None in the other processes.
     """
 
-    record: Record | Nothing
-
     def __init__(
         self,
         args: Namespace,
@@ -98,10 +96,12 @@ class Run:
     ):
         self.args, self.device, self.group, self.interruption = args, device, group, interruption
         self.run_dir, self.stopping = run_dir, False
+        self.record: Record | Nothing = Nothing()
         args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device))
         # Now: large data are read ahead in the background once opened.
         product_rate = machine.product_rate(device, args.precision)
         self.dataset = datasets.from_args(args)
+        self.scored_on = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
         self.model = build_model(args, self.dataset.channels).to(device, memory_format=torch.channels_last)
         self.optimisers = self.model.make_optimisers(args.learning_rate)
@@ -134,6 +134,8 @@ class Run:
             checkpoints.restore(self.model, self.optimisers, checkpoint)
             position = Position(**checkpoint["progress"])
         elif args.base_model_path:
+            from models.base_weights import start_from
+
             state, trained_as = checkpoints.load_base(Path(args.base_model_path), args.base_model)
             start_from(self.model, state, trained_as, args.base_model_path)
         if args.global_step is not None:
@@ -206,6 +208,22 @@ class Run:
         self.agree_to_save()
         self.save()
 
+    def validate(self) -> Terms:
+        """Loss terms on images held out; where there are none, on those trained on."""
+        held_out = self.validation_index if len(self.validation_index) else self.train_index
+        index = permutation(held_out, self.args.seed, "validation")
+        return validate(self.model, self.dataset, index, self.args.batch_size, self.position.step, self.device)
+
+    def score(self) -> Scored:
+        """Scores take minutes and keep no state: a signal stops them at once."""
+        with self.interruption.deferred(False):
+            return score(self.model, self.scored_on, self.args, self.device)
+
+    @functools.cached_property
+    def picture_inputs(self) -> inputs.PictureInputs:
+        """The images that all pictures of the run are drawn from."""
+        return picture_inputs(self.dataset, self.args.seed, self.device)
+
     def _progress_bar(self) -> tqdm:
         """Over images; no bar where another process draws it."""
         images, full_epochs, rest = len(self.train_index), *divmod(self.planned, self.batches)
@@ -213,98 +231,6 @@ class Run:
         initial = self.position.epoch * images + min(self.position.batch * self.args.batch_size, images)
         hidden = self.args.quiet or not self.group.is_main
         return tqdm(total=total, initial=initial, unit=" images", unit_scale=True, smoothing=0.1, disable=hidden)
-
-
-class Record:
-    """What the main process does for a run besides training it: log, draw, score, write checkpoints.
-
-    Args:
-        data: what to score on, see `datasets.evaluation_from_args`.
-    """
-
-    def __init__(self, run: Run, log: RunLogger, data):
-        self.run, self.log, self.data = run, log, data
-        self._picture_inputs: inputs.PictureInputs | None = None
-
-    @classmethod
-    @contextlib.contextmanager
-    def opened(cls, run: Run) -> Iterator[Record]:
-        """Write in the run's directory, taken back to its checkpoint; scores and paths follow the body.
-
-        `status.json` says how the body went.
-        """
-        args, run_dir, position, is_new = run.args, run.run_dir, run.position, run.checkpoint is None
-        data = datasets.evaluation_from_args(args, run.dataset)
-        recorded = {**vars(args), "data_source": run.dataset.source, "torch": str(torch.__version__)}
-        if not run_dir.is_new:
-            resume.prepare(run_dir, run.checkpoint, recorded, run.done, run.planned)
-        run.checkpoint = None  # it was needed up to here
-        with run_dir.training(step=position.step, **machine.circumstances(run.device)):
-            run_dir.write_args(recorded)
-            processes = f", {run.group.size} processes" if run.group.size > 1 else ""
-            print(describe(run_dir, args, run.dataset, run.device) + processes)
-            log = RunLogger(run_dir, resumed_at=None if is_new else position.step)
-            record = cls(run, log, data)
-            if is_new:
-                log.arguments(recorded, run.model)
-                record.save()
-            yield record
-            record.finish()
-        print(f"training speed     {run.speed.summary()}")
-        print_paths(run_dir, args.visualise)
-
-    def report(self, terms: Terms, images_per_second: float) -> None:
-        """The terms of one training step."""
-        run = self.run
-        share = run.speed.lap(images_per_second)
-        self.log.training(terms, images_per_second, share, run.position.step, run.position.images)
-        if run.args.visualise:
-            self.log.frame(run.model, self.picture_inputs, run.position.step)
-
-    def end_epoch(self) -> None:
-        """Validate; draw and score where that is wanted."""
-        run, args, step = self.run, self.run.args, self.run.position.step
-        held_out = run.validation_index if len(run.validation_index) else run.train_index
-        index = permutation(held_out, args.seed, "validation")
-        terms = validate(run.model, run.dataset, index, args.batch_size, step, run.device)
-        self.log.validation(terms, step, run.position.images)
-        if args.visualise:
-            self.log.pictures(run.model, self.picture_inputs, step)
-        if args.metrics:
-            self.score()
-
-    def score(self) -> None:
-        """Scores take minutes and keep no state: a signal stops them at once."""
-        run = self.run
-        with run.interruption.deferred(False):
-            scored = score(run.model, self.data, run.args, run.device)
-        log_scores(self.log, scored, self.data.factor_names, run.position.step, run.args.visualise)
-
-    def save(self) -> None:
-        """Write a checkpoint of the run as it stands."""
-        run = self.run
-        position, every = run.position, run.args.keep_epochs
-        due = every and position.epoch and position.batch == 0 and position.epoch % every == 0
-        kept = run.run_dir.kept_file(position.epoch) if due else None
-        logs = self.log.lengths()
-        checkpoints.save(run.run_dir, run.model, run.optimisers, position.as_dict(), vars(run.args), logs, kept)
-
-    def finish(self) -> None:
-        """After the last step: the animation of the training, and the scores, unless the last epoch was scored."""
-        args, step = self.run.args, self.run.position.step
-        self.run.bar.close()
-        if args.visualise:
-            self.log.animate_training(step)
-        if args.end_metrics and not (args.metrics and step):
-            self.score()
-        self.log.close()
-
-    @property
-    def picture_inputs(self) -> inputs.PictureInputs:
-        """The images that all pictures of this run are drawn from."""
-        if self._picture_inputs is None:
-            self._picture_inputs = picture_inputs(self.run.dataset, self.run.args.seed, self.run.device)
-        return self._picture_inputs
 
 
 def load(command: CommandLine, device: torch.device):
@@ -349,7 +275,7 @@ def evaluate(command: CommandLine) -> None:
         log = RunLogger(results)
         if args.visualise:  # first: they say in which order latents stand
             log.pictures(model, picture_inputs(dataset, args.seed, device), step)
-        log_scores(log, scored, dataset.factor_names, step, args.visualise)
+        log.scored(scored, dataset.factor_names, step, args.visualise)
         log.close()
         place = {"step": step}
     else:
@@ -393,14 +319,6 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     return Scored(values, protocol, matrices, codes)
 
 
-def log_scores(log: RunLogger, scored: Scored, factor_names, step: int, draw: bool) -> None:
-    """Write down what `score` gave."""
-    log.scores(scored.values, scored.protocol, step)
-    if draw:
-        log.score_matrices(scored.matrices, factor_names, step)
-    log.codes(scored.codes)
-
-
 def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureInputs:
     """The images that pictures are drawn from: the first of a random order that belongs to the seed."""
     return inputs.gather(dataset, permutation(np.arange(len(dataset)), seed, "pictures"), device)
@@ -417,20 +335,3 @@ def check_args(args: Namespace) -> None:
     check_log_path(args.log_path)
     if args.base_model_path and not Path(args.base_model_path).exists():
         raise UserError(f"--base-model-path {args.base_model_path} does not exist; name a run or its model.pt")
-
-
-def describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
-    """One line: which run, on what, where."""
-    data = f"{args.model} on {dataset.name} ({dataset.source})"
-    return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
-
-
-def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
-    """The last lines of a command: where the results lie, and how much memory it took."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
-    print(f"log directory      {run_dir.path}")
-    if run_dir.args_file.is_file() or run_dir.published_args_file.is_file():  # not where --result-path leads
-        print(f"report             python -m logger.report {run_dir.path}")
-    if visualise:
-        print(f"traversal picture  {run_dir.path / 'traversals.png'}")
-    print(f"peak memory        {peak:.2f} GB (memory-mapped data included)")

@@ -70,6 +70,13 @@ class RunLogger:
         write_scores(self.run.scores_file, scores, {**protocol, "step": step})
         self.writer.flush()
 
+    def scored(self, scored, factors: Sequence[str], step: int, draw: bool) -> None:
+        """A `trainer.Scored`: scores and codes; `draw`: also the matrices behind the scores."""
+        self.scores(scored.values, scored.protocol, step)
+        if draw:
+            self.score_matrices(scored.matrices, factors, step)
+        self.codes(scored.codes)
+
     def codes(self, arrays: dict[str, np.ndarray]) -> None:
         """The mean codes of some images, and which: to codes.npz, which `python -m metrics` reads."""
         with replacing(self.run.path / "codes.npz") as temporary, temporary.open("wb") as file:
