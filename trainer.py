@@ -12,7 +12,7 @@ import math
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class Run:
         self.dataset = datasets.from_args(args)
         self.scored_on = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
-        self.model = build_model(args, self.dataset.channels).to(device, memory_format=torch.channels_last)
+        self.model = build_model(args, self.dataset.channels).to(device)
         self.optimisers = self.model.make_optimisers(args.learning_rate)
         self.train_index, self.validation_index = datasets.split_indices(  # int64 [n], [m]
             len(self.dataset), args.split, stream_seed(args.seed, "split")
@@ -125,9 +125,13 @@ class Run:
 
     def _restored(self) -> tuple[dict | None, Position]:
         """The checkpoint that the run goes on from, put into model and optimisers, and where it stands."""
-        args, most = self.args, {"batch": self.batches}
+        args, run_dir, most = self.args, self.run_dir, {"batch": self.batches}
         checkpoint = self.group.broadcast(
-            lambda: checkpoints.load_training(self.run_dir, self.model, self.optimisers, Position().as_dict(), most)
+            lambda: (
+                checkpoints.load_training(run_dir, self.model, self.optimisers, Position().as_dict(), most)
+                if run_dir
+                else None
+            )
         )
         position = Position()
         if checkpoint is not None:
@@ -226,7 +230,8 @@ class Run:
 
     def _progress_bar(self) -> tqdm:
         """Over images; no bar where another process draws it."""
-        images, full_epochs, rest = len(self.train_index), *divmod(self.planned, self.batches)
+        images = len(self.train_index)
+        full_epochs, rest = divmod(self.planned, self.batches)
         total = full_epochs * images + min(rest * self.args.batch_size, images)
         initial = self.position.epoch * images + min(self.position.batch * self.args.batch_size, images)
         hidden = self.args.quiet or not self.group.is_main
@@ -246,7 +251,7 @@ def load(command: CommandLine, device: torch.device):
     weights, results = run_dir.weights_file(args.epoch), for_results(run_dir, args.result_path)
     dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
-    model = build_model(args, dataset.channels).to(device, memory_format=torch.channels_last)
+    model = build_model(args, dataset.channels).to(device)
     checkpoints.load_weights(model, weights)
     if args.data_on_device:
         dataset.to_device(device)
@@ -289,13 +294,13 @@ class Scored(NamedTuple):
     """Scores, how they were measured (plain data), and what lies behind them.
 
     matrices: catalogue name -> float `[latents, factors]`.
-    codes: mean codes of KEPT_CODES images, `[n, latents]`.
+    codes: what `metrics.mean_codes` gave of KEPT_CODES images.
     """
 
     values: dict[str, float]
     protocol: dict
     matrices: dict[str, np.ndarray]
-    codes: np.ndarray
+    codes: dict[str, np.ndarray]
 
 
 def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
@@ -304,8 +309,8 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     from logger.scores import score_table
 
     names, left_out = metrics.taken_from(dataset)
-    settings = {"seed": args.seed, "preset": args.metric_preset}
-    where = {"device": device, "progress": not args.quiet}
+    settings: dict[str, Any] = {"seed": args.seed, "preset": args.metric_preset}
+    where: dict[str, Any] = {"device": str(device), "progress": not args.quiet}
     matrices: dict[str, np.ndarray] = {}
     model.eval()
     values = metrics.evaluate(model.mean_code, dataset, names, decoder=model.image, keep=matrices, **where, **settings)

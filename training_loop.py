@@ -144,7 +144,7 @@ class Watch:
         noted, self.noted = self.noted, []
         if not noted:
             return
-        sums = torch.stack([sum(term.sum() for term in terms.values()) for _, terms in noted])  # [steps]
+        sums = torch.stack([torch.cat([term.flatten() for term in terms.values()]).sum() for _, terms in noted])
         if torch.isfinite(sums).all():
             return
         for step, terms in noted:

@@ -25,10 +25,8 @@ def read_frames(path: str | Path) -> np.ndarray:
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
-            arrays = [content]
-        else:
-            arrays = (content[name] for name in content.files if name != "metadata")
-        for array in arrays:
+            content = {"": content}
+        for array in (content[name] for name in content if name != "metadata"):
             if array.ndim in (3, 4) and len(array):
                 return array
     except (OSError, ValueError, EOFError) as error:
@@ -153,8 +151,8 @@ def side_by_side(images: np.ndarray, drawn: np.ndarray, path: str | Path, column
     tiles = np.pad(tiles, ((0, -len(tiles) % columns), (2, 2), (2, 2), (0, 0)), constant_values=255)
     n, height, width, _ = tiles.shape
     sheet = tiles.reshape(n // columns, columns, height, width, 3).swapaxes(1, 2)  # [rows, height, columns, width, 3]
-    sheet = Image.fromarray(sheet.reshape(n // columns * height, columns * width, 3))
-    sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).save(path, format="PNG")
+    picture = Image.fromarray(sheet.reshape(n // columns * height, columns * width, 3))
+    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path, format="PNG")
 
 
 REPORTS = {"dsprites": report_dsprites, "shapes3d": report_shapes3d}

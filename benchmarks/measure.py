@@ -76,7 +76,8 @@ class Yardstick:
         for function in functions.values():
             function()
         self._product()
-        seconds, shares = {name: [] for name in functions}, {name: [] for name in functions}
+        seconds: dict[str, list[float]] = {name: [] for name in functions}
+        shares: dict[str, list[float]] = {name: [] for name in functions}
         for _ in range(self.rounds):
             for name, function in functions.items():
                 product, taken = self._product(), self._time(function)

@@ -74,10 +74,10 @@ def encoding(images: int, wanted: int, data_path: str | None) -> None:
     protocols.
     """
     from datasets import load_dataset
-    from models.networks import conv_encoder
+    from models.networks import channels_last, conv_encoder
 
     dataset = load_dataset("dsprites", data_path)
-    encoder = conv_encoder(dataset.channels, LATENTS).eval().to(memory_format=torch.channels_last)
+    encoder = channels_last(conv_encoder(dataset.channels, LATENTS).eval())
     count = images or wanted
     index = np.sort(np.random.default_rng(0).choice(len(dataset), count, replace=False))
     wall, cpu = timed(lambda: encode(encoder, dataset, [index], batch_size=256, device="cpu", progress=True))

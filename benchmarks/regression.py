@@ -29,7 +29,7 @@ ATTEMPTS = 3
 
 def measure(yardstick: Yardstick) -> dict[str, float]:
     """Share of the product rate by configuration and operation."""
-    shares = {}
+    shares: dict[str, float] = {}
     for name in NAMES:
         figures, _ = Case(CONFIGURATIONS[name]).measure(yardstick)
         shares |= {f"{name} {what}": round(figure.share, 4) for what, figure in figures.items()}

@@ -37,7 +37,7 @@ class Case:
         self.args: Namespace = command_line.build_parser().parse_args(flags)
         channels = 3 if self.args.dataset == "shapes3d" else 1
         torch.manual_seed(0)
-        self.model = build_model(self.args, channels).to(memory_format=torch.channels_last)
+        self.model = build_model(self.args, channels)
         machine.set_precision(self.model, precision, torch.device("cpu"))
         self.optimisers = self.model.make_optimisers(self.args.learning_rate)
         self.batch = self.args.batch_size

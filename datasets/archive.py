@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,7 @@ def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[tuple[list[str], C
         else:
             with tarfile.open(path) as archive:
                 members = {member.name.removeprefix("./"): member for member in archive if member.isfile()}
-                yield list(members), lambda name: archive.extractfile(members[name]).read()
+                yield list(members), lambda name: cast(IO[bytes], archive.extractfile(members[name])).read()  # files
 
 
 def picture(path: Path, name: str, content: bytes, remedy: str = FETCH_AGAIN, **how) -> np.ndarray:

@@ -88,7 +88,7 @@ def load(
 
 def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
     """Names, sizes and levels int64 `[n, k]` of the factors. Raises UserError for what cannot be factors."""
-    values, names = read("factors"), read("factor_names")
+    values, given = read("factors"), read("factor_names")
     if values is None:
         return [], [], np.zeros((count, 0), np.int64)
     values = values[:, None] if values.ndim == 1 else values  # [n, k]
@@ -98,7 +98,7 @@ def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise UserError(f"{path}: factors hold NaN or infinity; every image needs a value of every factor")
     names = (
-        [f"factor_{k}" for k in range(values.shape[1])] if names is None else [_text(name) for name in names.ravel()]
+        [f"factor_{k}" for k in range(values.shape[1])] if given is None else [_text(name) for name in given.ravel()]
     )
     if len(names) != values.shape[1] or len(set(names)) != len(names):
         raise UserError(f"{path}: expected {values.shape[1]} different names, found {', '.join(names)}: {_REMEDY}")

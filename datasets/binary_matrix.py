@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -62,4 +62,4 @@ def _integers(handle: BinaryIO, kind: str, count: int) -> tuple[int, ...]:
 def _opened(path: Path) -> BinaryIO:
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")  # gzip's file has no common base

@@ -75,8 +75,9 @@ def load(
                     raise UserError(f"{source}: {name} is missing: {_REMEDY}") from None
 
         def face(item: tuple[str, bytes]) -> np.ndarray:
+            name, content = item
             how = {"channels": channels, "resample": resample, "middle": CROPS[crop]}
-            return archive.picture(source, *item, _REMEDY, **how)
+            return archive.picture(source, name, content, _REMEDY, **how)
 
         array, _, _ = pack(
             "celeba",

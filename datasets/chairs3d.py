@@ -48,7 +48,7 @@ def load(
 ) -> FactorDataset:
     """The data set in the published archive or its folder. Raises UserError, naming expected and found."""
     with archive.opened(path) as (names, read):
-        views = [(name, *found.groups()) for name in names if (found := _NAME.fullmatch(name))]
+        views = [(name, *match.groups()) for name in names if (match := _NAME.fullmatch(name))]
         order = _order(path, names, read)
         if missing := sorted({model for _, model, *_ in views} - order.keys()):
             raise UserError(f"{path}: the chair {missing[0]} is not in all_chair_names.mat: {FETCH_AGAIN}")

@@ -123,7 +123,7 @@ class _Transfer:
     def __init__(self, file: DataFile, partial: Path, url: str, patience: Patience):
         self.file, self.partial, self.url, self.patience = file, partial, url, patience
         self.answered = False  # whether the server has ever sent anything
-        self.version = None  # the server's ETag: only the same version is resumed
+        self.version: str | None = None  # the server's ETag: only the same version is resumed
 
     def run(self, progress: bool) -> None:
         """Returns when the server has no more to send. Raises UserError."""

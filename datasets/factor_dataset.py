@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class FactorDataset:
         self.left_out = tuple(name for name in left_out if name in self.factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
         self.factors = factors
-        self.images = images if hasattr(images, "floats") else RawImages(images, pixel_max)
+        self.images: Any = images if hasattr(images, "floats") else RawImages(images, pixel_max)
         self.height, self.width, self.channels = image_shape
         self.pixel_max = pixel_max
         count = int(np.prod(self.factor_sizes, dtype=np.int64))

@@ -101,17 +101,12 @@ def locked(path: Path) -> Iterator[None]:
     A holder that is killed frees it. The lock's file is removed at the end.
     """
     lock = path.with_name(path.name + ".lock")
-    try:
-        release = system_files.lock(lock, f"waiting for another process that is making {path}")
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {lock.parent} ({error.strerror}): name a directory that can be written"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        release()
+    waiting = f"waiting for another process that is making {path}"
+    with system_files.locked(lock, waiting, "name a directory that can be written"):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def partial_path(path: Path) -> Path:

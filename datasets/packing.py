@@ -17,6 +17,7 @@ from datasets.resizing import SIDE
 from system.errors import UserError
 
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 def stamp(path: Path) -> list:
@@ -68,9 +69,7 @@ def pack(
     return array, note["left_out"], note["brightest"]
 
 
-def in_threads(
-    work: Callable[[T], np.ndarray | None], items: Iterable[T], together: int = 128
-) -> Iterator[np.ndarray | None]:
+def in_threads(work: Callable[[T], Made], items: Iterable[T], together: int = 128) -> Iterator[Made]:
     """`work` on each item, in order, so many `together`: Pillow and NumPy work outside Python's lock."""
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         items = iter(items)
@@ -89,7 +88,7 @@ def _write(handle: BinaryIO, count: int, channels: int, images: Iterable, places
             continue
         if places is not None:
             handle.seek(len(begin) + int(places[number]) * size)
-        handle.write(np.ascontiguousarray(image))
+        handle.write(np.ascontiguousarray(image).data)
         brightest = max(brightest, int(image.max()))
     if len(left_out) == count:
         raise UserError(f"none of the {count} images can be read: look at the files")

@@ -123,6 +123,6 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
                     part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
                     with damage_told(path, "HDF5 file"):
                         rows[:, *part] = images[start : start + len(rows), *part]
-            handle.write(rows)
+            handle.write(rows.data)
             bar.update(len(rows))
     return {"factor_sizes": sizes}

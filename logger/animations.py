@@ -54,6 +54,6 @@ class FrameRecorder:
         for step in self.steps():
             with Image.open(self.folder / f"{step:09d}.png") as image:
                 frames.append(np.asarray(image.convert("RGB")))
-        size = np.max([frame.shape for frame in frames], axis=0) if frames else ()
+        size = np.max([frame.shape for frame in frames], axis=0, initial=0)
         gaps = [size - frame.shape for frame in frames]
         return [np.pad(f, [(0, int(g)) for g in gap], constant_values=255) for f, gap in zip(frames, gaps, strict=True)]

@@ -38,7 +38,7 @@ def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, 
 
 def save(
     run: RunDirectory,
-    model: torch.nn.Module,
+    model,
     optimisers: dict,
     progress: dict,
     args: dict,
@@ -50,6 +50,7 @@ def save(
     The training.pt that was there becomes training.previous.pt: the last two are kept.
 
     Args:
+        model: a `models.vae.VAE`.
         kept: another name for what model.pt holds, which no later checkpoint replaces.
     Raises:
         UserError: a weight is not finite, or the disk is full or cannot be written; the files that were there stay.
@@ -99,8 +100,8 @@ def load_training(
     return None
 
 
-def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Put the state dict of a model.pt into `model`. Raises UserError where names or shapes differ."""
+def load_weights(model, path: Path) -> None:
+    """Put the state dict of a model.pt into a `models.vae.VAE`. Raises UserError where names or shapes differ."""
     weights = load(path)
     try:
         model.load_published_state_dict(weights)

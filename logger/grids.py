@@ -59,7 +59,8 @@ def labelled(
         middle = top + MARGIN + row * pitch_y + images.shape[2] / 2
         draw.multiline_text((left - 6, middle), name, INK, font, anchor="rm", align="right", spacing=2)
     y = top + cells.shape[0] + 4
-    for column, name in enumerate(columns or ()):
+    columns = columns or ()
+    for column, name in enumerate(columns):
         if column % every == 0 or column == len(columns) - 1:
             draw.text((left + column * pitch_x + pitch_x / 2, y), name, INK, font, anchor="ma")
     draw.text((left + cells.shape[1] / 2, y + (FONT_SIZE + 8) * bool(columns)), x_label, INK, font, anchor="ma")

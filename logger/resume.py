@@ -14,7 +14,7 @@ from pathlib import Path
 from logger import arguments
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
-from system.files import flush_to_disk, lock, remove_partial
+from system.files import flush_to_disk, locked, remove_partial
 from system.flags import CommandLine
 from system.processes import Group
 
@@ -59,7 +59,7 @@ def start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, 
     """
     args, path = command.args, Path(command.args.log_path)
     if RunDirectory(path).is_run:
-        return _continued(find(path, mode, args.seed), command, check)
+        return _continued(_named(RunDirectory(path), mode), command, check)
     if not path.is_dir():
         if mode == "load":
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
@@ -79,15 +79,13 @@ def _one_at_a_time(log_path: Path) -> Iterator[None]:
     """Hold the lock of the folder, which is made. What a killed start left of a run that never was is removed."""
     try:
         log_path.mkdir(parents=True, exist_ok=True)
-        release = lock(log_path / ".lock", f"waiting for another process that starts a run under {log_path}")
-        for path in log_path.glob(f".*{UNBORN}"):
-            shutil.rmtree(path, ignore_errors=True)
     except OSError as error:
         raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
-    try:
+    waiting = f"waiting for another process that starts a run under {log_path}"
+    with locked(log_path / ".lock", waiting, "give --log-path a folder that can be written"):
+        for path in log_path.glob(f".*{UNBORN}"):
+            shutil.rmtree(path, ignore_errors=True)
         yield
-    finally:
-        release()
 
 
 def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[RunDirectory, Namespace]:
@@ -180,7 +178,7 @@ def _seed(run: RunDirectory) -> int | None:
 def _of_another_task(run: RunDirectory) -> bool:
     task = array_task()
     _, *numbers = run.path.name.split("_")
-    return bool(task) and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
+    return task is not None and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
 
 
 def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:

@@ -63,8 +63,9 @@ class RunDirectory:
             begun.checkpoints.mkdir(parents=True)
             begun.write_args(args or {})
             begun.write_running()
-            for name in itertools.chain(_scheduler_names(), _numbered_names(log_path)):
-                run = cls(log_path / name)
+            names = itertools.chain(_scheduler_names(), _numbered_names(log_path))
+            while True:
+                run = cls(log_path / next(names))
                 try:
                     begun.path.rename(run.path)  # of several processes, one succeeds
                 except OSError as error:
@@ -269,8 +270,8 @@ def array_task() -> tuple[str, str] | None:
 
 def _scheduler_names():
     """The name that belongs to the array task, then the same with a number for its later runs."""
-    if array_task():
-        name = "version_{}_{}".format(*array_task())
+    if task := array_task():
+        name = "version_{}_{}".format(*task)
         yield name
         yield from (f"{name}_{n}" for n in itertools.count(1))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from logger.catalogue import PICTURES
 from logger.resume import log_lengths
 from logger.run_directory import RunDirectory
 from system.files import replacing
+
+if TYPE_CHECKING:
+    from logger.animations import FrameRecorder
 
 CURVES = ("loss", "recon", "kl")  # terms that are also drawn over the images seen
 
@@ -30,7 +34,7 @@ class RunLogger:
 
         self.run = run
         self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
-        self._frames = None
+        self._frames: FrameRecorder | None = None
         self._order: np.ndarray | None = None  # of the latents in the pictures drawn last
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
@@ -80,7 +84,7 @@ class RunLogger:
     def codes(self, arrays: dict[str, np.ndarray]) -> None:
         """The mean codes of some images, and which: to codes.npz, which `python -m metrics` reads."""
         with replacing(self.run.path / "codes.npz") as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
     def frame(self, model, inputs, step: int) -> None:
         """Keep a frame for the animation of training, if one is due. inputs: `logger.inputs.PictureInputs`."""
@@ -160,9 +164,10 @@ class RunLogger:
         with replacing(self.run.path / entry.file) as temporary:
             temporary.write_bytes(encoded)
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
-        self.writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=entry.tag, image=image)]), step)
+        summary = Summary(value=[Summary.Value(tag=entry.tag, image=image)])
+        self.writer.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]  # torch declares it as None
 
-    def _frame_recorder(self):
+    def _frame_recorder(self) -> FrameRecorder:
         if self._frames is None:
             from logger.animations import FrameRecorder
 

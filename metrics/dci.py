@@ -88,7 +88,7 @@ def over_all_factors(importance: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def scores(
-    importance: np.ndarray, train_accuracy: np.ndarray, test_accuracy: np.ndarray, prefix="dci"
+    prefix: str, importance: np.ndarray, train_accuracy: np.ndarray, test_accuracy: np.ndarray
 ) -> dict[str, float]:
     """Importances and accuracies -> the four named values. Without any varying factor prediction is perfect and
     means nothing.
@@ -124,7 +124,7 @@ def score(request: Request) -> dict[str, float]:
     fitted = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
     if request.keep is not None:
         request.keep["importance"] = over_all_factors(fitted[0], tables[1])
-    return scores(*fitted)
+    return scores("dci", *fitted)
 
 
 METRIC = Metric(

@@ -24,7 +24,7 @@ def score(request: Request) -> dict[str, float]:
     the lasso; there the depth is tuned and the factors are regressed, here they are classes.
     """
     settings = {"workers": request.workers, "trees": request.preset.dci_trees, "seed": request.seed}
-    return dci.scores(*dci.fit_trees(*request.both(), fit=_fit_forest, **settings), prefix="dci_forest")
+    return dci.scores("dci_forest", *dci.fit_trees(*request.both(), fit=_fit_forest, **settings))
 
 
 METRIC = Metric(

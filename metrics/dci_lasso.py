@@ -36,8 +36,9 @@ def score(
 
     some = varying(train_factors)
     train, test = standardised(train_representations, test_representations)  # [n, d] each
-    targets, test_targets = standardised(train_factors[:, some], test_factors[:, some]) if len(some) else ((), ())
     weights, fits = np.zeros((train.shape[1], len(some))), np.zeros((2, len(some)))  # [d, varying k], [2, varying k]
+    if len(some):
+        targets, test_targets = standardised(train_factors[:, some], test_factors[:, some])  # [n, varying k] each
     for k in range(len(some)):
         model = Lasso(alpha=ALPHA, max_iter=20_000).fit(train, targets[:, k])
         weights[:, k] = np.abs(model.coef_)
@@ -45,7 +46,7 @@ def score(
             _explained(targets[:, k], model.predict(train)),
             _explained(test_targets[:, k], model.predict(test)),
         )
-    return scores(weights, *fits, prefix="dci_lasso")
+    return scores("dci_lasso", weights, *fits)
 
 
 METRIC = Metric(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from metrics.inputs import InputError, as_table, check_representations, deviatio
 from metrics.metric import Request
 from metrics.presets import Preset, find_preset
 from metrics.registry import METRICS
-from metrics.sampling import CodeTable, RowSource, encode, generator, source_of
+from metrics.sampling import CodeTable, PlainSource, RowSource, encode, generator, source_of
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
@@ -95,7 +96,7 @@ def _indices(drawn: dict[str, dict[str, np.ndarray]]):
         yield from (array for key, array in arrays.items() if not key.endswith("_label"))
 
 
-def _table_source(representations, factors, test: tuple | None, **settings) -> tuple[RowSource, CodeTable]:
+def _table_source(representations, factors, test: tuple[Any, Any] | None, **settings) -> tuple[RowSource, CodeTable]:
     """The checked rows as a source and their codes; a test set's rows follow at the end."""
     codes, values = _pair(representations, factors)
     settings["names"] = settings.get("names") or pandas_names(factors)
@@ -142,7 +143,7 @@ def evaluate(
     *,
     seed: int = 0,
     preset: str | Preset = "full",
-    test: tuple | None = None,
+    test: tuple[Any, Any] | None = None,
     decoder: Callable | None = None,
     factor_names: Sequence[str] | None = None,
     left_out=None,
@@ -198,18 +199,17 @@ def evaluate(
         raise InputError("factor_names and test are for tables of codes: a data set names its own factors")
     if active_only and decoder is not None:
         raise InputError("active_only: a decoder takes every latent; leave out one of the two")
+    source: PlainSource
     if encoder is not None:
-        source, codes = source_of(factors, left_out, bins), None
+        source = source_of(factors, left_out, bins)
     else:
-        settings = {"names": factor_names, "left_out": left_out, "bins": bins}
-        source, codes = _table_source(representations, factors, test, **settings)
+        source, codes = _table_source(representations, factors, test, names=factor_names, left_out=left_out, bins=bins)
     names = applicable(wanted, source, decoder)
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
     some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
     if encoder is not None:
         indices = [index for drawn in draws for index in _indices(drawn)] + ([some] if active_only else [])
-        settings = {"batch_size": batch_size, "device": device, "progress": progress}
-        codes = encode(encoder, factors, indices, **settings)
+        codes = encode(encoder, factors, indices, batch_size=batch_size, device=device, progress=progress)
     if active_only:
         active = _active(codes, some)
         codes = codes.only(active)
@@ -262,16 +262,18 @@ def protocol(
     return record | ({"bootstrap": bootstrap} if bootstrap else {})
 
 
-def mean_codes(encoder: Callable, dataset, limit: int, **settings) -> dict[str, np.ndarray]:
+def mean_codes(
+    encoder: Callable, dataset, limit: int, *, batch_size: int = 256, device: str = "cpu", progress: bool = False
+) -> dict[str, np.ndarray]:
     """Codes of up to `limit` images, evenly spaced over a data set: the same images for every model, as `udr` wants.
 
     Args:
-        encoder, settings: as of `evaluate` (`batch_size`, `device`, `progress`).
+        encoder, batch_size, device, progress: as of `evaluate`.
 
     Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` where they are known.
     """
     index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset)), dtype=np.int64)  # [m]
-    settings = {"batch_size": 256, "device": "cpu", "progress": False} | settings
-    found = {"codes": encode(encoder, dataset, [index], **settings)(index), "index": index}
+    codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
+    found = {"codes": codes(index), "index": index}
     factors = source_of(dataset).factors(index)  # [m, k]
     return found | ({"factors": factors} if factors.shape[1] else {})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metrics.discrete import mutual_information_with_factors
 from metrics.factors import varying
-from metrics.metric import ONE_FACTOR, Metric, Score
+from metrics.metric import ONE_FACTOR, Metric, Request, Score
 
 NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc", "factor_leakage_nm_auc")
 
 
-def score(representations: np.ndarray, factors: np.ndarray, left_out: Sequence[int] = (0,)) -> dict[str, float]:
+def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, float]:
     """How much information about each factor do latents other than the best one hold?
 
     1. Cut each latent into 20 equal-width bins; mutual information of every latent with every factor but `left_out`.
@@ -45,6 +44,10 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: Sequence[i
         return dict(zip(NAMES, (0.0, 0.0, float(tails.mean()), 0.0), strict=True))
     values = ranked[1:].mean(), relative[1:].mean(), tails.mean(), tails[1:].mean()
     return {name: float(value) for name, value in zip(NAMES, values, strict=True)}
+
+
+def _score(request: Request) -> dict[str, float]:
+    return score(*request.table("points"), request.source.left_out)
 
 
 METRIC = Metric(
@@ -83,5 +86,5 @@ METRIC = Metric(
             0.0,
         ),
     ),
-    lambda request: score(*request.table("points"), request.source.left_out),
+    _score,
 )

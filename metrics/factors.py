@@ -44,26 +44,26 @@ def check_factors(
     dtypes, NaN, infinity, and for columns that are continuous: where more than half of the values occur once, where
     there are more than half as many values as rows, or more than 1,000.
     """
-    names = pandas_names(factors) if names is None else [str(column) for column in names]
-    named = names is not None
+    given = pandas_names(factors) if names is None else [str(column) for column in names]
     values = as_table(factors, name, "factors")
     values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
-    if not named:
-        names = [f"factor {column}" for column in range(values.shape[1])]
+    names = [f"factor {column}" for column in range(values.shape[1])] if given is None else given
     if len(names) != values.shape[1] or len(set(names)) != len(names):
         raise InputError(f"{name}: {values.shape[1]} columns need as many different names, got {', '.join(names)}")
     chosen = _bins_by_column(bins, names)
     columns = [merge_rounded(column) for column in values.T]
     for k, column in enumerate(columns):
         why = continuous(column)
-        if k in chosen or (why and isinstance(bins, int)):
-            columns[k] = cut(column, chosen.get(k, bins))
+        classes = chosen.get(k, bins if why and isinstance(bins, int) else None)
+        if classes is not None:
+            columns[k] = cut(column, classes)
         elif why:
+            column_name = f"column {k}" if given is None else names[k]
             raise InputError(
-                f"{name}: {names[k] if named else f'column {k}'} is continuous, with {why}; name a number of classes "
+                f"{name}: {column_name} is continuous, with {why}; name a number of classes "
                 "to cut it into, such as bins=20 (--bins 20)"
             )
-    left = default_left_out(names if named else None) if left_out is None else left_out
+    left = default_left_out(given) if left_out is None else left_out
     return FactorTable(np.stack(columns, axis=1), tuple(names), columns_of(left, names, "left_out (--left-out)"))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.presets import Preset
+from metrics.sampling import PlainSource
 
 # What the scores ask of a code, in the order in which lists and tables show them.
 ONE_FACTOR = "Does one latent hold one factor?"
@@ -55,7 +56,7 @@ class Request:
 
     codes: Callable[[np.ndarray], np.ndarray]  # [...] -> [..., d]
     drawn: dict[str, np.ndarray]
-    source: object
+    source: PlainSource
     preset: Preset
     seed: int = 0
     workers: int | None = None

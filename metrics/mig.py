@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metrics.discrete import entropies, mutual_information_with_factors
 from metrics.factors import varying
@@ -24,7 +23,7 @@ def gaps(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return np.divide(ranked[0] - second, entropy, out=np.full(len(entropy), np.nan), where=entropy > 0)
 
 
-def score(representations: np.ndarray, factors: np.ndarray, left_out: Sequence[int] = (0,)) -> dict[str, float]:
+def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, float]:
     """Is each factor's information held by one latent alone?
 
     1. Cut each latent into 20 equal-width bins over its range.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,43 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
-class GridSource:
+class PlainSource:
+    """Samples of which nothing is known: they can be drawn, and no more. The base of sources that know more."""
+
+    dataset: Any = None  # whose samples they are; None: of a table of codes
+    sizes: np.ndarray = np.zeros(0, dtype=np.int64)  # [0]
+    varying = left_out = sizes  # [0]
+    complete = False  # whether every combination of the factors is there, so that steps can be taken
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def factors(self, index: np.ndarray) -> np.ndarray:
+        """`[n]` -> `[n, 0]`."""
+        return np.zeros((len(index), 0), dtype=np.int64)
+
+    def random(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform samples, with replacement: int64 `shape`."""
+        return rng.integers(len(self), size=shape)
+
+    def split(self, rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:
+        """Uniform samples with replacement: `points` for scores of one table, which are also `train`, and `test`."""
+        drawn = self.random(rng, (train + test,))
+        return {"points": drawn[:train], "train": drawn[:train], "test": drawn[train:]}
+
+    def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Fresh samples in place of those drawn: images are plenty, so nothing need be drawn twice."""
+        return {key: self.random(rng, index.shape) for key, index in drawn.items()}
+
+    def replicate(self, rng: np.random.Generator) -> PlainSource:
+        """Another sample of the same population: this one, whose images are plenty."""
+        return self
+
+
+class GridSource(PlainSource):
     """All combinations of the factors of a data set, indexed in row-major order: `FactorDataset` or anything alike.
 
     Needs `factor_sizes`, `len()`, `index_to_factors(index)` and `batch(index, device)`. `left_out`, else the data set's
@@ -39,7 +76,7 @@ class GridSource:
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
         self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor runs fastest
         self.varying = np.flatnonzero(self.sizes > 1)
-        self.complete = True  # every combination of the factors is there, so that steps can be taken
+        self.complete = True
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -47,23 +84,6 @@ class GridSource:
     def factors(self, index: np.ndarray) -> np.ndarray:
         """`[n]` -> int64 `[n, k]`."""
         return self.dataset.index_to_factors(index)
-
-    def random(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Uniform samples, with replacement: int64 `shape`."""
-        return rng.integers(len(self), size=shape)
-
-    def split(self, rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:
-        """Uniform samples with replacement: `points` for scores of one table, which are also `train`, and `test`."""
-        drawn = self.random(rng, (train + test,))
-        return {"points": drawn[:train], "train": drawn[:train], "test": drawn[train:]}
-
-    def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Fresh samples in place of those drawn: images are plenty, so nothing need be drawn twice."""
-        return {key: self.random(rng, index.shape) for key, index in drawn.items()}
-
-    def replicate(self, rng: np.random.Generator) -> GridSource:
-        """Another sample of the same population: the grid itself, whose images are plenty."""
-        return self
 
     def with_partner(self, rng: np.random.Generator, factor: np.ndarray) -> np.ndarray:
         """For each `factor`, a uniform sample that others share that factor's value with: int64, same shape."""
@@ -87,7 +107,7 @@ class GridSource:
         return index + ((value + by) % size - value) * stride
 
 
-class RowSource:
+class RowSource(PlainSource):
     """A table of representations and factors: sampling means choosing among its rows.
 
     `test_rows` further rows at the end of the table are kept apart: they serve as the test set and nothing else.
@@ -105,20 +125,20 @@ class RowSource:
         self.pool = np.arange(self.rows) if pool is None else np.sort(pool)  # [pool]
         self.groups = [_Groups(self.pool, column, self.rows) for column in self.labels.T]  # k
         self.row_of_combination = self._rows_of_combinations()
-        self.complete = self.row_of_combination is not None
+        self.complete = len(self.row_of_combination) > 0
         some = varying(self.values[self.pool])
         self.varying = np.array([k for k in some if len(self.groups[k].partnered)], dtype=np.int64)
 
-    def _rows_of_combinations(self) -> np.ndarray | None:
-        """For each combination of the factors, row-major, its row: int64 `[rows]`; None where combinations are
+    def _rows_of_combinations(self) -> np.ndarray:
+        """For each combination of the factors, row-major, its row: int64 `[rows]`; `[0]` where combinations are
         missing or repeat.
         """
         if np.prod(self.sizes, dtype=np.float64) != self.rows:
-            return None
+            return np.zeros(0, dtype=np.int64)
         combination = np.ravel_multi_index(self.labels.T, self.sizes)  # [rows]
         rows = np.full(self.rows, -1, dtype=np.int64)
         rows[combination] = np.arange(self.rows)
-        return rows if (rows >= 0).all() else None
+        return rows if (rows >= 0).all() else rows[:0]
 
     def __len__(self) -> int:
         return self.rows
@@ -211,26 +231,7 @@ class _Groups:
         return np.where(others > 0, self.order[np.minimum(place, len(self.order) - 1)], index)
 
 
-class PlainSource:
-    """Samples of which nothing is known: they can be drawn, and no more."""
-
-    def __init__(self, count: int):
-        self.count = count
-        self.sizes = np.zeros(0, dtype=np.int64)  # [0]
-        self.varying = self.left_out = np.zeros(0, dtype=np.int64)  # [0]
-        self.complete = False
-
-    def __len__(self) -> int:
-        return self.count
-
-    def factors(self, index: np.ndarray) -> np.ndarray:
-        """`[n]` -> `[n, 0]`."""
-        return np.zeros((len(index), 0), dtype=np.int64)
-
-    random, split, resample, replicate = GridSource.random, GridSource.split, GridSource.resample, GridSource.replicate
-
-
-def source_of(dataset, left_out=None, bins=None) -> GridSource | RowSource | PlainSource:
+def source_of(dataset, left_out=None, bins=None) -> PlainSource:
     """How the samples of a data set may be drawn: on its grid, by the rows of its table of factors, or at random.
 
     `left_out` and `bins` as of `metrics.factors.check_factors`.
@@ -241,7 +242,7 @@ def source_of(dataset, left_out=None, bins=None) -> GridSource | RowSource | Pla
             raise InputError("bins: the factors of this data set are classes already")
         return GridSource(dataset, left_out)
     if not table.shape[1]:
-        source = PlainSource(len(dataset))
+        source: PlainSource = PlainSource(len(dataset))
     else:
         left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
         source = RowSource(check_factors(table, names=dataset.factor_names, left_out=left_out, bins=bins))

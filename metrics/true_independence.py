@@ -99,14 +99,17 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
 
 
 def _score(request: Request) -> dict[str, float]:
+    sizes, decoder = request.source.sizes[request.source.varying], request.decoder
+    if decoder is None:
+        return score(request.codes, request.drawn, sizes)
+
     def image_error(codes, index):
         rows = np.random.default_rng(request.seed).permutation(len(index))[: request.preset.image_points]
         dataset = request.source.dataset
-        errors = squared_error(request.decoder, dataset, codes[rows], index[rows], request.device)
+        errors = squared_error(decoder, dataset, codes[rows], index[rows], request.device)
         return float(errors.mean()) / int(np.prod(dataset.batch(index[:1], request.device).shape))
 
-    sizes = request.source.sizes[request.source.varying]
-    return score(request.codes, request.drawn, sizes, image_error if request.decoder is not None else None)
+    return score(request.codes, request.drawn, sizes, image_error)
 
 
 METRIC = Metric(

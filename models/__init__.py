@@ -55,6 +55,8 @@ def unread_flags(name: str, given: Collection[str]) -> list[str]:
 
 def build_model(args: Namespace, channels: int) -> VAE:
     """The model that `args.model` names, for images with so many channels, with freshly drawn weights."""
+    from models.networks import channels_last  # imports torch
+
     _, networks, settings = MODELS[args.model]
     given = {**settings, "networks": networks} if networks else settings
-    return model_class(args.model).from_args(args, channels, **given)
+    return channels_last(model_class(args.model).from_args(args, channels, **given))

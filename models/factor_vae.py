@@ -90,7 +90,7 @@ class FactorVAE(VAE):
         self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
     ) -> dict[str, torch.Tensor]:
         if objective == "discriminator":
-            return self.with_total(self.discriminator_terms(x, noise), {"real": 0.5, "permuted": 0.5})
+            return self.with_total(self.discriminator_terms(x, noise or {}), {"real": 0.5, "permuted": 0.5})
         return super().forward(x, noise, step, objective)
 
     def discriminator_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -99,6 +99,8 @@ class LieGroupVAE(VAE):
     }
     own_arguments = ("lie_alg_init_scale", "hy_hes", "hy_rec", "hy_commute", "forward_eg_prob", "no_exp")
     trunk = {"encoder": "encoder.prior_group", "decoder": "decoder.post_exp"}
+    encoder: GroupEncoder
+    decoder: GroupDecoder
 
     def __init__(
         self,

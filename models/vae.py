@@ -63,6 +63,9 @@ class VAE(nn.Module):
     # Prefixes of the state dict that continue a run but are no part of the published layout (model.pt).
     unpublished: ClassVar[tuple[str, ...]] = ()
 
+    encoder: nn.Module
+    decoder: nn.Module
+
     def __init__(
         self,
         channels: int,

@@ -131,7 +131,8 @@ def _differences(study: Path, group: str) -> str:
 
 def _incomplete(study: Path) -> str:
     """Runs on the way, as they stand, and what was not begun."""
-    rows, not_begun = [], {}
+    rows: list[list[str]] = []
+    not_begun: dict[str, list[str]] = {}
     for c, seed in plan.jobs():
         folder = record(study, c, seed)
         state = status(folder)

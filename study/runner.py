@@ -45,7 +45,8 @@ class Runner:
                     # A signal that comes just before the wait does not end it: look again every second.
                     done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
                     for future in done:
-                        failed |= self._conclude(*futures[future], future, after)
+                        configuration, seed = futures[future]
+                        failed |= self._conclude(configuration, seed, future, after)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)

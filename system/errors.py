@@ -39,7 +39,7 @@ def told(error: OSError | UserError) -> str | None:
     if error.filename is None or error.strerror is None:
         return None
     remedies = {errno.ENAMETOOLONG: "give a shorter path", errno.EIO: "check the disk"}
-    remedy = remedies.get(error.errno, "check the path and its permissions")
+    remedy = remedies.get(error.errno or 0, "check the path and its permissions")
     return f"{str(error.filename)[:200]}: {error.strerror}; {remedy}"
 
 

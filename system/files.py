@@ -96,15 +96,13 @@ def read_json(path: str | os.PathLike) -> dict:
     return content
 
 
-def lock(path: str | os.PathLike, waiting: str | None = None) -> Callable[[], None] | None:
+def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | None:
     """Take the lock of the file `path`, which is made and stays. The kernel frees it when this process dies.
 
     Where the file system has no locks, a line on stderr says so, and the lock counts as taken.
 
-    Args:
-        waiting: said on stderr before waiting for the process that has it; None: do not wait.
     Returns:
-        What frees it; None where another process has it.
+        What frees it; None where another process has it and `wait` is false.
     Raises:
         OSError: the file cannot be written.
     """
@@ -112,15 +110,31 @@ def lock(path: str | os.PathLike, waiting: str | None = None) -> Callable[[], No
 
     held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
-        try:
-            held.acquire(blocking=False)
-        except filelock.Timeout:
-            if waiting is None:
-                return None
-            print(waiting, file=sys.stderr, flush=True)
-            held.acquire()
+        held.acquire(blocking=wait)
+    except filelock.Timeout:
+        return None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         print(f"warning: {path} lies on a disk without file locks: start one process at a time there", file=sys.stderr)
     return held.release
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
+    """Hold the lock of the file `path` for the body. `waiting` is said on stderr where another process has it.
+
+    Raises UserError, ending in `remedy`, where the file cannot be written.
+    """
+    try:
+        release = lock(path)
+        if release is None:
+            print(waiting, file=sys.stderr, flush=True)
+            release = lock(path, wait=True)
+    except OSError as error:
+        raise UserError(f"cannot write in {path.parent} ({error.strerror}): {remedy}") from None
+    try:
+        yield
+    finally:
+        if release is not None:
+            release()

@@ -122,15 +122,15 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=34, width=100)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
-        names = [name for name in action.option_strings if name in ("-h", "-lr")] + action.option_strings[:1]
-        metavar = "" if action.nargs == 0 else self._format_args(action, (action.metavar or action.dest).upper())
-        if action.choices:
-            metavar = "{" + ",".join(map(str, action.choices)) + "}" if len(action.choices) < 5 else "NAME"
+        names = [name for name in action.option_strings if name in ("-h", "-lr")] + [*action.option_strings[:1]]
+        metavar = "" if action.nargs == 0 else self._format_args(action, str(action.metavar or action.dest).upper())
+        if choices := [*(action.choices or ())]:
+            metavar = "{" + ",".join(map(str, choices)) + "}" if len(choices) < 5 else "NAME"
         return f"{', '.join(dict.fromkeys(names))} {metavar}".rstrip()
 
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.dest == "help" or action.default is argparse.SUPPRESS:
-            return action.help
+            return action.help or ""
         return f"{action.help} [%(default)s]"
 
 

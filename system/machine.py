@@ -177,7 +177,8 @@ def product_rate(
     b = torch.ones_like(a)
 
     def taken(product: Callable) -> float:
-        times, end = [], time.perf_counter() + seconds
+        times: list[float] = []
+        end = time.perf_counter() + seconds
         product(a, b)  # the first call sets up
         while not times or time.perf_counter() < end:
             synchronise(device)
@@ -214,13 +215,14 @@ def synchronise(device: torch.device) -> None:
         getattr(torch, device.type).synchronize()
 
 
-def step_flops(model: torch.nn.Module, objectives, device: torch.device, batch: int) -> float:
+def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     """FLOP of one training step, as torch.utils.flop_counter counts them on steps of two and of four images.
 
     Two sizes, because penalties on the weights cost the same for any batch. Elementwise operations are not counted.
     Leaves no gradient behind and draws from no global generator.
 
     Args:
+        model: a `models.vae.VAE`, or a module with its `channels`, `draw_noise` and `forward`.
         objectives: what `make_optimisers` names.
     """
     from torch.utils.flop_counter import FlopCounterMode

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,7 @@ from torch import nn
 
 from system.errors import UserError
 
+T = TypeVar("T")
 PATIENCE = timedelta(hours=12)  # how long the others wait while the first one scores
 LOST = re.compile(r"gloo|nccl|connection|peer|socket|store", re.IGNORECASE)
 
@@ -110,7 +112,7 @@ class Group:
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes)
 
-    def broadcast(self, make: Callable[[], dict]) -> dict:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What the main process makes: tensors and plain data, in all. Raises its UserError in all."""
         if self.size == 1:
             return make()

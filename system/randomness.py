@@ -22,10 +22,11 @@ def seed_all(seed: int) -> None:
 
 def states() -> dict:
     """The states of every global generator, as tensors and plain data."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state(legacy=False)  # noqa: NPY002
+    twister = state["state"]
     return {
         "python": random.getstate(),
-        "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
+        "numpy": [state["bit_generator"], twister["key"].tolist(), twister["pos"], state["has_gauss"], state["gauss"]],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

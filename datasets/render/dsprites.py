@@ -49,7 +49,8 @@ def draw(factors: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(which == number)
         pos_x, at_x = np.unique(factors[rows, 3], return_inverse=True)
         pos_y, at_y = np.unique(factors[rows, 4], return_inverse=True)
-        images[rows] = _draw_sprite(*sprite, pos_x, pos_y)[at_x, at_y]
+        shape, scale, orientation = sprite
+        images[rows] = _draw_sprite(shape, scale, orientation, pos_x, pos_y)[at_x, at_y]
     return images[..., None]
 
 
@@ -104,7 +105,7 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     with bar, archive.open("imgs.npy", "w", force_zip64=True) as member:
         member.write(npy_header((count, _SIDE, _SIDE)))
         for images in in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), together=8):
-            member.write(images)
+            member.write(images.data)
             bar.update(images.shape[0] * images.shape[1])
     classes = np.indices([len(v) for v in values.values()]).reshape(len(values), -1).T  # [n, 6]
     _write_array(archive, "latents_classes", np.ascontiguousarray(classes, np.int64))

@@ -39,7 +39,7 @@ def curves(run: Run) -> list[Figure]:
     if latents:
         title = "KL of each latent, nats"
         with _panel("step") as axes:
-            for rank, tag in enumerate(sorted(latents, key=lambda tag: -run.last(tag))):
+            for rank, tag in enumerate(sorted(latents, key=lambda tag: -(run.last(tag) or 0.0))):
                 curve = run.curve(tag)
                 line = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
                 axes.plot(curve.step, curve.value, label=f"z{int(tag.split('/')[1])}", **{**_marked(curve), **line})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from logger import score_guide
 from logger.catalogue import PICTURES, SECTIONS
@@ -86,7 +86,7 @@ def scores(run: Run) -> list:
     return [*parts, *([Panels(over_training, "Scores taken while the run trained.")] if over_training else [])]
 
 
-def score_tables(values: dict[str, list[str | Cell]], columns: Sequence[str], sources: dict) -> list:
+def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[str], sources: dict) -> list:
     """A table for each question, all but the first folded; published values beside the first.
 
     Args:
@@ -146,7 +146,7 @@ def diagnostics(run: Run, group: str) -> list:
     tags = sorted(tag for tag in set(run.scalars.tag) if tag.startswith(group) and tag not in DIAGNOSTICS)
     names = {tag: text for tag, text in DIAGNOSTICS.items() if tag.startswith(group)}
     names |= {tag: tag.replace("/", ", ").replace("_", " ") for tag in tags}
-    rows = [[text, number(run.last(tag))] for tag, text in names.items() if run.last(tag) is not None]
+    rows = [[text, number(last)] for tag, text in names.items() if (last := run.last(tag)) is not None]
     return [Table(["at the last validation", "value"], rows)] if rows else []
 
 

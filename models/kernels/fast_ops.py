@@ -115,7 +115,8 @@ class _Convolutions(torch.autograd.Function):
                     g = operand(g)
                     of_weight = weight_gradient(g, values[i])  # [k, c, 4, 4]
                 for place, value in ((2 * i, of_weight), (2 * i + 1, of_bias)):
-                    totals[place] = exact(value) if totals[place] is None else totals[place].add_(value)
+                    total = totals[place]
+                    totals[place] = exact(value) if total is None else total.add_(value)
                 if i > 0 or ctx.needs_input_grad[0]:
                     g = (up if ctx.downward else down)(g, weights[i], None)
             of_x.append(g)
@@ -141,7 +142,7 @@ def rectify(x: torch.Tensor) -> torch.Tensor:
         return x.relu_()
     if not x.is_contiguous(memory_format=torch.channels_last):  # of `_up_by_pairs`
         return F.threshold(x.view(torch.int16), -128, 0).view(x.dtype)
-    F.threshold_(x.view(torch.int16), -128, 0)
+    torch.threshold_(x.view(torch.int16), -128, 0)
     return x
 
 
