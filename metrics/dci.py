@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,9 +41,11 @@ def completeness(importance: np.ndarray) -> float:
 
 def _fit_boosted_trees(train, labels, test, test_labels, trees: int, seed: int):
     """One factor: importances `[d]`, training accuracy, test accuracy."""
+    from sklearn import config_context
     from sklearn.ensemble import GradientBoostingClassifier
 
-    model = GradientBoostingClassifier(n_estimators=trees, random_state=seed).fit(train, labels)
+    with config_context(skip_parameter_validation=True):  # every one of thousands of trees would check its own
+        model = GradientBoostingClassifier(n_estimators=trees, random_state=seed).fit(train, labels)
     accuracy = (model.predict(train) == labels).mean(), (model.predict(test) == test_labels).mean()
     return model.feature_importances_, *accuracy
 
@@ -52,32 +55,42 @@ def workers_available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def fit_trees(train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, trees=100, seed=0):
+Fitted = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def fit_trees(
+    train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, trees=100, seed=0
+) -> Callable[[], Fitted]:
     """One classifier per varying factor, the costliest first, in `workers` processes (None: one per core).
 
-    Codes `[n, d]` and factors `[n, k]` of both sets -> importances `[d, varying k]`, training accuracies
-    `[varying k]`, test accuracies `[varying k]`. Every fit has its own seed, so the number of workers changes nothing;
-    few trees are fitted in this process, since starting others takes longer.
+    Codes `[n, d]` and factors `[n, k]` of both sets -> a function that waits for the importances `[d, varying k]`, the
+    training accuracies `[varying k]` and the test accuracies `[varying k]`. Until it is called, the processes work
+    beside the caller; they are ended when the function is dropped. Every fit has its own seed, so the number of workers
+    changes nothing; few trees are fitted in this process, when they are asked for, since starting others takes longer.
     """
     from joblib import Parallel, delayed
 
     some = varying(train_factors)
     importance = np.zeros((train.shape[1], len(some)))  # [d, varying k]
     if not len(some):
-        return importance, np.ones(0), np.ones(0)
+        return lambda: (importance, np.ones(0), np.ones(0))
     z, z_test, kept = for_trees(train, test)  # [n, active] each, [active]
     classes = {k: labels_like(train_factors[:, k], test_factors[:, k]) for k in some}  # [n] each
     sizes = {k: int(found.max()) + 1 for k, (found, _) in classes.items()}
     work = len(z) * trees * sum(sizes.values())
     workers = min(workers or workers_available(), len(some)) if work > WORK_WORTH_PROCESSES else 1
     by_cost = sorted(some, key=lambda k: -sizes[k])
-    fitted = Parallel(n_jobs=workers)(
+    fitted = Parallel(n_jobs=workers, return_as="generator")(
         delayed(fit)(z, classes[k][0], z_test, classes[k][1], trees=trees, seed=seed) for k in by_cost
     )
-    results = dict(zip(by_cost, fitted, strict=True))
-    importances, train_accuracy, test_accuracy = zip(*(results[k] for k in some), strict=True)
-    importance[kept] = np.stack(importances, axis=1)
-    return importance, np.array(train_accuracy), np.array(test_accuracy)
+
+    def wait() -> Fitted:
+        results = dict(zip(by_cost, fitted, strict=True))
+        importances, train_accuracy, test_accuracy = zip(*(results[k] for k in some), strict=True)
+        importance[kept] = np.stack(importances, axis=1)
+        return importance, np.array(train_accuracy), np.array(test_accuracy)
+
+    return wait
 
 
 def over_all_factors(importance: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -101,7 +114,7 @@ def scores(
     }
 
 
-def score(request: Request) -> dict[str, float]:
+def score(request: Request) -> Callable[[], dict[str, float]]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 
     1. Per factor that varies: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per
@@ -121,10 +134,15 @@ def score(request: Request) -> dict[str, float]:
     unnormalised.
     """
     tables = request.both()
-    fitted = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
-    if request.keep is not None:
-        request.keep["importance"] = over_all_factors(fitted[0], tables[1])
-    return scores("dci", *fitted)
+    trees = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
+
+    def wait() -> dict[str, float]:
+        fitted = trees()
+        if request.keep is not None:
+            request.keep["importance"] = over_all_factors(fitted[0], tables[1])
+        return scores("dci", *fitted)
+
+    return wait
 
 
 METRIC = Metric(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from metrics import dci
 from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
@@ -15,7 +17,7 @@ def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
     return model.feature_importances_, *accuracy
 
 
-def score(request: Request) -> dict[str, float]:
+def score(request: Request) -> Callable[[], dict[str, float]]:
     """DCI as in `metrics.dci`, with importances and accuracies of random forests: 100 full trees, bagged, every latent
     a candidate at every split (with scikit-learn's default of a random few, even an ideal code spreads its importance).
 
@@ -24,7 +26,8 @@ def score(request: Request) -> dict[str, float]:
     the lasso; there the depth is tuned and the factors are regressed, here they are classes.
     """
     settings = {"workers": request.workers, "trees": request.preset.dci_trees, "seed": request.seed}
-    return dci.scores("dci_forest", *dci.fit_trees(*request.both(), fit=_fit_forest, **settings))
+    trees = dci.fit_trees(*request.both(), fit=_fit_forest, **settings)
+    return lambda: dci.scores("dci_forest", *trees())
 
 
 METRIC = Metric(

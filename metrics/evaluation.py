@@ -223,16 +223,23 @@ def evaluate(
 
 
 def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, progress: bool) -> dict[str, float]:
-    """One replicate: every metric on its draws."""
+    """One replicate: every metric on its draws. What other processes work on is waited for last."""
     from tqdm import tqdm
 
-    scores: dict[str, float] = {}
-    with tqdm(names, desc="scoring", unit=" metrics", disable=not progress, leave=False) as bar:
-        for name in bar:
+    found: dict[str, dict[str, float]] = {}
+    under_way: dict[str, Callable] = {}
+    with tqdm(total=len(names), desc="scoring", unit=" metrics", disable=not progress, leave=False) as bar:
+        for name in names:
             bar.set_postfix_str(name)
             values = METRICS[name].score(replace(request, drawn=drawn[name]))
-            scores |= {output: values[output] for output in METRICS[name].outputs if output in values}
-    return scores
+            (under_way if callable(values) else found)[name] = values
+            bar.update(name in found)
+        for name, wait in under_way.items():
+            bar.set_postfix_str(name)
+            found[name] = wait()
+            bar.update()
+    outputs = {name: METRICS[name].outputs for name in names}
+    return {output: found[name][output] for name in names for output in outputs[name] if output in found[name]}
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:

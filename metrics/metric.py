@@ -82,7 +82,8 @@ class Metric:
         summary: one line for `--list`.
         question: what it asks, one of QUESTIONS.
         scores: the numbers that it logs.
-        score: Request -> dict of those numbers by name.
+        score: Request -> dict of those numbers by name; or, of a metric whose work goes on in other processes, a
+            function that waits for the dict.
         draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None for the
             metrics that share one draw of points, train and test.
         on_tables: the drawn arrays are tables of independent samples, which a bootstrap may resample.
@@ -95,7 +96,7 @@ class Metric:
     summary: str
     question: str
     scores: tuple[Score, ...]
-    score: Callable[..., dict[str, float]]
+    score: Callable[..., dict[str, float] | Callable[[], dict[str, float]]]
     draw: Callable | None = None
     on_tables: bool = True
     needs: str = ""
