@@ -232,8 +232,11 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, progr
         for name in names:
             bar.set_postfix_str(name)
             values = METRICS[name].score(replace(request, drawn=drawn[name]))
-            (under_way if callable(values) else found)[name] = values
-            bar.update(name in found)
+            if callable(values):
+                under_way[name] = values
+            else:
+                found[name] = values
+                bar.update()
         for name, wait in under_way.items():
             bar.set_postfix_str(name)
             found[name] = wait()
