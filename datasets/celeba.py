@@ -10,7 +10,9 @@ many VAEs do; `full` squeezes the whole picture, as disentangling-vae does; `fac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
 from system.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 CROPS = {"center148": 148, "full": None, "face128": 128}  # pixels to a side of the square in the middle
@@ -60,15 +65,14 @@ def load(
 ) -> FactorDataset:
     """The images in the order of their numbers. Raises UserError, naming expected and found, for wrong files."""
     source, attributes, *partition = (path_of(directory, file, alone=False) for file in files(part))
-    names, numbers, values = _attributes(attributes)
+    table = _attributes(attributes)
     if partition:
-        kept = np.isin(_partition(partition[0], numbers), PARTS[part])  # [n]
-        numbers, values = [number for number, keep in zip(numbers, kept, strict=True) if keep], values[kept]
-    levels, sizes = numbered(values)  # [n, 40]
+        table = table[np.isin(_partition(partition[0], table.index), PARTS[part])]
+    levels, sizes = numbered(table.to_numpy())  # [n, 40]
     with archive.opened(source, _REMEDY) as (_, read):
 
         def contents():
-            for name in (f"img_align_celeba/{number}" for number in numbers):
+            for name in (f"img_align_celeba/{number}" for number in table.index):
                 try:
                     yield name, read(name)
                 except KeyError:
@@ -85,32 +89,37 @@ def load(
             (crop, part, resample),
             contents,
             face,
-            len(numbers),
+            len(table),
             channels,
             progress=progress,
         )
-    return FactorDataset("celeba", f"celeba {part}, {crop}", names, sizes, array, (64, 64, channels), factors=levels)
+    return FactorDataset(
+        "celeba", f"celeba {part}, {crop}", list(table), sizes, array, (64, 64, channels), factors=levels
+    )
 
 
-def _attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
-    """Names of the attributes, names of the images, and values -1 or 1, int64 `[n, 40]`."""
+def _attributes(path: Path) -> pandas.DataFrame:
+    """Values -1 or 1: a row for each image, a column for each attribute."""
+    import pandas
+
     try:
-        count, header, *rows = path.read_text().splitlines()
-        cells = [row.split() for row in rows if row.strip()]
-        values = np.array([row[1:] for row in cells], np.int64)  # [n, 40]
-        if len(cells) != int(count) or values.shape != (len(cells), len(header.split())):
-            raise ValueError(f"{len(cells)} rows for a count of {count}")
+        with path.open() as file:
+            count = int(file.readline())
+            table = pandas.read_csv(file, sep=r"\s+")
+        if len(table) != count:
+            raise ValueError(f"{len(table)} rows for a count of {count}")
+        return table.astype(np.int64)
     except ValueError as error:
         raise UserError(
             f"{path}: expected a count, a line of names and a row for each image ({error}): {_REMEDY}"
         ) from None
-    return header.split(), [row[0] for row in cells], values
 
 
-def _partition(path: Path, numbers: list[str]) -> np.ndarray:
+def _partition(path: Path, names: Sequence[str]) -> np.ndarray:
     """0 (train), 1 (valid) or 2 (test) of each image: int64 `[n]`."""
+    import pandas
+
     try:
-        found = dict(row.split() for row in path.read_text().splitlines() if row.strip())
-        return np.array([int(found[number]) for number in numbers])
+        return pandas.read_csv(path, sep=r"\s+", header=None, index_col=0)[1].loc[names].to_numpy(np.int64)
     except (ValueError, KeyError) as error:
         raise UserError(f"{path}: expected a row with a number 0, 1 or 2 for each image ({error}): {_REMEDY}") from None

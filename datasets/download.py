@@ -76,14 +76,10 @@ def is_published(file: DataFile, path: Path) -> bool:
 
 def checksum(path: Path, kind: str) -> str:
     """In hexadecimal; kind is `md5`, `sha256`, or `git-blob`."""
-    if kind == "git-blob":
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    else:
-        digest = hashlib.new(kind, usedforsecurity=False)
+    start = b"blob %d\0" % path.stat().st_size if kind == "git-blob" else b""
+    algorithm = "sha1" if kind == "git-blob" else kind
     with path.open("rb") as handle:
-        while block := handle.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, lambda: hashlib.new(algorithm, start, usedforsecurity=False)).hexdigest()
 
 
 def _warn_unverified(file: DataFile, path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas
@@ -22,30 +21,17 @@ SCORES_DRAWN = 6  # scores followed over training
 
 def curves(run: Run) -> list[Figure]:
     """Every loss term over steps, training and validation, then the KL of each latent."""
-    tags = sorted(set(run.scalars.tag))
+    tags, clock = sorted(set(run.scalars.tag)), _clock([run])
     named = {tag.split("/")[1] for tag in tags if tag.split("/")[0] in ("train", "validation")}
     figures = []
     for term in [*(name for name in TERMS if name in named), *sorted(named - TERMS.keys())]:
         title = TERMS.get(term, term.replace("_", " ").capitalize())
-        with _panel(_clock([run])) as axes:
-            for group in ("train", "validation"):
-                curve = run.curve(f"{group}/{term}")
-                if len(curve):
-                    axes.plot(curve.step, curve.value, label=group, **_marked(curve))
-            _clip_start(axes, run.curve(f"train/{term}").value)
-            axes.legend()
-            figures.append(_drawn(axes, title, _ends(run, term)))
+        lines = [(kind, [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
+        figures += _figure(lines, clock, title, _ends(run, term), clip=True)
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
-    if latents:
-        title = "KL of each latent, nats"
-        with _panel("step") as axes:
-            for rank, tag in enumerate(sorted(latents, key=lambda tag: -(run.last(tag) or 0.0))):
-                curve = run.curve(tag)
-                line = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
-                axes.plot(curve.step, curve.value, label=f"z{int(tag.split('/')[1])}", **{**_marked(curve), **line})
-            axes.legend(ncols=2, fontsize=8)
-            figures.append(_drawn(axes, title, "Latents are listed by their last KL."))
-    return figures
+    latents.sort(key=lambda tag: -(run.last(tag) or 0.0))
+    lines = [(f"z{int(tag.split('/')[1])}", [run.curve(tag)]) for tag in latents]
+    return figures + _figure(lines, "step", "KL of each latent, nats", "Latents are listed by their last KL.")
 
 
 def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
@@ -67,28 +53,45 @@ def scores_over_training(groups: Sequence[Group]) -> list[Figure]:
 
 
 def _bands(groups: Sequence[Group], tag: str, title: str, clip: bool = False) -> list[Figure]:
-    """One panel: per group the mean of a tag over its runs, and from two runs on the band from lowest to highest."""
-    drawn_values = []
-    with _panel(_clock([run for _, runs in groups for run in runs])) as axes:
-        for rank, (name, runs) in enumerate(groups):
-            each = [curve for run in runs if len(curve := run.curve(tag))]
-            if not each:
+    """One panel: a tag over training, a line for each group."""
+    lines = []
+    for name, runs in groups:
+        each = [curve for run in runs if len(curve := run.curve(tag))]
+        lines.append((f"{textwrap.shorten(name, 2 * LABEL_WIDTH, placeholder=' ...')} ({len(each)})", each))
+    return _figure(lines, _clock([run for _, runs in groups for run in runs]), title, clip=clip)
+
+
+def _figure(
+    lines: Sequence[tuple[str, list[pandas.DataFrame]]], clock: str, title: str, caption: str = "", clip: bool = False
+) -> list[Figure]:
+    """One panel: per line the mean of its curves, and a band from the lowest to the highest; none where all are empty.
+
+    clip: cut the axis, since the first losses are many times the last.
+    """
+    means = []
+    with charts.figure(4.6, 3.0, left=0.75, right=0.15, top=0.2) as canvas:
+        canvas.set_dpi(200)
+        axes = canvas.subplots()
+        axes.set_xlabel(clock)
+        for rank, (label, each) in enumerate(lines):
+            if not any(map(len, each)):
                 continue
             over = pandas.concat(each).groupby("step").value.agg(["mean", "min", "max", "count"])
-            over = over[over["count"] == len(each)]  # where all runs have a value
-            label = textwrap.shorten(name, 2 * LABEL_WIDTH, placeholder=" ...")
-            axes.plot(
-                over.index, over["mean"], label=f"{label} ({len(each)})", **{**_marked(over), "color": _colour(rank)}
-            )
-            axes.fill_between(over.index, over["min"], over["max"], color=_colour(rank), alpha=0.2, lw=0)
-            drawn_values.append(over["mean"])
-        if not drawn_values:
+            over = over[over["count"] == len(each)]  # where all curves have a value
+            style = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
+            points = {"marker": "o", "ms": 4} if len(over) <= 10 else {}
+            axes.plot(over.index, over["mean"], label=label, lw=1.2, **style, **points)
+            axes.fill_between(over.index, over["min"], over["max"], color=style["color"], alpha=0.2, lw=0)
+            means.append(over["mean"])
+        if not means:
             return []
-        if clip:
-            _clip_start(axes, pandas.concat(drawn_values))
-        if len(groups) > 1:
-            axes.legend(fontsize=8)
-        return [_drawn(axes, title, "")]
+        values = np.concatenate(means)
+        if clip and len(values) > 10:
+            low, high = values.min(), np.quantile(values, 0.97)
+            axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
+        if len(lines) > 1:
+            axes.legend(fontsize=8, ncols=1 + (len(lines) > 6))
+        return [drawn(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
 
 
 def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str]) -> list[Figure]:
@@ -138,19 +141,6 @@ def spreads(
         return charts.to_array(canvas)
 
 
-@contextlib.contextmanager
-def _panel(xlabel: str) -> Iterator:
-    with charts.figure(4.6, 3.0, left=0.75, right=0.15, top=0.2) as canvas:
-        canvas.set_dpi(200)
-        axes = canvas.subplots()
-        axes.set_xlabel(xlabel)
-        yield axes
-
-
-def _drawn(axes, title: str, caption: str) -> Figure:
-    return drawn(charts.to_array(axes.figure), title, f"{title} over training. {caption}".strip(), caption)
-
-
 def _clock(runs: Sequence[Run]) -> str:
     """What the x axis counts: runs that have a log alone are drawn over epochs."""
     sizes = {str(run.args.get("batch_size", "?")) for run in runs}
@@ -164,18 +154,6 @@ def _ends(run: Run, term: str) -> str:
     return "Last: " + ", ".join(f"{name} {value:.4g}" for name, value in last.items() if value is not None) + "."
 
 
-def _marked(curve: pandas.DataFrame) -> dict:
-    return {"lw": 1.2, **({"marker": "o", "ms": 4} if len(curve) <= 10 else {})}
-
-
 def _colour(rank: int) -> str:
     """The palette, repeated where it is too short."""
     return charts.OKABE_ITO[rank % len(charts.OKABE_ITO)]
-
-
-def _clip_start(axes, values) -> None:
-    """The first losses are many times the last: cut the axis so that the rest can be seen."""
-    values = np.asarray(values)
-    if len(values) > 10:
-        low, high = values.min(), np.quantile(values, 0.97)
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
