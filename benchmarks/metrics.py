@@ -6,7 +6,7 @@ The codes are made by hand (each factor on a latent, with noise), so that every 
 encoder, a convolutional net of the model's size with random weights, is timed apart, on N images of the data set
 (0: all that the protocols ask for), and its rate is what `encode` is estimated from. Beside the wall clock stands
 the CPU time of this process and its children, which other work on the machine disturbs less. `--check-dci` compares
-DCI with its published reference values, which takes a few minutes.
+DCI with its reference values, which takes a few minutes.
 """
 
 from __future__ import annotations

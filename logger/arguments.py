@@ -53,7 +53,7 @@ def evaluation(run: RunDirectory, command: CommandLine, check: Callable[[Namespa
     or `check` refuses the arguments.
     """
     args = command.args
-    file = run.args_file if run.args_file.is_file() else run.published_args_file
+    file = run.args_file if run.args_file.is_file() else run.reference_args_file
     own = {name: value for name, value in vars(args).items() if name in EVALUATION_FLAGS}
     replaced = own.keys() - {"dataset", "seed"} | ({"dataset"} if args.eval_dataset else set())
     found = command.recorded({name: value for name, value in run.read_args().items() if name not in replaced}, file)

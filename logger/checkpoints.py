@@ -45,7 +45,7 @@ def save(
     logs: dict,
     kept: Path | None = None,
 ) -> None:
-    """Write training.pt (see `state`) and model.pt (the state dict alone, in the published layout).
+    """Write training.pt (see `state`) and model.pt (the state dict alone, in the reference layout).
 
     The training.pt that was there becomes training.previous.pt: the last two are kept.
 
@@ -63,7 +63,7 @@ def save(
     # model.pt first: a run that is killed between the two goes on from the checkpoint before and writes both again. The
     # other way round, a run killed at its last step would be found trained to the end, with an old model.pt.
     for file in (kept, run.model_file) if kept else (run.model_file,):
-        write(model.published_state_dict(), file)
+        write(model.reference_state_dict(), file)
     write(state(model, optimisers, progress, args, logs), run.training_file, keep=run.previous_training_file)
 
 
@@ -104,7 +104,7 @@ def load_weights(model, path: Path) -> None:
     """Put the state dict of a model.pt into a `models.vae.VAE`. Raises UserError where names or shapes differ."""
     weights = load(path)
     try:
-        model.load_published_state_dict(weights)
+        model.load_reference_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit the model that the arguments describe: {reason}") from error

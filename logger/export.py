@@ -1,4 +1,4 @@
-"""Write a run in the layout of the published checkpoints: `python -m logger.export RUN DIRECTORY`.
+"""Write a run in the layout of the reference checkpoints: `python -m logger.export RUN DIRECTORY`.
 
 `checkpoints/model.pt` is the state dict, `checkpoints/args.pt` a pickled argparse.Namespace, `log_metrics.txt` the text
 log. `main.py --evaluate=True --log-path=DIRECTORY` reads it back.
@@ -34,7 +34,7 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
     except OSError as error:
         raise UserError(f"cannot make {target.checkpoints} ({error.strerror}): name another folder") from error
     checkpoints.write(weights, target.model_file)
-    checkpoints.write(Namespace(**args), target.published_args_file)
+    checkpoints.write(Namespace(**args), target.reference_args_file)
     if source.metrics_file.is_file():
         with replacing(target.metrics_file) as temporary:
             shutil.copyfile(source.metrics_file, temporary)
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("directory", metavar="DIRECTORY", help="where to write it")
     args = parser.parse_args(argv)
     made = export(args.run, args.directory)
-    print(f"exported {args.run} to {made.path}: {made.model_file.name} and {made.published_args_file.name}")
+    print(f"exported {args.run} to {made.path}: {made.model_file.name} and {made.reference_args_file.name}")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
     """The last lines of a command: where the results lie, and how much memory it took."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(f"log directory      {run_dir.path}")
-    if run_dir.args_file.is_file() or run_dir.published_args_file.is_file():  # not where --result-path leads
+    if run_dir.args_file.is_file() or run_dir.reference_args_file.is_file():  # not where --result-path leads
         print(f"report             python -m logger.report {run_dir.path}")
     if visualise:
         print(f"traversal picture  {run_dir.path / 'traversals.png'}")

@@ -28,7 +28,7 @@ class RunDirectory:
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
     evaluations.jsonl    what every --evaluate gave, a line each; a run that is continued leaves it alone
-    checkpoints/         model.pt (the state dict in the published layout), model_epoch_<e>.pt (--keep-epochs), and what
+    checkpoints/         model.pt (the state dict in the reference layout), model_epoch_<e>.pt (--keep-epochs), and what
                          continues the run
     events.*             TensorBoard
     *.png                pictures
@@ -46,7 +46,7 @@ class RunDirectory:
         self.model_file = self.checkpoints / "model.pt"
         self.training_file = self.checkpoints / "training.pt"
         self.previous_training_file = self.checkpoints / "training.previous.pt"
-        self.published_args_file = self.checkpoints / "args.pt"
+        self.reference_args_file = self.checkpoints / "args.pt"
         self.is_new = False  # claimed by this process
         self._release: Callable[[], None] | None = None
 
@@ -83,7 +83,7 @@ class RunDirectory:
     @property
     def is_run(self) -> bool:
         """Whether a run lies here, of this project or of the authors' code."""
-        return self.args_file.is_file() or self.published_args_file.is_file()
+        return self.args_file.is_file() or self.reference_args_file.is_file()
 
     @classmethod
     def existing(cls, path: str | Path, flag: str = "--log-path") -> RunDirectory:
@@ -150,11 +150,11 @@ class RunDirectory:
         write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
 
     def read_args(self) -> dict:
-        """The recorded arguments, from args.json or the published args.pt. Raises UserError where it is damaged."""
-        if not self.args_file.is_file() and self.published_args_file.is_file():
-            from logger.published_args import load_args  # imports torch
+        """The recorded arguments, from args.json or the reference args.pt. Raises UserError where it is damaged."""
+        if not self.args_file.is_file() and self.reference_args_file.is_file():
+            from logger.reference_args import load_args  # imports torch
 
-            return load_args(self.published_args_file)
+            return load_args(self.reference_args_file)
         return read_json(self.args_file)
 
     def write_status(self, state: str, **more) -> None:

@@ -47,10 +47,10 @@ def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[st
     its first convolution as `encoder.prior_group.0`, the others as `encoder.0`. A layer is taken whole or not at all.
 
     Args:
-        state: a published state dict.
+        state: a reference state dict.
         trunk: `trunk` of the class that it belongs to.
     """
-    own, theirs = _layers(model.published_state_dict()), _layers(state)
+    own, theirs = _layers(model.reference_state_dict()), _layers(state)
     sources: dict[str, str] = {}  # layer of the model -> layer of the state dict
     for layer, tensors in theirs.items():
         for place in dict.fromkeys([layer, _moved(layer, trunk, model.trunk)]):

@@ -42,7 +42,7 @@ class LieAlgebra(nn.Module):
                 raise ValueError(f"subgroup size {size} is not a perfect square")
         self.subgroup_sizes = tuple(subgroup_sizes)
         self.subspace_sizes = tuple(subspace_sizes)
-        # One parameter a latent, [1, m, m], under the published name: state dicts interchange.
+        # One parameter a latent, [1, m, m], under the reference name: state dicts interchange.
         self.lie_alg_basis_ls = nn.ParameterList(
             torch.randn(1, math.isqrt(size), math.isqrt(size)) * init_scale
             for size, latents in zip(subgroup_sizes, subspace_sizes, strict=True)
@@ -107,7 +107,7 @@ class LieAlgebra(nn.Module):
     def commutator_penalty(self) -> torch.Tensor:
         """The same mean of `||A_i A_j - A_j A_i||_F^2`: zero where the group is commutative (proposition 1).
 
-        This is the paper's definition. The published code transposes each product instead of exchanging its factors,
+        This is the paper's definition. The reference code transposes each product instead of exchanging its factors,
         which agrees only for symmetric bases; its commands give the term no weight. Returns a scalar.
         """
         return self._mean_over_pairs(lambda products: products - products.transpose(0, 1))

@@ -45,7 +45,7 @@ class GroupEncoder(nn.Module):
 class GroupDecoder(LieAlgebra):
     """The Lie algebra together with the network `post_exp` that draws an image from a group element.
 
-    It inherits rather than holds the algebra because the published state dict keeps the basis directly below `decoder`.
+    It inherits rather than holds the algebra because the reference state dict keeps the basis directly below `decoder`.
     With `no_exp`, an MLP stands in for the exponential map (the paper's ablation); the basis stays, unused by it.
     """
 

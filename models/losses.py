@@ -54,7 +54,7 @@ def dip_terms(mu: torch.Tensor, logvar: torch.Tensor, dip_type: str) -> tuple[to
     """How far the covariance of the code over the batch is from the identity (Kumar et al. 2018, eqs. 6 and 7).
 
     Type `i` takes the covariance of the means, type `ii` that of the whole aggregate posterior:
-    `Cov[mu] + E[diag(exp(logvar))]`. Covariances divide by the batch size, as the published implementation does.
+    `Cov[mu] + E[diag(exp(logvar))]`. Covariances divide by the batch size, as the reference implementation does.
 
     Args:
         mu, logvar: `[batch, latents]`.

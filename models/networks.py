@@ -1,4 +1,4 @@
-"""Encoder and decoder networks for 64x64 images. Layer numbers are those of the published state dicts."""
+"""Encoder and decoder networks for 64x64 images. Layer numbers are those of the reference state dicts."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ class VAE(nn.Module):
     refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # name of an argument -> its neutral value, and what to do
     # Where encoder and decoder trunk lie in the state dict, so that models can start from one another's weights.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
-    # Prefixes of the state dict that continue a run but are no part of the published layout (model.pt).
-    unpublished: ClassVar[tuple[str, ...]] = ()
+    # Prefixes of the state dict that continue a run but are no part of the reference layout (model.pt).
+    training_only: ClassVar[tuple[str, ...]] = ()
 
     encoder: nn.Module
     decoder: nn.Module
@@ -235,11 +235,11 @@ class VAE(nn.Module):
         """Optimiser of each objective, in the order in which a training step takes them."""
         return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)}
 
-    def published_state_dict(self) -> dict[str, torch.Tensor]:
-        """The state dict in the published layout: `state_dict()` without what only continues a run."""
-        return {name: value for name, value in self.state_dict().items() if not name.startswith(self.unpublished)}
+    def reference_state_dict(self) -> dict[str, torch.Tensor]:
+        """The state dict in the reference layout: `state_dict()` without what only continues a run."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith(self.training_only)}
 
-    def load_published_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Load what `published_state_dict` gave; the rest stays as it is. Raises RuntimeError where names differ."""
-        kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.unpublished)}
+    def load_reference_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Load what `reference_state_dict` gave; the rest stays as it is. Raises RuntimeError where names differ."""
+        kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.training_only)}
         self.load_state_dict({**state, **kept})

@@ -20,7 +20,7 @@ PATHS = (
     *("models/test_exponential.py", "models/test_fast_ops.py", "models/test_losses.py", "models/test_diagnostics.py"),
     *("models/test_total_correlation.py", "models/test_factor_vae.py", "metrics/test_reference_values.py"),
     *("metrics/test_metric_properties.py", "metrics/test_evaluate_metrics.py", "system/test_machine.py"),
-    *("logger/test_resume.py", "logger/test_two_processes.py", "logger/test_published_checkpoints.py"),
+    *("logger/test_resume.py", "logger/test_two_processes.py", "logger/test_reference_checkpoints.py"),
     *("datasets/test_render_dsprites.py", "datasets/test_render_shapes3d.py", "test_trainer.py"),
 )
 VARIABLES = (

@@ -10,7 +10,7 @@ import torch
 
 
 def fill_parameters(module: torch.nn.Module, basis_std: float = 0.05, prefix: str = "") -> None:
-    """Set every parameter to the value that its published name defines."""
+    """Set every parameter to the value that its reference name defines."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(torch.from_numpy(parameter_value(prefix + name, tuple(parameter.shape), basis_std)))

@@ -15,7 +15,7 @@ import torch
 import collect_results
 from logger.tables import COLUMNS
 
-PUBLISHED_HEADER = (
+REFERENCE_HEADER = (
     "_config fac.mean fac.std fac_dim.mean fac_dim.std beta.mean beta.std mig.mean mig.std dci_info.mean dci_info.std "
     "dci_dis.mean dci_dis.std dci_comp.mean dci_comp.std mod.mean mod.std explicit.mean explicit.std sap.mean sap.std "
     "fl.mean fl.std n_samples path ctime"
@@ -53,7 +53,7 @@ def test_one_row_a_directory_with_mean_and_standard_deviation(tmp_path):
         write_run(tmp_path / "logs" / "a", n, {"fac_eval": value, "discrete_mig": 0.1})
     write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.25}, model="beta_shapes")
     rows = collect(tmp_path, tmp_path / "logs", "--config_variables", "[model, dataset, latents]")
-    assert list(rows[0]) == PUBLISHED_HEADER.split()
+    assert list(rows[0]) == REFERENCE_HEADER.split()
     assert [row["_config"] for row in rows] == ["lie_group-dsprites-10", "beta_shapes-dsprites-10"]
     assert rows[0]["fac.mean"] == "0.625"
     assert rows[0]["fac.std"] == f"{statistics.stdev(values):.3f}" == "0.125"

@@ -60,7 +60,7 @@ def test_the_documented_command_trains_the_documented_model(documented, small_ds
         every_model.test_a_batch_of_one_has_finite_terms,
         every_model.test_all_randomness_of_a_step_comes_from_the_noise,
         every_model.test_every_parameter_has_one_optimiser,
-        every_model.test_published_state_dict_goes_there_and_back,
+        every_model.test_reference_state_dict_goes_there_and_back,
     ],
     ids=lambda statement: statement.__name__,
 )

@@ -1,4 +1,4 @@
-"""The published reference cases: given tables, and data sets whose observation is the representation."""
+"""The reference cases: given tables, and data sets whose observation is the representation."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The baselines give the published implementation's values, and interchange weights with it."""
+"""The baselines give the reference implementation's values, and interchange weights with it."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def noise_of(case: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_published_state_dict_has_the_published_names_and_shapes(case: str) -> None:
-    shapes = {name: list(value.shape) for name, value in build(case).published_state_dict().items()}
+def test_reference_state_dict_has_the_reference_names_and_shapes(case: str) -> None:
+    shapes = {name: list(value.shape) for name, value in build(case).reference_state_dict().items()}
     assert shapes == REFERENCE[case]["state_dict_shapes"]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_published_weights_load(case: str) -> None:
+def test_reference_weights_load(case: str) -> None:
     published = {name: torch.randn(shape) for name, shape in REFERENCE[case]["state_dict_shapes"].items()}
     model = build(case)
-    model.load_published_state_dict(published)
-    for name, value in model.published_state_dict().items():
+    model.load_reference_state_dict(published)
+    for name, value in model.reference_state_dict().items():
         assert torch.equal(value, published[name]), name
     published.popitem()
     with pytest.raises(RuntimeError, match="Missing key"):
-        model.load_published_state_dict(published)
+        model.load_reference_state_dict(published)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -117,12 +117,12 @@ def test_every_parameter_has_one_optimiser(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_published_state_dict_goes_there_and_back(name: str) -> None:
+def test_reference_state_dict_goes_there_and_back(name: str) -> None:
     source, target = build(name), build(name)
     with torch.no_grad():
         for parameter in source.parameters():
             parameter.add_(1)
-    target.load_published_state_dict(source.published_state_dict())
+    target.load_reference_state_dict(source.reference_state_dict())
     x = torch.rand(2, 1, 64, 64)
     with torch.no_grad():
         assert torch.equal(source.encode(x)[0], target.encode(x)[0])

@@ -108,10 +108,10 @@ def test_resumed_training_equals_uninterrupted_training(model) -> None:
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
-def test_published_layout_has_no_discriminator(model) -> None:
+def test_reference_layout_has_no_discriminator(model) -> None:
     assert any(name.startswith("discriminator.") for name in model.state_dict())
-    published = model.published_state_dict()
+    published = model.reference_state_dict()
     assert all(name.startswith(("encoder.", "decoder.")) for name in published)
     before = model.discriminator.net[0].weight.clone()
-    model.load_published_state_dict(published)
+    model.load_reference_state_dict(published)
     assert torch.equal(model.discriminator.net[0].weight, before)

@@ -1,4 +1,4 @@
-"""The Lie group VAE gives the published implementation's values, under five configurations."""
+"""The Lie group VAE gives the reference implementation's values, under five configurations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def noise_of(model: LieGroupVAE, batch: int, seed: int, from_encoder_feats: bool
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_state_dict_has_the_published_names_and_shapes(case: str) -> None:
+def test_state_dict_has_the_reference_names_and_shapes(case: str) -> None:
     shapes = {name: list(value.shape) for name, value in build(case).state_dict().items()}
     assert shapes == REFERENCE[case]["state_dict_shapes"]
 

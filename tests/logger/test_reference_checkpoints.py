@@ -13,7 +13,7 @@ import torch
 import main
 import metrics
 from logger import checkpoints, export
-from logger.published_args import load_args
+from logger.reference_args import load_args
 from tests.reference import fill_parameters, parameter_value
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "lie_group_vae.json"
@@ -90,7 +90,7 @@ def test_the_authors_checkpoint_is_scored_without_conversion(authors_run, codes,
     assert json.loads((authors_run / "scores.json").read_text())["scores"] == {"fac_eval": 0.5}
 
 
-def test_an_exported_run_has_the_published_layout_and_is_scored_alike(authors_run, codes, data, tmp_path):
+def test_an_exported_run_has_the_reference_layout_and_is_scored_alike(authors_run, codes, data, tmp_path):
     assert evaluate(authors_run, data) == 0
     assert export.main([str(authors_run), str(tmp_path / "exported")]) == 0
     exported = tmp_path / "exported"

@@ -12,7 +12,7 @@ from system.errors import UserError
 
 
 def load_args(path: Path) -> dict:
-    """The arguments in an args.pt of the published layout, a pickled argparse.Namespace.
+    """The arguments in an args.pt of the reference layout, a pickled argparse.Namespace.
 
     Raises UserError as `system.tensors.load` does.
     """
