@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import conversion, dsprites, load_dataset
+from datasets import conversion, load_dataset
 from system.errors import UserError
 
 
@@ -48,11 +48,12 @@ def test_values_of_a_smaller_grid_may_keep_their_published_numbers(directory, ds
     assert load_dataset("dsprites", directory, progress=False).factor_sizes == (3, 2, 4, 2, 3)
 
 
-def test_second_load_packs_nothing(directory, dsprites_file, monkeypatch):
-    dsprites_file(directory)
+def test_second_load_packs_nothing(directory, dsprites_file):
+    path, _ = dsprites_file(directory)
     load_dataset("dsprites", directory, progress=False)
-    monkeypatch.setattr(dsprites, "_convert", lambda *_: pytest.fail("packed again"))
+    before = packed_file(path).stat().st_ino
     load_dataset("dsprites", directory, progress=False)
+    assert packed_file(path).stat().st_ino == before
 
 
 def test_images_are_mapped_not_held(directory, dsprites_file, is_mapped):
@@ -87,11 +88,11 @@ def test_packed_file_goes_to_the_cache_when_the_directory_cannot_be_written(
     dataset = load_dataset("dsprites", directory, progress=False)
     assert (dataset.uint8(np.arange(144))[..., 0] == images).all()
     assert sorted(directory.iterdir()) == [path]
-    assert [file.name.partition("-")[2] for file in sorted((cache / "dsprites").glob("*.npy"))] == [
-        path.name + ".packed.npy"
-    ]
-    monkeypatch.setattr(dsprites, "_convert", lambda *_: pytest.fail("packed again"))
+    (made,) = (cache / "dsprites").glob("*.npy")
+    assert made.name.partition("-")[2] == path.name + ".packed.npy"
+    before = made.stat().st_ino
     load_dataset("dsprites", directory, progress=False)
+    assert made.stat().st_ino == before  # the same file: not packed again
 
 
 def test_no_room_anywhere_says_how_much_is_needed(directory, dsprites_file, monkeypatch):
