@@ -35,12 +35,12 @@ class Figures:
     """Medians over the turns."""
 
     seconds: float
-    share: float  # of the product rate; where the FLOP are unknown, seconds in units of one product's
+    utilization: float  # of the product rate; where the FLOP are unknown, seconds in units of one product's
 
     def row(self, flops: float, images: int) -> str:
-        """Cells of a Markdown table: milliseconds, images/s, GFLOP/s, share."""
+        """Cells of a Markdown table: milliseconds, images/s, GFLOP/s, utilization."""
         speed = f"{1e3 * self.seconds:.1f} | {images / self.seconds:,.0f} | {flops / self.seconds / 1e9:.1f}"
-        return f"{speed} | {self.share:.0%}"
+        return f"{speed} | {self.utilization:.0%}"
 
 
 class Yardstick:
@@ -77,13 +77,15 @@ class Yardstick:
             function()
         self._product()
         seconds: dict[str, list[float]] = {name: [] for name in functions}
-        shares: dict[str, list[float]] = {name: [] for name in functions}
+        utilizations: dict[str, list[float]] = {name: [] for name in functions}
         for _ in range(self.rounds):
             for name, function in functions.items():
                 product, taken = self._product(), self._time(function)
                 seconds[name].append(taken)
-                shares[name].append(flops[name] / taken * product / (2 * SIZE**3))
-        return {name: Figures(statistics.median(seconds[name]), statistics.median(shares[name])) for name in functions}
+                utilizations[name].append(flops[name] / taken * product / (2 * SIZE**3))
+        return {
+            name: Figures(statistics.median(seconds[name]), statistics.median(utilizations[name])) for name in functions
+        }
 
     def describe(self) -> str:
         """One line on the machine, after the measurements."""

@@ -2,9 +2,9 @@
 
     python -m benchmarks.regression [--threads N] [--cpu-time] [--update]
 
-What is compared are shares of the fp32 product rate, which differ little between machines of one kind; the baseline
-records the kind. Other work on the machine makes single measurements scatter by ten percent: where something seems
-slower, all is measured ATTEMPTS times, and the medians count. `--update` stores such medians in baseline.json.
+What is compared are utilizations of the fp32 product rate, which differ little between machines of one kind; the
+baseline records the kind. Other work on the machine makes single measurements scatter by ten percent: where something
+seems slower, all is measured ATTEMPTS times, and the medians count. `--update` stores such medians in baseline.json.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ATTEMPTS = 3
 
 def measure(yardstick: Yardstick) -> dict[str, float]:
     """Share of the product rate by configuration and operation."""
-    shares: dict[str, float] = {}
+    utilizations: dict[str, float] = {}
     for name in NAMES:
         figures, _ = Case(CONFIGURATIONS[name]).measure(yardstick)
-        shares |= {f"{name} {what}": round(figure.share, 4) for what, figure in figures.items()}
-    return shares
+        utilizations |= {f"{name} {what}": round(figure.utilization, 4) for what, figure in figures.items()}
+    return utilizations
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -41,13 +41,13 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {what: statistics.median(run[what] for run in runs) for what in runs[0]}
 
 
-def slower_than(before: dict[str, float], shares: dict[str, float]) -> list[str]:
+def slower_than(before: dict[str, float], utilizations: dict[str, float]) -> list[str]:
     """What reaches less than its baseline, by more than TOLERANCE."""
-    return [what for what, share in before.items() if shares[what] < share * (1 - TOLERANCE)]
+    return [what for what, reached in before.items() if utilizations[what] < reached * (1 - TOLERANCE)]
 
 
 def key(args) -> str:
-    """What must agree for shares to be comparable: the kind of processor, the threads, the clock."""
+    """What must agree for utilizations to be comparable: the kind of processor, the threads, the clock."""
     clock = "processor time" if args.cpu_time else "wall clock"
     return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {args.threads} threads, {clock}"
 
@@ -63,21 +63,21 @@ def main() -> int:
         return 0
     yardstick = Yardstick(args)
     if args.update:
-        shares = medians([measure(yardstick) for _ in range(ATTEMPTS)])
+        utilizations = medians([measure(yardstick) for _ in range(ATTEMPTS)])
         print(yardstick.describe())
-        write_text(BASELINE, json.dumps({**baselines, key(args): shares}, indent=2) + "\n")
-        print(f"stored in {BASELINE.name}: {shares}")
+        write_text(BASELINE, json.dumps({**baselines, key(args): utilizations}, indent=2) + "\n")
+        print(f"stored in {BASELINE.name}: {utilizations}")
         return 0
     before, runs = baselines[key(args)], [measure(yardstick)]
     if slower_than(before, runs[0]):
         runs += [measure(yardstick) for _ in range(ATTEMPTS - 1)]
-    shares = medians(runs)
-    slower = slower_than(before, shares)
+    utilizations = medians(runs)
+    slower = slower_than(before, utilizations)
     print(yardstick.describe())
     print("| what | baseline | now | ratio |\n|---|---|---|---|")
-    for what, share in before.items():
+    for what, reached in before.items():
         remark = " SLOWER" if what in slower else ""
-        print(f"| {what} | {share:.0%} | {shares[what]:.0%} | {shares[what] / share:.2f}{remark} |")
+        print(f"| {what} | {reached:.0%} | {utilizations[what]:.0%} | {utilizations[what] / reached:.2f}{remark} |")
     return int(bool(slower))
 
 

@@ -55,8 +55,8 @@ class Record:
     def report(self, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
         """The terms of one training step."""
         run = self.run
-        share = run.speed.lap(images_per_second)
-        self.log.training(terms, images_per_second, share, run.position.step, run.position.images)
+        utilization = run.speed.lap(images_per_second)
+        self.log.training(terms, images_per_second, utilization, run.position.step, run.position.images)
         if run.args.visualise:
             self.log.frame(run.model, run.picture_inputs, run.position.step)
 

@@ -242,7 +242,7 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
 
 
 class Speed:
-    """Images/s of a training run, and its share of the device's product rate.
+    """Images/s of a training run, and its utilization: its share of the device's product rate.
 
     Args:
         objectives: what `make_optimisers` names.
@@ -264,15 +264,15 @@ class Speed:
         self.product_rate, self.product = rate, "bf16" if precision == "bf16" else "fp32"
         self.laps: list[float] = []
 
-    def share(self, images_per_second: float) -> float:
+    def utilization(self, images_per_second: float) -> float:
         """The share of the product rate that this many images/s make."""
         return images_per_second * self.flops_per_image / self.product_rate
 
     def lap(self, images_per_second: float) -> float:
-        """Note the speed since the last report; returns its share."""
+        """Note the speed since the last report; returns its utilization."""
         if len(self.laps) < MAX_LAPS:
             self.laps.append(images_per_second)
-        return self.share(images_per_second)
+        return self.utilization(images_per_second)
 
     def summary(self) -> str:
         """One line for the end of a run: the median over its reports."""
@@ -281,6 +281,6 @@ class Speed:
         speed = statistics.median(self.laps)
         flops = speed * self.flops_per_image
         return (
-            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.share(speed):.0%} of this machine's "
+            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.utilization(speed):.0%} of this machine's "
             f"{self.product} matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
         )

@@ -65,7 +65,7 @@ def test_speed_is_the_share_of_the_product_rate():
     speed = machine.Speed(small_model(), ["vae"], CPU, 8, rate=1e9)
     at_full = speed.product_rate / speed.flops_per_image
     assert speed.product_rate == 1e9
-    assert speed.share(at_full) == pytest.approx(1)
+    assert speed.utilization(at_full) == pytest.approx(1)
     assert "no report" in speed.summary()
     for images_per_second in (at_full / 4, at_full / 2, at_full * 3 / 4):
         speed.lap(images_per_second)
