@@ -55,7 +55,7 @@ class Yardstick:
         generator = torch.Generator().manual_seed(0)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         self.a, self.b = (torch.randn(SIZE, SIZE, generator=generator).to(dtype) for _ in range(2))
-        self.product = min(machine.products(torch.device("cpu")), key=self._seconds)
+        self.product = min(machine.products(torch.device("cpu"), dtype), key=self._seconds)
         self.products: list[float] = []  # seconds
 
     def _time(self, function: Callable[[], object]) -> float:

@@ -15,8 +15,9 @@ OWN = {
     *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
     *("device", "num_threads", "data_on_device", "quiet"),
 }
-# What may be changed on the way: how long to go on, what to watch, where the data lies now.
+# What may be changed on the way: how long to go on, what to watch, where the data lies now, how the machine computes.
 CHANGEABLE = {
+    "precision",
     *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
     *("data_path", "eval_dataset", "eval_data_path"),
 }
@@ -37,7 +38,7 @@ def continued(run: RunDirectory, command: CommandLine) -> Namespace:
     for name in sorted(command.given & recorded.keys() - OWN):
         if name in CHANGEABLE:
             merged[name] = getattr(args, name)
-        elif getattr(args, name) not in (recorded[name], "auto"):  # auto: as it was chosen then
+        elif getattr(args, name) != recorded[name]:
             raise UserError(
                 f"--{name} {getattr(args, name)} contradicts {run.path}, which was started with {recorded[name]}: "
                 "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"

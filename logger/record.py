@@ -38,7 +38,7 @@ class Record:
         if not run_dir.is_new:
             resume.prepare(run_dir, run.checkpoint, recorded, run.done, run.planned)
         run.checkpoint = None  # it was needed up to here
-        with run_dir.training(step=position.step, **machine.circumstances(run.device)):
+        with run_dir.training(step=position.step, **machine.circumstances(run.device, run.args.precision)):
             run_dir.write_args(recorded)
             processes = f", {run.group.size} processes" if run.group.size > 1 else ""
             print(describe(run_dir, args, run.dataset, run.device) + processes)

@@ -66,9 +66,16 @@ def by_name(name: str) -> Configuration:
 
 
 def of_run(args: dict) -> Configuration:
-    """The configuration that a run with these recorded arguments belongs to. Raises UserError where there is none."""
-    differing = {c.name: [n for n, v in c.flags.items() if args.get(n) != v] for c in CONFIGURATIONS}
-    name = min(differing, key=lambda name: len(differing[name]))
+    """The configuration that a run with these recorded arguments belongs to. Raises UserError where there is none.
+
+    Of two that differ in a precision that the machine chose, the one named like a folder of its log path.
+    """
+    differing = {
+        c.name: [n for n, v in c.flags.items() if args.get(n) != v and (n, v) != ("precision", "auto")]
+        for c in CONFIGURATIONS
+    }
+    folders = Path(args.get("log_path", "")).parts
+    name = min(differing, key=lambda name: (len(differing[name]), name not in folders))
     if differing[name]:
         raise UserError(
             f"no configuration of study/plan.toml has the arguments of this run; the nearest is {name}, which differs "

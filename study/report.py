@@ -162,7 +162,7 @@ def _runs(study: Path) -> str:
         distinct = lambda name: ", ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions))  # noqa: B023, E731
         revisions = ", ".join(dict.fromkeys(_short(s.get("revision")) for s in sessions))
         done = f"{state['epochs']} of {state['budget']}"
-        cells = [args["precision"], args["data_source"], distinct("processor"), distinct("threads"), revisions]
+        cells = [distinct("precision"), args["data_source"], distinct("processor"), distinct("threads"), revisions]
         rows.append([f"`{c.name}`", str(seed), done, *cells, f"{time:.1f}"])
     header = ["run", "seed", "epochs", "precision", "data", "processor", "threads", "revision", "hours"]
     return "\n".join(["## Every run\n", _markdown(header, rows), f"{total:.1f} hours in all.\n"]) if rows else ""

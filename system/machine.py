@@ -61,12 +61,13 @@ def keep_freed_memory() -> None:
     libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-def circumstances(device: torch.device) -> dict:
+def circumstances(device: torch.device, precision: str) -> dict:
     """What else decides how fast a run is, and to the last bit how it ends: plain data for its record."""
     return {
         "processor": processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        "precision": precision,
         "torch": str(torch.__version__),
         "revision": revision(),
     }
@@ -188,16 +189,18 @@ def product_rate(
             times.append(clock() - start)
         return statistics.median(times)
 
-    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in products(device)), 1e-9)
+    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in products(device, dtype)), 1e-9)
 
 
-def products(device: torch.device) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN."""
-    if (
-        device.type != "cpu"
-        or platform.machine() not in ("x86_64", "AMD64")
-        or not torch.backends.mkldnn.is_available()
-    ):
+def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
+    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN.
+
+    oneDNN has none in bfloat16 for processors without AVX-512.
+    """
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    if device.type != "cpu" or not x86 or not torch.backends.mkldnn.is_available():
+        return [torch.mm]
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return [torch.mm]
     return [torch.mm, lambda a, b: torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")]
 

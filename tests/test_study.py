@@ -43,7 +43,7 @@ def test_the_page_is_what_the_records_give():
 def test_every_record_belongs_to_its_place_in_the_plan():
     for configuration, seed, folder in report.records(STUDY):
         args = json.loads((folder / "args.json").read_text())
-        assert plan.of_run(args) is configuration and args["seed"] == seed
+        assert plan.of_run({**args, "log_path": str(folder)}) is configuration and args["seed"] == seed
         assert len(pandas.read_csv(folder / "curve.csv")) == harvest.status(folder)["epochs"]
         assert not args.keys() & set(harvest.PLACES)
         assert all(session["started"] <= session["stopped"] for session in harvest.status(folder)["sessions"])
@@ -51,7 +51,7 @@ def test_every_record_belongs_to_its_place_in_the_plan():
 
 @pytest.mark.parametrize("configuration", plan.CONFIGURATIONS, ids=lambda c: c.name)
 def test_a_configuration_is_a_command_and_is_found_again_by_what_it_records(configuration):
-    args = main.build_parser().parse_args(configuration.command(3))
+    args = main.build_parser().parse_args([*configuration.command(3), f"--log-path=logs/study/{configuration.name}"])
     assert plan.of_run(vars(args)) is configuration
     model_class(args.model).check_args(args)
     assert configuration.epochs % args.keep_epochs == 0
@@ -86,7 +86,12 @@ def write_record(folder: Path, name: str, seed: int, factor_vae: list[float], fu
     run = folder / "runs" / name / f"seed_{seed}"
     run.mkdir(parents=True)
     state = {"state": "interrupted", "epochs": len(factor_vae), "budget": configuration.epochs}
-    session = {"started": "2026-01-01T00:00:00Z", "stopped": "2026-01-01T01:30:00Z", "processor": "P"}
+    session = {
+        "started": "2026-01-01T00:00:00Z",
+        "stopped": "2026-01-01T01:30:00Z",
+        "processor": "P",
+        "precision": "bf16",
+    }
     if len(factor_vae) == configuration.epochs:
         state["state"] = "finished"
     (run / "status.json").write_text(json.dumps({**state, "sessions": [{**session, "revision": "0123456789-dirty"}]}))
@@ -206,7 +211,7 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more(tmp_path, monkeypatch,
 
 def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_path, monkeypatch, capsys):
     fake_interpreter(tmp_path, monkeypatch, "echo 'error: the disk is full'; exit 2")
-    jobs = missing(tmp_path, tmp_path / "logs", ["precision"])
+    jobs = missing(tmp_path, tmp_path / "logs", ["hes_40_fp32"])
     assert Runner(tmp_path, tmp_path / "logs").run(jobs, 2, after=lambda run: None) == 1
     out = capsys.readouterr().out
     assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
