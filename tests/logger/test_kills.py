@@ -96,7 +96,7 @@ def test_a_kill_anywhere_changes_nothing(place, n, who, launcher, undisturbed, t
     if who == "launcher":  # what it started goes on: wait for its end, then there is nothing to do
         assert launcher(log_path, "", flags) == 0
         for run in log_path.glob("version_*"):
-            files.lock(run / ".lock", waiting="waiting for the run")()
+            files.lock(run / ".lock", wait=True)()
     assert launcher(log_path, "", flags) == 0
     assert [path.name for path in log_path.iterdir() if path.name != ".lock"] == ["version_0"]
     run = log_path / "version_0"
