@@ -166,7 +166,7 @@ def _add_evaluation_flags(group) -> None:
     add(group, "--result-path", optional(path), None, "with --evaluate: folder of the scores; none: the run's own")
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
-    add(group, "--eval_data_path", optional(path), None, "folder of its published file; none: --data-path")
+    add(group, "--eval_data_path", optional(path), None, "folder of its official file; none: --data-path")
 
 
 def _add_machine_flags(group) -> None:

@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument(
         "--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all wanted"
     )
-    parser.add_argument("--data-path", help="directory of the published dSprites file (default: the replica)")
+    parser.add_argument("--data-path", help="directory of the official dSprites file (default: the replica)")
     parser.add_argument("--no-dci", action="store_true", help="leave out the boosted trees")
     parser.add_argument("--check-dci", action="store_true", help="compare DCI with its reference values")
     args = parser.parse_args()

@@ -12,7 +12,7 @@ from system.errors import UserError
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
 # name on the command line -> the module that loads it, or, of a module with several, `module:object`. Each has
-#   FILE: DataFile                        the published file; or `files(**options)`, several; neither: a person's own
+#   FILE: DataFile                        the official file; or `files(**options)`, several; neither: a person's own
 #   load(path, *, progress, **options) -> FactorDataset   reads the file, or the directory of several
 #   ABOUT: About                          what `python -m datasets --list` says of it
 #   OPTIONS: dict[str, Collection]        the flags of the command line that it takes -> their values; left out for none

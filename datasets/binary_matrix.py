@@ -24,7 +24,7 @@ def read_rows(path: Path, dtype: str = "u1") -> Iterator:
 
     Raises: UserError where the file is of another kind or dtype, damaged, or too short.
     """
-    with damage_told(path, "file in the published format", REMEDY, also=(ValueError,)), _opened(path) as handle:
+    with damage_told(path, "file in the official format", REMEDY, also=(ValueError,)), _opened(path) as handle:
         start = handle.read(4)
         if start[:3] == _IDX and len(start) == 4 and dtype == "u1":
             shape = _integers(handle, ">i4", start[3])

@@ -40,7 +40,7 @@ _CARS = PurePosixPath("data/cars")
 
 
 def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> FactorDataset:
-    """The data set in the published archive. Raises UserError, naming expected and found, when it is not right."""
+    """The data set in the official archive. Raises UserError, naming expected and found, when it is not right."""
     with archive.opened(path) as (names, read):
         if f"{_CARS}/list.txt" not in names:
             raise UserError(

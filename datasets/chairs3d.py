@@ -46,7 +46,7 @@ _NAME = re.compile(r"rendered_chairs/([^/]+)/renders/image_\d+_p(\d+)_t(\d+)_r\d
 def load(
     path: Path, *, crop: str = "full", channels: int = 3, resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
-    """The data set in the published archive or its folder. Raises UserError, naming expected and found."""
+    """The data set in the official archive or its folder. Raises UserError, naming expected and found."""
     with archive.opened(path) as (names, read):
         views = [(name, *match.groups()) for name in names if (match := _NAME.fullmatch(name))]
         order = _order(path, names, read)

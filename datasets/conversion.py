@@ -1,4 +1,4 @@
-"""One-time conversions of published files into arrays that are mapped into memory."""
+"""One-time conversions of official files into arrays that are mapped into memory."""
 
 from __future__ import annotations
 

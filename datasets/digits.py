@@ -80,11 +80,11 @@ class Digits:
 
     def _check_is_not_the_other(self, split: str, path: Path) -> None:
         """Raises UserError where the file is that of the other set, which has the same name."""
-        from datasets.download import is_published
+        from datasets.download import is_official
 
         other = FASHION_MNIST if self is MNIST else MNIST
         theirs = DataFile(path.name, "", b"", other.checksums[split])
-        if path.suffix == ".gz" and is_published(theirs, path):
+        if path.suffix == ".gz" and is_official(theirs, path):
             raise UserError(
                 f"--data-path {path} is the file of {other.name}, which has the same name: name another folder"
             )

@@ -1,4 +1,4 @@
-"""Fetches published files with progress, resumed, retried and checked: `python -m datasets.download dsprites DIR`."""
+"""Fetches official files with progress, resumed, retried and checked: `python -m datasets.download dsprites DIR`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fetch(
     progress: bool = True,
     patience: Patience | None = None,
 ) -> Path:
-    """The published file in `directory`: as it is there, or fetched from `url` (by default the publisher's).
+    """The official file in `directory`: as it is there, or fetched from `url` (by default the publisher's).
 
     What arrives goes to `<name>.partial`, from which an interrupted fetch, of this process or an earlier one, goes on;
     it gets its name when the checksum is right. Several processes at once fetch once: the others wait.
@@ -68,8 +68,8 @@ def fetch(
     return target
 
 
-def is_published(file: DataFile, path: Path) -> bool:
-    """Whether the file at `path` has the published checksum."""
+def is_official(file: DataFile, path: Path) -> bool:
+    """Whether the file at `path` has the official checksum."""
     kind, _, expected = file.checksum.partition(":")
     return checksum(path, kind) == expected
 
@@ -91,17 +91,17 @@ def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Pat
     partial = partial_path(target)
     resumed = partial.exists()
     _Transfer(file, partial, url, patience).run(progress)
-    if resumed and file.checksum and not is_published(file, partial):
+    if resumed and file.checksum and not is_official(file, partial):
         # What an earlier run left may have been the beginning of another file.
         partial.unlink()
         _Transfer(file, partial, url, patience).run(progress)
     if not file.checksum:
         _warn_unverified(file, partial)
-    elif not is_published(file, partial):
+    elif not is_official(file, partial):
         size = partial.stat().st_size
         partial.unlink()
         raise UserError(
-            f"{url} gave {size} bytes that are not the published {file.name} (expected {file.checksum}): repeat, or "
+            f"{url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, or "
             f"fetch it another way and put it into {target.parent}"
         )
     with partial.open("rb+") as handle:
@@ -267,8 +267,8 @@ def fetch_checked(file: DataFile, directory: Path, url: str | None, progress: bo
     path = fetch(file, directory, url=url, progress=progress)
     if there and not file.checksum:
         _warn_unverified(file, path)
-    elif not is_published(file, path) and file.checksum:
-        raise UserError(f"{path} is there already and is not the published file: move it away, then repeat")
+    elif not is_official(file, path) and file.checksum:
+        raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
     print(path)
 
 

@@ -1,6 +1,6 @@
 """dSprites: 737,280 binary 64x64 images of a shape on black (Matthey, Higgins, Hassabis, Lerchner, 2017).
 
-The published `.npz` unpacks to 3 GB. At the first use it is packed, eight pixels in a byte, into a file of 377 MB
+The official `.npz` unpacks to 3 GB. At the first use it is packed, eight pixels in a byte, into a file of 377 MB
 beside it, which is mapped into memory from then on.
 """
 
@@ -40,20 +40,20 @@ ABOUT = About(
 )
 OPTIONS = {"fixed_shape": range(FACTORS["shape"])}
 LEFT_OUT = ("shape",)  # of MIG and factor leakage, by the reference
-_COLUMNS = {"color": 1, **FACTORS}  # the published file counts the one colour as a factor
+_COLUMNS = {"color": 1, **FACTORS}  # the official file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
 
 
 def render(directory: Path, progress: bool = True) -> Path:
-    """Draws the replica into the directory, as a file in the published layout."""
+    """Draws the replica into the directory, as a file in the official layout."""
     from datasets.render.dsprites import render_file
 
     return render_file(directory, progress=progress)
 
 
 def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -> FactorDataset:
-    """The data set in a file of the published layout.
+    """The data set in a file of the official layout.
 
     With `fixed_shape`, only that shape's images (0 square, 1 ellipse, 2 heart), and no factor `shape`: a factor that
     never varies has no place in a score. Raises UserError, naming expected and found, when the file is not right.
@@ -88,7 +88,7 @@ def _marks(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
-    """The number of images, from the headers alone. UserError where shapes or types are not the published ones."""
+    """The number of images, from the headers alone. UserError where shapes or types are not the official ones."""
     shape, fortran, dtype = npz.header(path, archive, "imgs")
     if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
         raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")

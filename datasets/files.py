@@ -21,7 +21,7 @@ from system.errors import UserError
 
 @dataclass(frozen=True)
 class DataFile:
-    """A published file.
+    """An official file.
 
     name: under which it is published and kept.
     url: where it is fetched from; empty where its publisher asks for a form or a licence first: see `page`.

@@ -47,11 +47,11 @@ def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[i
     return sizes
 
 
-def check_size(path: Path, found: Sequence[int], published: Sequence[int], names: Sequence[str], marked: bool) -> None:
-    """Raises UserError unless the file holds the published grid, or is `marked` as a replica or a subset."""
-    if tuple(found) != tuple(published) and not marked:
+def check_size(path: Path, found: Sequence[int], official: Sequence[int], names: Sequence[str], marked: bool) -> None:
+    """Raises UserError unless the file holds the official grid, or is `marked` as a replica or a subset."""
+    if tuple(found) != tuple(official) and not marked:
         raise UserError(
-            f"{path}: expected the published factors ({_listed(names, published)}), found ({_listed(names, found)}), "
+            f"{path}: expected the official factors ({_listed(names, official)}), found ({_listed(names, found)}), "
             "and the file does not say that it is a replica or a subset: fetch it again"
         )
 

@@ -13,7 +13,7 @@ from system.files import write_text
 
 
 def files_of(module: ModuleType, options: dict | None = None) -> tuple[DataFile, ...]:
-    """The published files that the data set is read from; none for a person's own."""
+    """The official files that the data set is read from; none for a person's own."""
     if hasattr(module, "files"):
         return module.files(**(options or {}))
     return (module.FILE,) if hasattr(module, "FILE") else ()

@@ -1,6 +1,6 @@
 """The four sets of MPI3D: a robot arm that carries an object (Gondal et al. 2019), 64x64 RGB, CC BY 4.0.
 
-The published `.npz` has one array, `images`, uint8 `[n, 64, 64, 3]`, in row-major order of the factors (the vertical
+The official `.npz` has one array, `images`, uint8 `[n, 64, 64, 3]`, in row-major order of the factors (the vertical
 axis is the fastest), without labels. It is stored uncompressed, 12.7 GB, and mapped into memory where it lies; a file
 that was compressed anew is unpacked once. The three checksums were published for an earlier address of the same files;
 the fourth set's address is a mirror, and no checksum of its file is published.
@@ -42,7 +42,7 @@ class Mpi3d:
 
     name: on the command line.
     shows: what its images show.
-    FILE, FACTORS: the published file, and the sizes of its factors.
+    FILE, FACTORS: the official file, and the sizes of its factors.
     source: where it is fetched from.
     """
 
@@ -65,7 +65,7 @@ class Mpi3d:
         )
 
     def load(self, path: Path, *, progress: bool = True) -> FactorDataset:
-        """The data set in the published file. Raises UserError, naming expected and found, when it is not right."""
+        """The data set in the official file. Raises UserError, naming expected and found, when it is not right."""
         count = int(np.prod(list(self.FACTORS.values())))
         expected = (count, 64, 64, 3)
         with npz.opened(path) as archive:

@@ -1,4 +1,4 @@
-"""64x64 images from any source, packed once into a copy that is mapped into memory: as fast as a published array."""
+"""64x64 images from any source, packed once into a copy that is mapped into memory: as fast as an official array."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """3D Shapes: 480,000 RGB 64x64 images of an object in a room (Burgess and Kim, 2018).
 
-The published `.h5` is compressed in chunks that cut across thousands of images, so that one image costs as much as
+The official `.h5` is compressed in chunks that cut across thousands of images, so that one image costs as much as
 all of them. At the first use it is copied, uncompressed, into a file of 5.9 GB beside it, which is mapped into memory
 from then on. A file whose images are stored uncompressed and in one piece is mapped as it is.
 """
@@ -45,14 +45,14 @@ _LARGEST_SLAB = 2**29 // _BYTES
 
 
 def render(directory: Path, progress: bool = True) -> Path:
-    """Draws the replica into the directory, as a file in the published layout."""
+    """Draws the replica into the directory, as a file in the official layout."""
     from datasets.render.shapes3d import render_file
 
     return render_file(directory, progress=progress)
 
 
 def load(path: Path, *, progress: bool = True) -> FactorDataset:
-    """The data set in a file of the published layout. Raises UserError when the file is not what it should be."""
+    """The data set in a file of the official layout. Raises UserError when the file is not what it should be."""
     import h5py
 
     with ExitStack() as stack:
@@ -79,7 +79,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
 
 
 def _checked(path: Path, file):
-    """The data sets `images` and `labels`. Raises UserError where shapes or types are not the published ones."""
+    """The data sets `images` and `labels`. Raises UserError where shapes or types are not the official ones."""
     for name in ("images", "labels"):
         if name not in file or not hasattr(file[name], "dtype"):
             raise UserError(

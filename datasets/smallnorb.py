@@ -59,7 +59,7 @@ def _file(name: str) -> DataFile:
 
 
 def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
-    """The splits wanted, from the published files. Raises UserError, naming expected and found, for wrong ones."""
+    """The splits wanted, from the official files. Raises UserError, naming expected and found, for wrong ones."""
     paths = [path_of(directory, file, alone=False) for file in files(part)]
     tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
     levels, sizes = numbered(np.concatenate(tables))  # [n, 5]

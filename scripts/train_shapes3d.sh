@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The paper's 3D Shapes experiment, ten seeds: scripts/train_shapes3d.sh [more flags for main.py, such as --epochs 1]
 #
-#   DATA  folder of the published file, which is fetched into it if it is missing [none: the project's replica]
+#   DATA  folder of the official file, which is fetched into it if it is missing [none: the project's replica]
 #   LOGS  where the runs go [logs/shapes3d]
 #
 # SEEDS, PYTHON, CUDA_VISIBLE_DEVICES, restarting and exit status: see scripts/over_seeds.sh.

@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these groups or configurations of study/plan.py")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time, one thread each [1]")
     parser.add_argument("--logs", type=Path, default=Path("logs/study"), metavar="DIR", help="of the runs [logs/study]")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="with dsprites/ and shapes3d/ of the published files")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="with dsprites/ and shapes3d/ of the official files")
     own = Path(__file__).resolve().parent
     parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="for records and report [study]")
     instead = parser.add_mutually_exclusive_group()

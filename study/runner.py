@@ -24,7 +24,7 @@ class Runner:
     """Makes runs under `logs`/<configuration>/seed_<n>; SIGTERM and SIGINT stop them after their checkpoints."""
 
     def __init__(self, study: Path, logs: Path, data: Path | None = None):
-        """`data`: a folder with a folder of the published file for each data set; None: the replicas."""
+        """`data`: a folder with a folder of the official file for each data set; None: the replicas."""
         self.study, self.logs, self.data = study, logs, data
         self.stopping = False
         self._live: set[subprocess.Popen] = set()

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def small_dsprites(tmp_path_factory) -> Path:
-    """A folder with a dSprites replica of 3 x 2 x 5 x 4 x 4 = 480 images, in the published layout."""
+    """A folder with a dSprites replica of 3 x 2 x 5 x 4 x 4 = 480 images, in the official layout."""
     from datasets.render.dsprites import render_file
 
     folder = tmp_path_factory.mktemp("dsprites")

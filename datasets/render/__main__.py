@@ -1,4 +1,4 @@
-"""`python -m datasets.render dsprites|shapes3d DIR`: draws a replica of a published data set into a directory."""
+"""`python -m datasets.render dsprites|shapes3d DIR`: draws a replica of an official data set into a directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RENDERERS = {
 def _parser() -> Parser:
     parser = Parser(prog="python -m datasets.render", description=__doc__, allow_abbrev=False)
     parser.add_argument("dataset", choices=RENDERERS, help="the data set to draw")
-    parser.add_argument("directory", metavar="DIR", help="where the file goes, under the published file's name")
+    parser.add_argument("directory", metavar="DIR", help="where the file goes, under the official file's name")
     parser.add_argument(
         "--every",
         action="append",

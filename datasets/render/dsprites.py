@@ -1,4 +1,4 @@
-"""The replica of dSprites: every image drawn from its factors, in a file of the published layout."""
+"""The replica of dSprites: every image drawn from its factors, in a file of the official layout."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _draw_sprite(shape: int, scale: int, orientation: int, pos_x: np.ndarray, po
 
 
 def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
-    """Draws the whole set, or every k-th value of some factors, into `directory` under the published file's name.
+    """Draws the whole set, or every k-th value of some factors, into `directory` under the official file's name.
 
-    The file has the published arrays (imgs, latents_values, latents_classes, metadata) and one more, `replica`, a
+    The file has the official arrays (imgs, latents_values, latents_classes, metadata) and one more, `replica`, a
     string that says what it is and can be read without unpickling. Some 40 MB of images are held at a time. A replica
     that is there is drawn anew, any other file of that name is left alone. Hold `locked(path)`.
 
@@ -118,7 +118,7 @@ def _values(kept: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def _metadata(values: dict[str, np.ndarray]) -> np.ndarray:
-    """The dictionary of the published file, under the same keys, as an object array of no dimensions."""
+    """The dictionary of the official file, under the same keys, as an object array of no dimensions."""
     return np.array(
         {
             "title": "Replica of the dSprites dataset",

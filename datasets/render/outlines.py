@@ -1,6 +1,6 @@
 """The outlines of dSprites as polygons, and which pixels a graphics card covers with one.
 
-Both were inferred from published frames; docs/dsprites_replica.md says how, and how far they can be trusted.
+Both were inferred from official frames; docs/dsprites_replica.md says how, and how far they can be trusted.
 Coordinates are in image widths from a shape's pivot, x to the right and y downwards, at scale 1 and orientation 0.
 """
 

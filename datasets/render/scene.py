@@ -21,7 +21,7 @@ _FLAT = 1e-9  # normals that rise less than this (radians) are level
 
 @dataclass(frozen=True)
 class Scene:
-    """Every number of the scene, by default those of 3D Shapes, fitted to 25 published images by least squares.
+    """Every number of the scene, by default those of 3D Shapes, fitted to 25 official images by least squares.
 
     A field of view of 45 degrees, 28 x 16 polygons, and proportions (the room and the cube are as deep as wide, the
     cylinder as high as wide, the capsule twice that) were taken as round values near the fit.
@@ -127,7 +127,7 @@ def _backwards(scene: Scene, orientation: float) -> np.ndarray:
 def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
     """How much of the gloss of the object is seen, 0 to 1, for normals and directions to the lamp `[rays, 3]`.
 
-    A corner of a polygon is glossy when the lamp is in front of it; in between, gloss is interpolated. So the published
+    A corner of a polygon is glossy when the lamp is in front of it; in between, gloss is interpolated. So the official
     pictures were shaded: the edge of the gloss on their round bodies follows the polygons.
     """
     if shape == CUBE:

@@ -1,4 +1,4 @@
-"""A replica of 3D Shapes: all 480,000 images, drawn from their factors in the published layout.
+"""A replica of 3D Shapes: all 480,000 images, drawn from their factors in the official layout.
 
 Geometry is traced once for each of the 480 combinations of scale, shape and orientation. Fully saturated hues a tenth
 of a turn apart have only six values in their channels, so the traced picture is kept as one layer for each material and

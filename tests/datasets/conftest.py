@@ -1,4 +1,4 @@
-"""Small files in exactly the published layouts, made from random images."""
+"""Small files in exactly the official layouts, made from random images."""
 
 import hashlib
 import mmap
@@ -24,7 +24,7 @@ def write_dsprites(directory, sizes=(3, 2, 4, 2, 3), seed=0, **changes):
     images = np.random.RandomState(seed).randint(0, 2, (count, 64, 64)).astype(np.uint8)
     classes = np.stack(np.unravel_index(np.arange(count), shape), axis=-1)
     arrays = {"imgs": images, "latents_values": classes + 0.5, "latents_classes": classes}
-    # The published file holds a pickle, which no reader here may open.
+    # The official file holds a pickle, which no reader here may open.
     arrays["metadata"] = np.array({"latents_sizes": shape}, dtype=object)
     arrays["replica"] = np.array("a small file for tests")
     arrays.update(changes)

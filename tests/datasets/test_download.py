@@ -24,7 +24,7 @@ from local_publisher import (
 )
 
 from datasets import dsprites, load_dataset
-from datasets.download import fetch, is_published
+from datasets.download import fetch, is_official
 from datasets.files import DataFile
 from system.errors import UserError
 
@@ -58,9 +58,9 @@ def test_git_blob_id_is_that_of_git(tmp_path):
     path = tmp_path / "greeting"
     path.write_bytes(b"hello\n")  # `echo hello | git hash-object --stdin`
     file = DataFile("greeting", "", b"", "git-blob:ce013625030ba8dba906f756967f9e9ca394464a")
-    assert is_published(file, path)
+    assert is_official(file, path)
     path.write_bytes(b"hullo\n")
-    assert not is_published(file, path)
+    assert not is_official(file, path)
 
 
 @pytest.mark.parametrize("answer", [slow, without_length])

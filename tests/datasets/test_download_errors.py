@@ -28,7 +28,7 @@ from system.errors import UserError
 def test_wrong_bytes_are_refused_and_removed(get, publisher, file, tmp_path):
     publisher.body = OTHER
     with pytest.raises(
-        UserError, match=r"307208 bytes that are not the published 3dshapes.h5 \(expected md5:"
+        UserError, match=r"307208 bytes that are not the official 3dshapes.h5 \(expected md5:"
     ) as caught:
         get()
     assert file.url in str(caught.value)
@@ -154,4 +154,4 @@ def test_command_line_prints_errors_in_one_line_and_exits_2(publisher, tmp_path,
 def test_command_line_refuses_another_file_of_that_name(tmp_path, capsys):
     (tmp_path / "3dshapes.h5").write_bytes(b"a replica")
     assert download.main(["shapes3d", str(tmp_path)]) == 2
-    assert "is there already and is not the published file" in capsys.readouterr().err
+    assert "is there already and is not the official file" in capsys.readouterr().err

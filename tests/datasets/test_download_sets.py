@@ -47,7 +47,7 @@ def test_the_command_fetches_every_file_and_verifies_those_that_are_there(digits
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / name) for name in names]
     (tmp_path / names[1]).write_bytes(DIGITS + b"more")
     assert download.main(["mnist", str(tmp_path), "--quiet"]) == 2
-    assert f"{names[1]} is there already and is not the published file: move it away" in capsys.readouterr().err
+    assert f"{names[1]} is there already and is not the official file: move it away" in capsys.readouterr().err
     assert len(publisher.asked) == 2
 
 
@@ -73,7 +73,7 @@ def test_a_page_for_people_is_no_file_even_where_its_beginning_is_unknown(publis
 def test_a_sha256_is_checked(publisher, tmp_path):
     digest = hashlib.sha256(BODY).hexdigest()
     file = DataFile("3dshapes.h5", publisher.url, MAGIC, f"sha256:{digest}")
-    assert download.is_published(file, download.fetch(file, tmp_path, progress=False))
+    assert download.is_official(file, download.fetch(file, tmp_path, progress=False))
 
 
 def test_what_must_be_got_by_hand_is_not_fetched(tmp_path, capsys):

@@ -42,7 +42,7 @@ def test_source_is_replica_only_if_the_file_says_so(directory, dsprites_file):
     assert load_dataset("dsprites", directory, progress=False).source == path.name
 
 
-def test_values_of_a_smaller_grid_may_keep_their_published_numbers(directory, dsprites_file):
+def test_values_of_a_smaller_grid_may_keep_their_official_numbers(directory, dsprites_file):
     classes = np.stack(np.unravel_index(np.arange(144), (1, 3, 2, 4, 2, 3)), axis=-1)
     dsprites_file(directory, latents_classes=classes * [1, 1, 5, 10, 31, 8])
     assert load_dataset("dsprites", directory, progress=False).factor_sizes == (3, 2, 4, 2, 3)
@@ -166,7 +166,7 @@ BAD_ARRAYS = {
     "two_colours": ({"latents_classes": grid(3, 1, 2, 4, 2, 3)}, "expected one colour, found 3"),
     "a_small_file_that_does_not_say_why": (
         {"replica": None},
-        r"expected the published factors \(color 1, shape 3, .*\), found \(color 1, shape 3, scale 2,",
+        r"expected the official factors \(color 1, shape 3, .*\), found \(color 1, shape 3, scale 2,",
     ),
 }
 

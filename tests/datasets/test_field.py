@@ -1,4 +1,4 @@
-"""The data sets of the field, read from small files in their published layouts."""
+"""The data sets of the field, read from small files in their official layouts."""
 
 import gzip
 
@@ -79,7 +79,7 @@ def test_mpi3d_refuses_a_grid_of_other_sizes(tmp_path):
         load("mpi3d_real", tmp_path)
 
 
-def test_mpi3d_has_the_published_numbers_of_images():
+def test_mpi3d_has_the_official_numbers_of_images():
     assert np.prod(list(mpi3d.FACTORS.values())) == 1_036_800
     assert np.prod(list(mpi3d.COMPLEX.FACTORS.values())) == 460_800
     assert list(mpi3d.COMPLEX.FACTORS) == list(mpi3d.FACTORS)

@@ -18,7 +18,7 @@ EVERY = {"scale": 5, "orientation": 13, "pos_x": 31, "pos_y": 10}  # sizes 2, 4,
 SIZES = (3, 2, 4, 2, 4)
 
 
-# 160 published frames. They were recorded while one factor after another went through every second of its values, so
+# 160 official frames. They were recorded while one factor after another went through every second of its values, so
 # a list of those walks names the factors of each.
 FRAMES = Path(__file__).parents[1] / "data" / "dsprites_frames.npz"
 
@@ -46,7 +46,7 @@ def factors_of_frames():
     return np.array(rows)
 
 
-def test_drawn_images_are_identical_to_published_frames():
+def test_drawn_images_are_identical_to_official_frames():
     frames = np.load(FRAMES, allow_pickle=False)["images"]
     factors = factors_of_frames()
     assert len(frames) == len(factors) == 160
@@ -69,7 +69,7 @@ def factors_of(classes):
     return classes[:, 1:] * [EVERY.get(name, 1) for name in FACTORS]
 
 
-def test_file_has_the_published_name_arrays_and_types(path, arrays):
+def test_file_has_the_official_name_arrays_and_types(path, arrays):
     n = np.prod(SIZES)
     assert path.name == FILE_NAME == "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
     assert arrays["imgs"].dtype == np.uint8 and arrays["imgs"].shape == (n, 64, 64)
@@ -83,7 +83,7 @@ def test_file_says_without_a_pickle_that_it_is_a_replica(arrays):
     assert "replica" in str(arrays["replica"])
 
 
-def test_metadata_is_one_object_under_its_published_name(path):
+def test_metadata_is_one_object_under_its_official_name(path):
     with zipfile.ZipFile(path) as archive, archive.open("metadata.npy") as member:
         np.lib.format.read_magic(member)
         shape, _, dtype = np.lib.format.read_array_header_1_0(member)
@@ -93,7 +93,7 @@ def test_metadata_is_one_object_under_its_published_name(path):
         assert key.encode() in pickled
 
 
-def test_rows_are_in_row_major_order_with_the_published_values(arrays):
+def test_rows_are_in_row_major_order_with_the_official_values(arrays):
     classes = arrays["latents_classes"]
     assert (np.ravel_multi_index(classes.T, (1, *SIZES)) == np.arange(len(classes))).all()
     values = arrays["latents_values"]

@@ -42,16 +42,16 @@ def object_pixels(image):
     return (image[..., 2] > 120) & (image[..., 0] < 100)
 
 
-def test_file_has_the_published_name_arrays_and_types(path):
+def test_file_has_the_official_name_arrays_and_types(path):
     assert path.name == FILE_NAME == "3dshapes.h5"
     with h5py.File(path) as file:
         assert set(file) == {"images", "labels"}
         assert file["images"].dtype == np.uint8 and file["images"].shape == (np.prod(SIZES), 64, 64, 3)
         assert file["labels"].dtype == np.float64 and file["labels"].shape == (np.prod(SIZES), 6)
-        assert "not the published pixels" in file.attrs["replica"]
+        assert "not the official pixels" in file.attrs["replica"]
 
 
-def test_labels_are_in_row_major_order_with_the_published_values(path):
+def test_labels_are_in_row_major_order_with_the_official_values(path):
     with h5py.File(path) as file:
         labels = file["labels"][()]
     classes = np.stack(np.unravel_index(np.arange(len(labels)), SIZES), axis=-1) * list(EVERY.values())
@@ -207,10 +207,10 @@ def test_replica_is_drawn_anew_but_no_other_file_is_overwritten(tmp_path):
     one = {name: len(values) for name, values in FACTOR_VALUES.items()}
     path = render_file(tmp_path, progress=False, every=one)
     assert render_file(tmp_path, progress=False, every=one) == path
-    path.write_bytes(b"the published file")
+    path.write_bytes(b"the official file")
     with pytest.raises(UserError, match="is not a replica"):
         render_file(tmp_path, progress=False, every=one)
-    assert path.read_bytes() == b"the published file"
+    assert path.read_bytes() == b"the official file"
 
 
 def test_a_failing_disk_leaves_no_half_file(tmp_path):

@@ -1,4 +1,4 @@
-"""The renderers' files go through the loaders like published ones."""
+"""The renderers' files go through the loaders like official ones."""
 
 import numpy as np
 import pytest

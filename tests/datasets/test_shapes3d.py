@@ -89,7 +89,7 @@ BAD_ARRAYS = {
     "rows_out_of_order": ({"labels": np.zeros((72, 6))}, r"expected all combinations .*: 1 rows\), found 72 rows"),
     "a_small_file_that_does_not_say_why": (
         {"attributes": {}},
-        r"expected the published factors \(floor_hue 10, .*found",
+        r"expected the official factors \(floor_hue 10, .*found",
     ),
 }
 
