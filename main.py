@@ -21,6 +21,7 @@ RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start 
 THREADS_MOST = 1024  # of more, some systems start none
 SEED_MOST = 2**32 - 1  # the largest that every generator takes
 LATENTS_MOST = 2**12
+REPLICATES_MOST = 1000  # their samples are drawn beforehand, some 10 MB each
 OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # as torch says it
 ABOUT = """\
 Trains VAEs whose latents are to stand for one factor of variation each: the Commutative Lie Group
@@ -164,6 +165,13 @@ def _add_evaluation_flags(group) -> None:
     )
     add(group, "--evaluate", boolean, False, "score the run --log-path names, without training")
     add(group, "--result-path", optional(path), None, "with --evaluate: folder of the scores; none: the run's own")
+    add(
+        group,
+        "--bootstrap",
+        optional(at_least(2, most=REPLICATES_MOST)),
+        None,
+        "with --evaluate: scores of so many resamplings give a 95%% interval of each; takes as many times as long",
+    )
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
     add(group, "--eval_data_path", optional(path), None, "folder of its official file; none: --data-path")

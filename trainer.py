@@ -309,7 +309,7 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     from logger.scores import score_table
 
     names, left_out = metrics.taken_from(dataset)
-    settings: dict[str, Any] = {"seed": args.seed, "preset": args.metric_preset}
+    settings: dict[str, Any] = {"seed": args.seed, "preset": args.metric_preset, "bootstrap": args.bootstrap or 0}
     where: dict[str, Any] = {"device": str(device), "progress": not args.quiet}
     matrices: dict[str, np.ndarray] = {}
     model.eval()
@@ -335,6 +335,8 @@ def check_args(args: Namespace) -> None:
         raise UserError("--epoch names weights for --evaluate: add that flag; the length of a training is --epochs")
     if args.result_path is not None:
         raise UserError("--result-path is where --evaluate writes: add that flag; a training writes to --log-path")
+    if args.bootstrap is not None:
+        raise UserError("--bootstrap is for --evaluate: leave it out, and score the run with both once it is trained")
     model_class(args.model).check_args(args)
     datasets.check_args(args)
     check_log_path(args.log_path)

@@ -12,7 +12,7 @@ from system.flags import CommandLine
 
 # What a command says about itself and its machine: never taken from the run.
 OWN = {
-    *("log_path", "resume", "load_model", "evaluate", "epoch", "global_step"),
+    *("log_path", "resume", "load_model", "evaluate", "epoch", "bootstrap", "global_step"),
     *("device", "num_threads", "data_on_device", "quiet"),
 }
 # What may be changed on the way: how long to go on, what to watch, where the data lies now, how the machine computes.
@@ -24,7 +24,8 @@ CHANGEABLE = {
 # What --evaluate takes from its own command line; everything else comes from the run.
 EVALUATION_FLAGS = {
     *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
-    *("log_path", "result_path", "evaluate", "epoch", "device", "num_threads", "data_on_device", "quiet"),
+    *("log_path", "result_path", "evaluate", "epoch", "bootstrap", "device", "num_threads"),
+    *("data_on_device", "quiet"),
 }
 
 

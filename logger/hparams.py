@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 # Not what a run is, but where and how it was started.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
-LEFT_OUT |= {"data_on_device"}
+LEFT_OUT |= {"data_on_device", "result_path", "epoch", "bootstrap"}
 LOSSES = ("validation/loss", "validation/recon", "validation/kl")
 DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
 

@@ -56,6 +56,8 @@ def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     lines += [f"{'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
     number = sum(not name.endswith("_se") for name in scores)
     title = "scores on {dataset} ({data_source}, {images:,} images), {preset} protocol, seed {seed}".format(**protocol)
+    if protocol.get("bootstrap"):
+        title += f"\n  in brackets: 95% intervals from {protocol['bootstrap']} resamplings"
     end = f"all {number} scores: in the log directory and its report; what they mean: docs/metrics.md"
     return "\n".join([title, *(f"  {line}" for line in lines), end])
 

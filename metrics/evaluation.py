@@ -188,6 +188,8 @@ def evaluate(
         InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
         inputs do not allow.
     """
+    from tqdm import tqdm
+
     wanted, preset = metrics if metrics is None else find_metrics(metrics), find_preset(preset)
     _check_settings(seed, bootstrap, batch_size)
     encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
@@ -214,33 +216,33 @@ def evaluate(
         active = _active(codes, some)
         codes = codes.only(active)
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
-    scores = _score(names, draws[0], replace(request, keep=keep), progress)
-    replicates = [_score(names, drawn, request, progress) for drawn in draws[1:]]
+    with tqdm(total=len(names) * len(draws), desc="scoring", disable=not progress, leave=False) as bar:
+        scores = _score(names, draws[0], replace(request, keep=keep), bar)
+        replicates = [_score(names, drawn, request, bar) for drawn in draws[1:]]
     if not replicates:
         return scores
     errors = {f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores}
     return scores | errors
 
 
-def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, progress: bool) -> dict[str, float]:
-    """One replicate: every metric on its draws. What other processes work on is waited for last."""
-    from tqdm import tqdm
-
+def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) -> dict[str, float]:
+    """One replicate: every metric on its draws, a step of the bar each. What other processes work on is waited for
+    last.
+    """
     found: dict[str, dict[str, float]] = {}
     under_way: dict[str, Callable] = {}
-    with tqdm(total=len(names), desc="scoring", unit=" metrics", disable=not progress, leave=False) as bar:
-        for name in names:
-            bar.set_postfix_str(name)
-            values = METRICS[name].score(replace(request, drawn=drawn[name]))
-            if callable(values):
-                under_way[name] = values
-            else:
-                found[name] = values
-                bar.update()
-        for name, wait in under_way.items():
-            bar.set_postfix_str(name)
-            found[name] = wait()
+    for name in names:
+        bar.set_postfix_str(name)
+        values = METRICS[name].score(replace(request, drawn=drawn[name]))
+        if callable(values):
+            under_way[name] = values
+        else:
+            found[name] = values
             bar.update()
+    for name, wait in under_way.items():
+        bar.set_postfix_str(name)
+        found[name] = wait()
+        bar.update()
     outputs = {name: METRICS[name].outputs for name in names}
     return {output: found[name][output] for name in names for output in outputs[name] if output in found[name]}
 

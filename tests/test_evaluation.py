@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import main
+import metrics
+from logger.report import write_report
 from tests.test_trainer import command, run
 
 EVALUATE = ["--evaluate=yes", "--metric-preset=fast", "--visualise=no"]
@@ -83,17 +85,35 @@ def test_evaluations_are_kept_when_the_run_goes_on(trained, data):
     assert (trained / "evaluations.jsonl").read_text() == kept
 
 
+def test_a_bootstrap_gives_every_score_an_interval_on_the_screen_in_the_file_and_in_the_report(
+    trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(metrics, "taken_from", lambda dataset: (["sap", "mig"], ""))
+    assert evaluate(trained, "--bootstrap=3") == 0
+    written = json.loads((trained / "scores.json").read_text())
+    assert written["protocol"]["bootstrap"] == 3
+    assert written["intervals"].keys() == {name for name in written["scores"] if not name.endswith("_se")}
+    low, high = written["intervals"]["SAP_score"]
+    assert low < written["scores"]["SAP_score"] < high
+    screen = capsys.readouterr().out
+    assert "in brackets: 95% intervals from 3 resamplings" in screen and f"[{low:.4f}, {high:.4f}]" in screen
+    write_report([trained], tmp_path / "report.html")
+    assert f"95%: {low:.4f} to {high:.4f}" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
         (["--eval_data_path=/dev/null/x"], "--eval_data_path /dev/null/x"),
         (["--eval_dataset=shapes3d", "--eval_data_path=/dev/null/y"], "--eval_data_path /dev/null/y"),
         (["--result-path=elsewhere"], "--result-path"),
+        (["--bootstrap=20"], "--bootstrap is for --evaluate"),
         (["--seed=4294967296"], "--seed"),
+        (["--evaluate", "--bootstrap=1"], "--bootstrap: '1' is not an integer of at least 2"),
     ],
 )
-def test_flags_of_the_scores_are_checked_before_the_training(flags, named, small_dsprites, tmp_path, capsys):
-    with pytest.raises(SystemExit) if named == "--seed" else contextlib.nullcontext():
+def test_flags_of_the_scores_are_checked_before_the_work(flags, named, small_dsprites, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2") if flags[-1][-2:] in ("96", "=1") else contextlib.nullcontext():
         assert main.main(command(small_dsprites, tmp_path / "logs", "--max-steps=2", *flags)) == 2
     assert named in capsys.readouterr().err
     assert not list(tmp_path.glob("logs/version_*"))

@@ -1,6 +1,7 @@
 """A standard error from one table is the spread over independent tables."""
 
 import dataclasses
+import re
 
 import metric_cases as cases
 import numpy as np
@@ -34,3 +35,8 @@ def test_standard_errors_are_the_spread_over_independent_tables():
         if spread > 1e-3 and not 0.5 < error / spread < 2:
             wrong[name] = (round(spread, 4), round(error, 4))
     assert not wrong
+
+
+def test_one_progress_bar_counts_the_scores_of_all_resamplings(capsys):
+    evaluate(*independent_table(0), ["sap", "mig"], bootstrap=4, progress=True)
+    assert set(re.findall(r"\d+/(\d+) ", capsys.readouterr().err)) == {"10"}
