@@ -40,7 +40,8 @@ PICTURES = {
         "traversals.png",
         "latents",
         "Traversals around an image",
-        "Each row moves one latent from -4 to 4 and leaves the others as in the code of one image. Rows are ordered by "
+        "Each row moves one latent from -4 to 4 and leaves the others as in the code of one image, which stands above; "
+        "a frame marks the value nearest to the image's own, which is the number beside the row. Rows are ordered by "
         "the KL divergence of their latent, in nats: a row with a KL near 0 is unused and stays still; a good row "
         "changes one thing.",
     ),
@@ -122,7 +123,7 @@ PICTURES = {
         "traversals.gif",
         "latents",
         "Traversals, animated",
-        "All latents at once, each swept from -4 to 4 and back around one image.",
+        "All latents at once, each swept from -4 to 4 and back around one image, which stands first.",
     ),
     "training_animation": Picture(
         "animations/training",

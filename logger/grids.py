@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 MARGIN = 2
+FRAME, FRAME_COLOUR = 3, (230, 159, 0)  # one pixel of it covers the image
 FONT_SIZE = 22
 BACKGROUND, INK, LINE = 255, (30, 30, 30), 160
 
@@ -32,6 +33,7 @@ def labelled(
     title: str = "",
     x_label: str = "",
     every: int = 1,
+    framed: Sequence[int] = (),
 ) -> np.ndarray:
     """A grid with a name left of each row, and a name below every so-many-th column.
 
@@ -40,12 +42,15 @@ def labelled(
         rows, columns: names; a row's may have two lines.
         title, x_label: above and below the grid.
         every: which columns get their name; the last one always does.
+        framed: for each row the column whose image stands in a coloured frame.
     Returns:
         uint8 `[Y, X, 3]`.
     """
     from PIL import Image, ImageDraw
 
     cells = grid(images)
+    for row, column in enumerate(framed):
+        _frame(cells, row, column, *images.shape[2:4])
     left = 14 + max(_text_width(line) for name in rows for line in (name.split("\n") or [""]))
     top = FONT_SIZE + 12 if title else 4
     below = (FONT_SIZE + 8) * (bool(columns) + bool(x_label)) + 4
@@ -65,6 +70,24 @@ def labelled(
             draw.text((left + column * pitch_x + pitch_x / 2, y), name, INK, font, anchor="ma")
     draw.text((left + cells.shape[1] / 2, y + (FONT_SIZE + 8) * bool(columns)), x_label, INK, font, anchor="ma")
     return np.asarray(picture)
+
+
+def headed(picture: np.ndarray, images: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The picture `[Y, X, 3]` under a line of named images, uint8 `[height, width, channels]` each."""
+    from PIL import Image, ImageDraw
+
+    cells = {name: grid(image[None, None]) for name, image in images.items()}
+    height = max(len(cell) for cell in cells.values()) + 8
+    width = sum(_text_width(name) + cell.shape[1] + 36 for name, cell in cells.items())
+    line = Image.new("RGB", (max(width, picture.shape[1]), height), (BACKGROUND,) * 3)
+    draw, x = ImageDraw.Draw(line), 6
+    for name, cell in cells.items():
+        draw.text((x, height / 2), name, INK, _font(), anchor="lm")
+        x += _text_width(name) + 12
+        line.paste(Image.fromarray(cell), (x, 4))
+        x += cell.shape[1] + 24
+    padded = np.pad(picture, ((0, 0), (0, line.width - picture.shape[1]), (0, 0)), constant_values=BACKGROUND)
+    return np.concatenate([np.asarray(line), padded])
 
 
 def beside(*pictures: np.ndarray) -> np.ndarray:
@@ -97,6 +120,16 @@ def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int, last: int | None 
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return buffer.getvalue()
+
+
+def _frame(cells: np.ndarray, row: int, column: int, height: int, width: int) -> None:
+    """Colour the lines around one image of a `grid`."""
+    y, x = row * (height + MARGIN), column * (width + MARGIN)
+    window = cells[y : y + height + 2 * MARGIN, x : x + width + 2 * MARGIN]
+    inner = (slice(FRAME, -FRAME),) * 2
+    kept = window[inner].copy()
+    window[:] = FRAME_COLOUR
+    window[inner] = kept
 
 
 @functools.cache

@@ -43,14 +43,17 @@ def draw(model, inputs: PictureInputs) -> Panels:
     order = np.argsort(-kl, kind="stable")  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
     walks = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
+    own = mu[0].cpu().numpy()  # [latents], of the image walked around
     around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
     pairs = {name: tuple(model.encode(x)[0] for x in pair) for name, pair in inputs.pairs.items()}
     paths = {name: model.encode(x)[0].cpu().numpy() for name, x in inputs.paths.items()}
     findings = model.diagnostics(mu, pairs)
+    rows = pictures.reconstructions(model, inputs.examples)
+    walked = rows["input"][0]  # uint8 [h, w, c]
     drawn = {
-        "reconstructions": reconstruction_picture(pictures.reconstructions(model, inputs.examples)),
-        "traversals": traversal_picture(walks[order], names, "around an image"),
-        "traversals_mean": traversal_picture(around_mean[order], names, "around the mean, z = 0"),
+        "reconstructions": reconstruction_picture(rows),
+        "traversals": own_traversal_picture(walks[order], names, own[order], walked),
+        "traversals_mean": traversal_picture(around_mean[order], names, "Traversals around the mean, z = 0"),
         **diagnostic_pictures(findings, order),
     }
     if paths:
@@ -64,13 +67,29 @@ def draw(model, inputs: PictureInputs) -> Panels:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
     model.train(training)
-    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names), order)
+    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names, walked), order)
 
 
-def traversal_picture(walks: np.ndarray, names: list[str], where: str) -> np.ndarray:
-    """uint8 `[latents, steps, h, w, c]` -> the labelled grid."""
-    values = [f"{value:.1f}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])]
-    return grids.labelled(walks, names, values, title=f"Traversals {where}", x_label="value of the latent", every=2)
+def traversal_picture(walks: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:
+    """uint8 `[latents, steps, h, w, c]` -> the labelled grid; more: of `grids.labelled`."""
+    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])]
+    return grids.labelled(walks, names, values, title=title, x_label="value of the latent", every=2, **more)
+
+
+def own_traversal_picture(walks: np.ndarray, names: list[str], own: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """The same around one image, which stands above; each row names and frames the value that is its own.
+
+    Args:
+        walks: uint8 `[latents, steps, h, w, c]`.
+        names: of the latents, `z3` and a second line.
+        own: the latents of the image, float `[latents]`.
+        image: uint8 `[h, w, c]`.
+    """
+    values = np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])  # [steps]
+    nearest = np.abs(own[:, None] - values).argmin(axis=1)  # [latents]
+    rows = [name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, own, strict=True)]
+    title = "Traversals around it; framed: nearest to its own value"
+    return grids.headed(traversal_picture(walks, rows, title, framed=nearest), {"The image": image})
 
 
 def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
@@ -187,11 +206,17 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
         return charts.to_array(canvas)
 
 
-def sweep_frames(walks: np.ndarray, names: list[str]) -> list[np.ndarray]:
-    """Frames there and back again: in each, every latent at one value. uint8 `[latents, steps, h, w, c]` -> frames."""
-    latents = [name.split("\n")[0] for name in names]
+def sweep_frames(walks: np.ndarray, names: list[str], image: np.ndarray) -> list[np.ndarray]:
+    """Frames there and back again: in each, the image walked around and every latent at one value.
+
+    Args:
+        walks: uint8 `[latents, steps, h, w, c]`.
+        names: of the latents, `z3` and a second line.
+        image: uint8 `[h, w, c]`.
+    """
+    columns = ["image", *(name.split("\n")[0] for name in names)]
     there = [
-        grids.labelled(walks[None, :, step], [""], latents, title=f"latents at {value:+.1f}")
+        grids.labelled(np.stack([image, *walks[:, step]])[None], [""], columns, title=f"latents at {value:+.1f}")
         for step, value in enumerate(np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1]))
     ]
     return there + there[-2:0:-1]

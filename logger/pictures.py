@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 TRAVERSAL_RANGE = (-4.0, 4.0)
-TRAVERSAL_STEPS = 20
+TRAVERSAL_STEPS = 17  # one every 0.5, so that whole numbers are among them
 COMPOSITION_STEPS = 9
 
 

@@ -16,6 +16,7 @@ Group = tuple[str, Sequence[Run]]  # its name and its runs
 BOX_FROM = 6  # runs: fewer are drawn as points alone
 LABEL_WIDTH = 24  # characters of a group's name in a line
 TERMS = {"loss": "Loss", "recon": "Reconstruction", "kl": "KL divergence, nats"}
+NAMED_LATENTS = 16  # more are drawn without a legend, which would cover their curves
 SCORES_DRAWN = 6  # scores followed over training
 
 
@@ -31,7 +32,9 @@ def curves(run: Run) -> list[Figure]:
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
     latents.sort(key=lambda tag: -(run.last(tag) or 0.0))
     lines = [(f"z{int(tag.split('/')[1])}", [run.curve(tag)]) for tag in latents]
-    return figures + _figure(lines, "step", "KL of each latent, nats", "Latents are listed by their last KL.")
+    legend = len(lines) <= NAMED_LATENTS
+    text = "Latents are listed by their last KL." if legend else f"{len(lines)} latents, too many to name."
+    return figures + _figure(lines, "step", "KL of each latent, nats", text, legend=legend)
 
 
 def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
@@ -62,11 +65,18 @@ def _bands(groups: Sequence[Group], tag: str, title: str, clip: bool = False) ->
 
 
 def _figure(
-    lines: Sequence[tuple[str, list[pandas.DataFrame]]], clock: str, title: str, caption: str = "", clip: bool = False
+    lines: Sequence[tuple[str, list[pandas.DataFrame]]],
+    clock: str,
+    title: str,
+    caption: str = "",
+    clip: bool = False,
+    legend: bool = True,
 ) -> list[Figure]:
     """One panel: per line the mean of its curves, and a band from the lowest to the highest; none where all are empty.
 
-    clip: cut the axis, since the first losses are many times the last.
+    Args:
+        clip: cut the axis, since the first losses are many times the last.
+        legend: name the lines, where there are several.
     """
     means = []
     with charts.figure(4.6, 3.0, left=0.75, right=0.15, top=0.2) as canvas:
@@ -89,7 +99,7 @@ def _figure(
         if clip and len(values) > 10:
             low, high = values.min(), np.quantile(values, 0.97)
             axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
-        if len(lines) > 1:
+        if legend and len(lines) > 1:
             axes.legend(fontsize=8, ncols=1 + (len(lines) > 6))
         return [drawn(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
 

@@ -98,7 +98,7 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
         rows = []
         for score in group:
             code = score.name if score.title != score.name else ""
-            row = [Cell(score.title, code, score.reading), *values[score.name]]
+            row = [Cell(score.title, code, score.reading.replace("`", "")), *values[score.name]]
             rows.append([*row, f"{ARROW[score.better]} {score_guide.ideal(score)}".strip()])
             if not parts:
                 rows[-1] += [published_cell(source.get(score.name)) for source in sources.values()]

@@ -195,6 +195,31 @@ def test_labels_stand_beside_the_grid_and_leave_the_images_as_they_are():
     assert any(np.array_equal(picture[y : y + len(cells), x : x + cells.shape[1]], cells) for y, x in places)
 
 
+def test_a_frame_lies_around_one_image_of_a_row_and_leaves_the_others_as_they_are():
+    images = np.zeros((1, 3, 16, 16, 1), np.uint8)
+    plain, first, last = (grids.labelled(images, [""], framed=columns) for columns in ((), (0,), (2,)))
+    places = [np.nonzero((picture != plain).any(axis=2)) for picture in (first, last)]
+    assert [np.ptp(axis) for place in places for axis in place] == [19] * 4  # an image and the lines on both sides
+    assert places[1][1].min() - places[0][1].min() == 2 * 18
+    assert np.unique(last[places[1]], axis=0).tolist() == [list(grids.FRAME_COLOUR)]
+    assert len(places[0][0]) == 20**2 - 14**2  # one pixel of the image all around
+
+
+def test_traversals_show_the_image_and_frame_the_value_nearest_to_its_own():
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 1), dtype=np.uint8)
+    walks = np.zeros((2, 5, 16, 16, 1), np.uint8)  # at -4, -2, 0, 2, 4
+    picture = panels.own_traversal_picture(walks, ["z3\nKL 2", "z1\nKL 1"], np.array([-1.8, 9.0]), image)
+    places = np.lib.stride_tricks.sliding_window_view(picture[..., 0], (16, 16))
+    assert (places == image[..., 0]).all(axis=(2, 3)).sum() == 1
+    _, x = np.nonzero((picture == grids.FRAME_COLOUR).all(axis=2))
+    assert set(np.unique(x) - x.min()) == {*range(20), *range(54, 74)}  # the second and the fifth of five
+
+
+def test_whole_numbers_are_among_the_values_of_a_traversal_every_second_one():
+    values = pictures.steps(pictures.TRAVERSAL_STEPS)
+    assert values[::2].tolist() == list(range(-4, 5))
+
+
 def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
     code = "import sys, logger.run_logger, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

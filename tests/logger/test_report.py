@@ -122,6 +122,16 @@ def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
     assert "own replica" in text
 
 
+@pytest.mark.parametrize(("latents", "said"), [(16, "listed by their last KL"), (17, "17 latents, too many to name")])
+def test_the_kl_legend_names_all_latents_or_none(latents, said, tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(write_run(tmp_path / "run"))) as writer:
+        for latent in range(1, latents):
+            writer.add_scalar(f"train_kl_per_latent/{latent:02d}", 0.5, 20)
+    assert said in " ".join(check_page(written([tmp_path / "run"])).text)
+
+
 def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
     page_of = {
         name: " ".join(check_page(written([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)])).text)
