@@ -16,6 +16,9 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 
 demo: $(VENV)/.installed
 	$(BIN)/python main.py $(DEMO)
+	@run=$$(ls -td logs/demo/version_* | head -n 1) && $(BIN)/python -m logger.report $$run && \
+	echo "Look first at $$run/traversals.png: in every row one latent moves. Which row moves the sprite, which one" && \
+	echo "grows it? Then open $$run/report.html in a browser: scores, curves and all pictures on one page."
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -17,6 +17,7 @@ BOX_FROM = 6  # runs: fewer are drawn as points alone
 LABEL_WIDTH = 24  # characters of a group's name in a line
 TERMS = {"loss": "Loss", "recon": "Reconstruction", "kl": "KL divergence, nats"}
 NAMED_LATENTS = 16  # more are drawn without a legend, which would cover their curves
+MOST_INSIDE = 6  # names of curves: more stand above the panel
 SCORES_DRAWN = 6  # scores followed over training
 
 
@@ -30,7 +31,8 @@ def curves(run: Run) -> list[Figure]:
         lines = [(kind, [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
         figures += _figure(lines, clock, title, _ends(run, term), clip=True)
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
-    latents.sort(key=lambda tag: -(run.last(tag) or 0.0))
+    validated = {tag: run.last(tag.replace("train", "validation", 1)) for tag in latents}  # less noise than in a batch
+    latents.sort(key=lambda tag: -(run.last(tag) or 0.0 if (kl := validated[tag]) is None else kl))
     lines = [(f"z{int(tag.split('/')[1])}", [run.curve(tag)]) for tag in latents]
     legend = len(lines) <= NAMED_LATENTS
     text = "Latents are listed by their last KL." if legend else f"{len(lines)} latents, too many to name."
@@ -79,7 +81,10 @@ def _figure(
         legend: name the lines, where there are several.
     """
     means = []
-    with charts.figure(4.6, 3.0, left=0.75, right=0.15, top=0.2) as canvas:
+    legend, many = legend and len(lines) > 1, legend and len(lines) > MOST_INSIDE
+    columns = 6 if max((len(label) for label, _ in lines), default=0) < 6 else 1  # of the names above the panel
+    above = 0.18 * -(-len(lines) // columns) if many else 0
+    with charts.figure(4.6, 3.0 + above, left=0.75, right=0.25, top=0.2 + above) as canvas:
         canvas.set_dpi(200)
         axes = canvas.subplots()
         axes.set_xlabel(clock)
@@ -99,8 +104,10 @@ def _figure(
         if clip and len(values) > 10:
             low, high = values.min(), np.quantile(values, 0.97)
             axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
-        if legend and len(lines) > 1:
-            axes.legend(fontsize=8, ncols=1 + (len(lines) > 6))
+        if many:
+            axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
+        elif legend:
+            axes.legend(fontsize=8)
         return [drawn(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
 
 
