@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ from logger.run_directory import RunDirectory, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = """
-import sys, time
+import sys
 from logger.run_directory import RunDirectory
-folder, start, mark = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-time.sleep(max(0, start - time.time()))
+folder, mark = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
 run = RunDirectory.claim(folder)
 with run.training():
     run.write_args({"mark": mark})
@@ -29,16 +29,20 @@ print(run.path.name)
 
 
 def test_sixteen_processes_that_start_together_get_sixteen_versions_and_mix_no_files(tmp_path):
-    start = time.time() + 1.5
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(tmp_path), str(start), f"p{n}"],
+            [sys.executable, "-c", CLAIM, str(tmp_path), f"p{n}"],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for n in range(16)
     ]
+    assert all(process.stdout.readline() == "ready\n" for process in processes)
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     names = [process.communicate()[0].strip() for process in processes]
     assert [process.returncode for process in processes] == [0] * 16
     assert sorted(names) == sorted(f"version_{n}" for n in range(16))
