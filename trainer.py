@@ -120,7 +120,7 @@ class Run:
         self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, args.precision)
         if args.compile:  # on a GPU, launching hundreds of small operations takes longer than doing them
             self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
-        self.replica = group.wrap(self.model, device)
+        group.average_gradients(self.optimisers.values())
         self.bar = self._progress_bar()
 
     def _restored(self) -> tuple[dict | None, Position]:
@@ -171,7 +171,7 @@ class Run:
         n, part = len(index), self.group.part(len(index))
         x = self.dataset.batch(index[part], self.device)  # [batch, channels, height, width]
         noise = draw_noise(self.model, n, self.args.seed, self.position.step, self.device, part)
-        terms = train_step(self.replica, self.optimisers, x, noise, self.position.step, self.group.weight(n))
+        terms = train_step(self.model, self.optimisers, x, noise, self.position.step, self.group.weight(n))
         self.position.advance(n)
         self.bar.update(n)
         return terms

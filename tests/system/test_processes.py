@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 
+from system.errors import UserError
 from system.processes import Group
 
 
@@ -27,9 +29,36 @@ def test_weighted_parts_make_up_the_batch(n, size, monkeypatch):
 def test_alone_nothing_changes(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    alone, model, terms = Group(), torch.nn.Linear(1, 1), {"loss": torch.ones(())}
+    alone, terms = Group(), {"loss": torch.ones(())}
     assert alone.is_main and alone.part(5) == slice(0, 5) and alone.weight(5) == 1
-    assert alone.wrap(model, torch.device("cpu")) is model
     assert alone.mean(terms, 5) is terms
     assert alone.any(True) and not alone.any(False)
     assert alone.broadcast(lambda: {"a": 1}) == {"a": 1}
+
+
+def test_gradients_are_averaged_before_the_step(monkeypatch):
+    one = group(monkeypatch, 0, 2)
+    monkeypatch.setattr(
+        dist, "all_reduce", lambda flat: flat.add_(torch.tensor([5.0, 6.0, 7.0]))
+    )  # halves of 10, 12, 14
+    used, unused = torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([used, unused], lr=1.0)
+    one.average_gradients([optimiser])
+    (used * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
+    optimiser.step()
+    assert used.tolist() == [-6.0, -8.0, -10.0] and unused.tolist() == [0.0]
+
+
+def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("broken pipe")
+
+    two = group(monkeypatch, 1, 2)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    with pytest.raises(RuntimeError, match="connection of the layers"), two.joined(torch.device("cpu")):
+        raise RuntimeError("connection of the layers")
+    monkeypatch.setattr(dist, "all_reduce", fail)
+    monkeypatch.setattr(dist, "broadcast", fail)
+    for message in (lambda: two.any(True), lambda: two.mean({"loss": torch.ones(())}, 4), lambda: two.broadcast(dict)):
+        with pytest.raises(UserError, match=r"process 1 of 2 lost another one \(broken pipe\)"):
+            message()
