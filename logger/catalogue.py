@@ -50,7 +50,7 @@ PICTURES = {
         "traversals_mean.png",
         "latents",
         "Traversals around the mean",
-        "The same around z = 0, the mean of the prior, whose group element is the identity.",
+        "The same around z = 0, the mean of the prior; in a Lie group VAE, its group element is the identity.",
     ),
     "group_elements": Picture(
         "group/elements",
