@@ -313,7 +313,8 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     where: dict[str, Any] = {"device": str(device), "progress": not args.quiet}
     matrices: dict[str, np.ndarray] = {}
     model.eval()
-    values = metrics.evaluate(model.mean_code, dataset, names, decoder=model.image, keep=matrices, **where, **settings)
+    how: dict[str, Any] = {"decoder": model.image, "keep": matrices, "workers": torch.get_num_threads()}
+    values = metrics.evaluate(model.mean_code, dataset, names, **how, **where, **settings)
     codes = metrics.mean_codes(model.mean_code, dataset, KEPT_CODES, **where)
     model.train()
     data = {"dataset": dataset.name, "data_source": dataset.source, "images": len(dataset)}
