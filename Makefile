@@ -7,6 +7,10 @@ BIN = $(VENV)/bin
 DEMO = --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 --seed 1 \
 	--metric-preset fast --log-path logs/demo
 
+# Two processes of tests, each with one thread and a file at a time.
+AT_ONCE ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
+
 .PHONY: demo test test-slow test-processors lint format bench clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
@@ -21,10 +25,10 @@ demo: $(VENV)/.installed
 	echo "grows it? Then open $$run/report.html in a browser: scores, curves and all pictures on one page."
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 # The numerical tests with the kernels that the libraries choose on other processors.
 test-processors: $(VENV)/.installed

@@ -48,7 +48,7 @@ def test_file_has_the_official_name_arrays_and_types(path):
         assert set(file) == {"images", "labels"}
         assert file["images"].dtype == np.uint8 and file["images"].shape == (np.prod(SIZES), 64, 64, 3)
         assert file["labels"].dtype == np.float64 and file["labels"].shape == (np.prod(SIZES), 6)
-        assert "not the official pixels" in file.attrs["replica"]
+        assert "not the published pixels" in file.attrs["replica"]
 
 
 def test_labels_are_in_row_major_order_with_the_official_values(path):
