@@ -48,7 +48,8 @@ def environment(name: str) -> dict[str, str]:
 
 def run(name: str, paths: list[str]) -> bool:
     """The tests under one combination: prints one line, and all that pytest said if one failed. Whether all passed."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *paths]
+    two = ["-n", "2", "--dist", "loadfile"] if COMBINATIONS[name][-1] == "1" else []  # of one thread, two at a time
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *two, *paths]
     start = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment(name), capture_output=True, text=True)
     if done.returncode:
