@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from models.kernels import fast_ops
@@ -90,6 +91,26 @@ def test_sums_over_pieces_are_kept_in_float32():
         pieces = network(torch.zeros(600 * size, 2, 2, 2))
     pieces[::size].sum().backward()
     assert torch.equal(network[0].bias.grad, torch.full((3,), 600.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("c", [1, 3, 4, 32, 33])
+def test_on_small_integers_the_operations_are_exact(c, dtype):
+    """Sums of a few hundred products of -1, 0 and 1 have no rounding in either type, in whatever order."""
+    generator = torch.Generator().manual_seed(c)
+    shapes = {"x": (2, c, 8, 12), "y": (2, 5, 4, 6), "weight": (5, c, 4, 4), "of_k": (5,), "of_c": (c,)}
+    exact = {name: torch.randint(-1, 2, shape, generator=generator).double() for name, shape in shapes.items()}
+    x, y, weight, of_k, of_c = (value.to(dtype) for value in exact.values())
+    x, y = (value.contiguous(memory_format=torch.channels_last) for value in (x, y))
+    layer = {"stride": 2, "padding": 1}
+    smaller = F.conv2d(exact["x"], exact["weight"], exact["of_k"], **layer)
+    larger = F.conv_transpose2d(exact["y"], exact["weight"], exact["of_c"], **layer)
+    of_weight = torch.nn.grad.conv2d_weight(exact["x"], weight.shape, exact["y"], **layer)
+    for value in (smaller, larger, of_weight):
+        assert value.abs().max() <= 256  # the integers that bfloat16 holds
+    assert torch.equal(fast_ops.down(fast_ops.operand(x), weight, of_k).double(), smaller)
+    assert torch.equal(fast_ops.up(y, weight, of_c).double(), larger)
+    assert torch.equal(fast_ops.weight_gradient(fast_ops.operand(x), y).double(), of_weight)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
