@@ -193,16 +193,18 @@ def product_rate(
 
 
 def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN.
+    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN."""
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return [torch.mm]
 
-    oneDNN has none in bfloat16 for processors without AVX-512.
-    """
-    x86 = platform.machine() in ("x86_64", "AMD64")
-    if device.type != "cpu" or not x86 or not torch.backends.mkldnn.is_available():
+    def one_dnn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")
+
+    try:
+        one_dnn(*torch.ones(2, 2, 2, dtype=dtype))
+    except RuntimeError:  # oneDNN is not there, or has none in this type for this processor
         return [torch.mm]
-    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return [torch.mm]
-    return [torch.mm, lambda a, b: torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")]
+    return [torch.mm, one_dnn]
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
