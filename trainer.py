@@ -311,9 +311,8 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     names, left_out = metrics.taken_from(dataset)
     settings: dict[str, Any] = {"seed": args.seed, "preset": args.metric_preset, "bootstrap": args.bootstrap or 0}
     where: dict[str, Any] = {"device": str(device), "progress": not args.quiet}
-    matrices: dict[str, np.ndarray] = {}
     model.eval()
-    how: dict[str, Any] = {"decoder": model.image, "keep": matrices, "workers": torch.get_num_threads()}
+    how: dict[str, Any] = {"decoder": model.image, "workers": torch.get_num_threads()}
     values = metrics.evaluate(model.mean_code, dataset, names, **how, **where, **settings)
     codes = metrics.mean_codes(model.mean_code, dataset, KEPT_CODES, **where)
     model.train()
@@ -322,7 +321,7 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
     data["varying_factors"] = sum(size > 1 for size in dataset.factor_sizes)
     protocol = {**metrics.protocol(names, **settings), **data}
     print(score_table(values, protocol, args.model) + (f"\nnote: {left_out}" if left_out else ""))
-    return Scored(values, protocol, matrices, codes)
+    return Scored(values, protocol, values.matrices, codes)
 
 
 def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureInputs:

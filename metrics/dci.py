@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ def scores(
     }
 
 
-def score(request: Request) -> Callable[[], dict[str, float]]:
+def score(request: Request) -> Callable[[], dict[str, Any]]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 
     1. Per factor that varies: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per
@@ -136,11 +137,9 @@ def score(request: Request) -> Callable[[], dict[str, float]]:
     tables = request.both()
     trees = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
 
-    def wait() -> dict[str, float]:
+    def wait() -> dict[str, Any]:
         fitted = trees()
-        if request.keep is not None:
-            request.keep["importance"] = over_all_factors(fitted[0], tables[1])
-        return scores("dci", *fitted)
+        return scores("dci", *fitted) | {"importance": over_all_factors(fitted[0], tables[1])}
 
     return wait
 

@@ -136,6 +136,12 @@ def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
     return active
 
 
+class Scores(dict[str, float]):
+    """What `evaluate` returns: name -> value, and the matrices `[d, k]` behind the values, by name."""
+
+    matrices: dict[str, np.ndarray]
+
+
 def evaluate(
     representations,
     factors,
@@ -154,8 +160,7 @@ def evaluate(
     device: str = "cpu",
     progress: bool = False,
     workers: int | None = None,
-    keep: dict | None = None,
-) -> dict[str, float]:
+) -> Scores:
     """Scores of a code table or of an encoder.
 
     Args:
@@ -178,11 +183,10 @@ def evaluate(
             (from an encoder, fresh images), and protocols that sample for themselves draw anew from them.
         batch_size, device, progress: of the encoding; the encoder must be on that device.
         workers: processes for DCI's trees; None: one per core.
-        keep: a dict that receives the matrices made on the way: `mutual_information` `[d, k]` in nats (by `mig`)
-            and `importance` `[d, k]` (by `dci`).
 
     Returns:
-        name -> value, the names of `METRICS[...].outputs`; with bootstrap also `<name>_se`.
+        name -> value, the names of `METRICS[...].outputs`; with bootstrap also `<name>_se`. Its `matrices` are those
+        behind the values: `mutual_information` `[d, k]` in nats (of `mig`) and `importance` `[d, k]` (of `dci`).
 
     Raises:
         InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
@@ -217,19 +221,17 @@ def evaluate(
         codes = codes.only(active)
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
     with tqdm(total=len(names) * len(draws), desc="scoring", disable=not progress, leave=False) as bar:
-        scores = _score(names, draws[0], replace(request, keep=keep), bar)
-        replicates = [_score(names, drawn, request, bar) for drawn in draws[1:]]
-    if not replicates:
-        return scores
-    errors = {f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores}
-    return scores | errors
+        scores, *replicates = (_score(names, drawn, request, bar) for drawn in draws)
+    if replicates:
+        scores.update({f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores})
+    return scores
 
 
-def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) -> dict[str, float]:
+def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) -> Scores:
     """One replicate: every metric on its draws, a step of the bar each. What other processes work on is waited for
     last.
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Any]] = {}
     under_way: dict[str, Callable] = {}
     for name in names:
         bar.set_postfix_str(name)
@@ -244,7 +246,9 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) 
         found[name] = wait()
         bar.update()
     outputs = {name: METRICS[name].outputs for name in names}
-    return {output: found[name][output] for name in names for output in outputs[name] if output in found[name]}
+    scores = Scores({key: found[name][key] for name in names for key in outputs[name] if key in found[name]})
+    scores.matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
+    return scores
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
@@ -257,9 +261,7 @@ def matrices(representations, factors, *, importance: bool = True, **settings) -
         `mutual_information` `[d, k]` in nats and `importance` `[d, k]`, whose columns sum to 1 (0 for constant
         factors).
     """
-    kept: dict[str, np.ndarray] = {}
-    evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], keep=kept, **settings)
-    return kept
+    return evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], **settings).matrices
 
 
 def protocol(

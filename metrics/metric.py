@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,6 @@ class Request:
     workers: int | None = None
     decoder: Callable | None = None
     device: str = "cpu"
-    keep: dict | None = None  # matrices made on the way are put here
 
     def table(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Codes `[n, d]` and factors `[n, k]` of the drawn points, train or test."""
@@ -82,8 +82,8 @@ class Metric:
         summary: one line for `--list`.
         question: what it asks, one of QUESTIONS.
         scores: the numbers that it logs.
-        score: Request -> dict of those numbers by name; or, of a metric whose work goes on in other processes, a
-            function that waits for the dict.
+        score: Request -> dict of those numbers by name, and of the matrices `[d, k]` that they come from, where these
+            are worth a look; or, of a metric whose work goes on in other processes, a function that waits for the dict.
         draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None for the
             metrics that share one draw of points, train and test.
         on_tables: the drawn arrays are tables of independent samples, which a bootstrap may resample.
@@ -96,7 +96,7 @@ class Metric:
     summary: str
     question: str
     scores: tuple[Score, ...]
-    score: Callable[..., dict[str, float] | Callable[[], dict[str, float]]]
+    score: Callable[..., dict[str, Any] | Callable[[], dict[str, Any]]]
     draw: Callable | None = None
     on_tables: bool = True
     needs: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -48,10 +50,9 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike 
     }
 
 
-def _score(request: Request) -> dict[str, float]:
-    if request.keep is not None:
-        request.keep["mutual_information"] = mutual_information_with_factors(*request.table("points"))
-    return score(*request.table("points"), request.source.left_out)
+def _score(request: Request) -> dict[str, Any]:
+    table = request.table("points")
+    return score(*table, request.source.left_out) | {"mutual_information": mutual_information_with_factors(*table)}
 
 
 METRIC = Metric(
