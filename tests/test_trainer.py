@@ -150,8 +150,9 @@ def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_
 
 @pytest.mark.parametrize("split", ["0", "0.25"])
 def test_validation_is_deterministic_and_uses_the_held_out_part(small_dsprites, tmp_path, split):
+    short = ("--max-steps=2", "--seed=1", "--end-metrics=no", "--visualise=no")
     for log in ("a", "b"):
-        run(small_dsprites, tmp_path / log, f"--split={split}", "--max-steps=2", "--seed=1", "--end-metrics=no")
+        run(small_dsprites, tmp_path / log, f"--split={split}", *short)
     assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
 
 

@@ -92,7 +92,7 @@ def test_a_grid_in_any_order_takes_every_score(tmp_path, capsys):
 def test_a_table_takes_the_scores_that_its_rows_allow(tmp_path, capsys):
     names = ["size", "x", "y"]
     np.savez(tmp_path / "a.npz", images=images()[:-1], factors=FACTORS[:-1], factor_names=names)
-    run = train("arrays", tmp_path / "a.npz", tmp_path / "logs", "--seed=1")
+    run = train("arrays", tmp_path / "a.npz", tmp_path / "logs", "--seed=1", "--visualise=no")
     taken = set(scores(run)["scores"])
     assert {"fac_eval", "discrete_mig", "dci_disentanglement", "reconstruction_error"} <= taken
     assert not {"downstream_rep", "independence_score"} & taken
