@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,10 @@ def test_help_starts_with_what_the_program_is_for_fits_100_columns_and_ends_with
     assert len(examples) == 3
     for example in examples:
         main.build_parser().parse_args(example)
+
+
+def test_the_demo_is_a_command_that_training_accepts():
+    import trainer
+
+    (flags,) = re.findall(r"^DEMO = (.*)$", (ROOT / "Makefile").read_text().replace("\\\n", " "), re.MULTILINE)
+    trainer.check_args(parse(*shlex.split(flags)))
