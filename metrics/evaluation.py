@@ -139,7 +139,9 @@ def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
 class Scores(dict[str, float]):
     """What `evaluate` returns: name -> value, and the matrices `[d, k]` behind the values, by name."""
 
-    matrices: dict[str, np.ndarray]
+    def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray]):
+        super().__init__(values)
+        self.matrices = matrices
 
 
 def evaluate(
@@ -246,9 +248,9 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) 
         found[name] = wait()
         bar.update()
     outputs = {name: METRICS[name].outputs for name in names}
-    scores = Scores({key: found[name][key] for name in names for key in outputs[name] if key in found[name]})
-    scores.matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
-    return scores
+    scores = {key: found[name][key] for name in names for key in outputs[name] if key in found[name]}
+    matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
+    return Scores(scores, matrices)
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
