@@ -14,6 +14,7 @@ import main
 import metrics
 from logger import checkpoints, export
 from logger.reference_args import load_args
+from metrics.evaluation import Scores
 from tests.reference import fill_parameters, parameter_value
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "lie_group_vae.json"
@@ -65,7 +66,7 @@ def codes(monkeypatch):
 
     def evaluate(encoder, dataset, names, **_):
         found.append(encoder(dataset.batch(np.arange(4), "cpu")))
-        return {"fac_eval": 0.5}
+        return Scores({"fac_eval": 0.5}, {})
 
     monkeypatch.setattr(metrics, "evaluate", evaluate)
     return found
