@@ -174,7 +174,7 @@ def as_text(shown: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def as_csv(text: pandas.DataFrame, marks: pandas.DataFrame | None) -> str:
-    """Comma-separated, one line a row, under the reference header."""
+    """Comma-separated, one line per row, under the reference header."""
     return text.to_csv(index=False, lineterminator="\n")
 
 

@@ -128,7 +128,7 @@ def _add_baseline_flags(group) -> None:
 def _add_training_flags(group) -> None:
     add(group, "--epochs", at_least(0), 50, "passes over the training data")
     add(group, "--max-steps", optional(at_least(0)), None, "stop after so many steps, whatever the epoch")
-    add(group, "--batch-size", at_least(1), 128, "images a step")
+    add(group, "--batch-size", at_least(1), 128, "images per step")
     add(group, "--learning-rate", at_least(0, float), 1e-4, "Adam's learning rate", "-lr")
     add(
         group,
@@ -179,7 +179,7 @@ def _add_evaluation_flags(group) -> None:
 
 def _add_machine_flags(group) -> None:
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
-    add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one a core")
+    add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one per core")
     add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
     add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
     add(group, "--data-on-device", boolean, False, "copy the images to the device's memory and cut batches there")

@@ -23,7 +23,7 @@ def parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
     """A command line with what every benchmark of speed takes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: one a core)"
+        "--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: one per core)"
     )
     parser.add_argument("--cpu-time", action="store_true", help="processor time in place of the wall clock")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"turns, of which the median counts ({rounds})")

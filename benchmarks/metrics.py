@@ -103,7 +103,7 @@ def check_dci() -> None:
 
 
 def main() -> None:
-    """Prints one line a metric, then totals and the peak memory."""
+    """Prints one line per metric, then totals and the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="full", choices=list(metrics.PRESETS))
     parser.add_argument(

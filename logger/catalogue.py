@@ -109,7 +109,7 @@ PICTURES = {
         "mutual_information.png",
         "scores",
         "Mutual information of factors and latents",
-        "In nats. A disentangled code has one bright cell a row, each in a column of its own.",
+        "In nats. A disentangled code has one bright cell per row, each in a column of its own.",
     ),
     "importance": Picture(
         "scores/importance",

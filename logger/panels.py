@@ -154,7 +154,7 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
 
 
 def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
-    """Small planes, one a latent, on one scale; uint8 `[Y, X, 3]`."""
+    """Small planes, one per latent, on one scale; uint8 `[Y, X, 3]`."""
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0

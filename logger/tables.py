@@ -16,7 +16,7 @@ COLUMNS = {column: score.name for column, score in declared_columns().items()}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
-    """One row a run: `path`, `folder`, `time`, `seed` (text or None), and every column's score (NaN: not taken).
+    """One row per run: `path`, `folder`, `time`, `seed` (text or None), and every column's score (NaN: not taken).
 
     Args:
         columns: name of the column -> score in the log.
@@ -41,7 +41,7 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float 
     Args:
         first, second: rows of `table`.
     Returns:
-        A row a score: `difference` (the mean over pairs), `low` and `high` (its confidence interval, by Student's t),
+        A row per score: `difference` (the mean over pairs), `low` and `high` (its confidence interval, by Student's t),
         `seeds` (the number of pairs). NaN where undefined: an interval takes two pairs.
     """
     from scipy.stats import t

@@ -97,7 +97,7 @@ def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple
 
 
 def eigenvalues(bases: Sequence[torch.Tensor]) -> list[np.ndarray]:
-    """The eigenvalues of each A_j: a list of complex `[m_k]`, one a latent."""
+    """The eigenvalues of each A_j: a list of complex `[m_k]`, one per latent."""
     return [np.linalg.eigvals(matrix) for basis in bases for matrix in basis.detach().double().cpu().numpy()]
 
 

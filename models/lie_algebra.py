@@ -17,7 +17,7 @@ from models.kernels.exponential import matrix_exp
 
 
 class LieAlgebra(nn.Module):
-    """Basis matrices `A_j`, one a latent, for one or several subgroups.
+    """Basis matrices `A_j`, one per latent, for one or several subgroups.
 
     Usable on its own, in any floating dtype, batched and differentiable::
 
@@ -69,7 +69,7 @@ class LieAlgebra(nn.Module):
         return stacked
 
     def algebra_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
-        """`sum_j z_j A_j`. z `[batch, latents]` -> a list of `[batch, m_k, m_k]`, one a subgroup."""
+        """`sum_j z_j A_j`. z `[batch, latents]` -> a list of `[batch, m_k, m_k]`, one per subgroup."""
         parts = z.split(self.subspace_sizes, dim=1)  # each [batch, latents_k]
         bases = [basis.to(torch.promote_types(z.dtype, basis.dtype)) for basis in self.basis()]
         return [torch.einsum("bl,lij->bij", part.to(basis), basis) for part, basis in zip(parts, bases, strict=True)]

@@ -29,7 +29,7 @@ def write(study: Path) -> None:
 
 
 def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
-    """Scores (fast protocol) and reconstruction loss against epochs: a line a seed, a colour a configuration."""
+    """Scores (fast protocol) and reconstruction loss against epochs: a line per seed, a colour per configuration."""
     names = [c.name for c in configurations]
     shown = {c.also or c.name: c for c in configurations} | {c.name: c for c in configurations}
     with figure(13, 3.6, left=0.6, right=0.3, bottom=1.0, wspace=0.6) as drawn:

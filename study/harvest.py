@@ -4,7 +4,7 @@ study/runs/<configuration>/seed_<n>/
   args.json     the recorded arguments
   status.json   epochs done of how many, and every session: when, machine, revision
   scores.json   the newest scores with their protocol; scores_epoch_<e>.json: of weights that were kept
-  curve.csv     one line an epoch: losses (metric/...) and scores (dmetric/...)
+  curve.csv     one line per epoch: losses (metric/...) and scores (dmetric/...)
 study/states/<configuration>_seed_<n>/      a run directory without its event files and weights of their own
 study/checkpoints/<configuration>/          a run directory with the weights of the median seed, for --evaluate
 """
@@ -66,7 +66,7 @@ def harvest(run: Path, study: Path) -> Path:
 
 
 def read_curve(log: Path) -> pandas.DataFrame:
-    """A row an epoch from log_metrics.txt: `epoch`, then the tags. Of scores taken later, the first of an epoch count.
+    """A row per epoch from log_metrics.txt: `epoch`, then the tags. Of scores taken later, the first of an epoch count.
 
     An epoch counts once it was scored: a run that stopped before goes over it again.
     """

@@ -69,7 +69,7 @@ def text(study: Path) -> str:
 
 
 def samples(study: Path, configuration: Configuration, preset: str) -> pandas.DataFrame:
-    """The scores of every run that reached the budget, as they were there, in percent: a row a seed, a column a score.
+    """The scores of every run that reached the budget, as they were there, in percent: `[seeds, scores]`.
 
     preset: `fast`, taken after every epoch; or `full`, of weights that were kept.
     """

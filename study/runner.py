@@ -1,4 +1,4 @@
-"""Starts what the plan lacks and goes on with what was stopped: one process and one thread a run."""
+"""Starts what the plan lacks and goes on with what was stopped: one process and one thread per run."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class Speed:
 
     Args:
         objectives: what `make_optimisers` names.
-        batch: images a step.
+        batch: images per step.
         rate: what `product_rate` gave, before anything ran in the background.
         precision: that of the run, and of the product.
     """

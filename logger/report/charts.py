@@ -1,4 +1,4 @@
-"""Charts of a report: learning curves, scores over training, and scores of several runs. One panel a figure."""
+"""Charts of a report: learning curves, scores over training, and scores of several runs. One panel per figure."""
 
 from __future__ import annotations
 
