@@ -52,17 +52,18 @@ class Run:
 
         It is read from the event files; where a continued run went over a step again, the later value counts. Without
         a validation in them (the authors' runs), log_metrics.txt gives `validation/<term>` and `dmetric/<score>`, with
-        the number of the line among those of its tag, the epoch, as step. Scores of weights that were kept
-        (`scores_epoch_<e>.json`) stand at the step of that epoch's validation.
+        the epoch as step: the number of validations so far; of scores taken again, the last count. Scores of weights
+        that were kept (`scores_epoch_<e>.json`) stand at the step of that epoch's validation.
         """
         import pandas
 
         rows = _event_rows(self.path)
         if not any(tag.startswith("validation/") for tag, *_ in rows):
-            count: dict[str, int] = {}
+            count: dict[str, int] = {"": 0}  # validations so far, by term
             for tag, value in _log_lines(RunDirectory(self.path).metrics_file):
-                count[tag] = count.get(tag, 0) + 1
-                rows.append((re.sub("^metric/", "validation/", tag), count[tag], value, 0.0))
+                if tag.startswith("metric/"):
+                    count[tag] = count.get(tag, 0) + 1
+                rows.append((re.sub("^metric/", "validation/", tag), count.get(tag, max(count.values())), value, 0.0))
         rows += _kept_scores(self.path, sorted({step for tag, step, *_ in rows if tag == "validation/loss"}))
         table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
         table = table.astype({"tag": str, "step": int, "value": float})
