@@ -59,6 +59,7 @@ class Run:
 
         rows = _event_rows(self.path)
         if not any(tag.startswith("validation/") for tag, *_ in rows):
+            rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
             count: dict[str, int] = {"": 0}  # validations so far, by term
             for tag, value in _log_lines(RunDirectory(self.path).metrics_file):
                 if tag.startswith("metric/"):
