@@ -372,6 +372,8 @@ def test_every_declared_score_is_in_the_guide_under_its_question():
 
 
 def test_scores_of_a_text_log_stand_at_the_epoch_after_which_they_were_taken_last(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
     lines = ["metric/loss : 3", "dmetric/fac_eval : 0.25", "metric/loss : 2", "dmetric/fac_eval : 0.5"]
     (tmp_path / "log_metrics.txt").write_text("\n".join([*lines, "dmetric/fac_eval : 0.75\n"]))
     with SummaryWriter(str(tmp_path)) as writer:  # what --evaluate adds to a run of the authors' code
