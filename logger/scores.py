@@ -43,7 +43,8 @@ def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))
     stars = {name: " " + "*" * (reasons.index(reason) + 1) for name, reason in remarks.items()}
     values = {name: _value(scores, name) + stars.get(name, "") for name in scores}
-    paper = published.published(protocol.get("dataset"), model).get(published.PAPER, {})
+    sources = published.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
+    paper = sources.get(published.PAPER, {})
     rows = [("", "value", "better, ideal", "the paper" if paper else "")]
     for score in groups.pop(score_guide.PAPER, []):
         rows.append((score.title, values[score.name], _best(score), _published(paper.get(score.name))))

@@ -94,7 +94,11 @@ def _scores(groups: dict[str, list[Run]]) -> list:
     if not shown:
         return [Text("No scores were taken.")]
     settings = {
-        (str(run.protocol.get("dataset", run.args.get("dataset"))), str(run.args.get("model")))
+        (
+            str(run.protocol.get("dataset", run.args.get("dataset"))),
+            str(run.args.get("model")),
+            run.protocol.get("varying_factors"),
+        )
         for members in groups.values()
         for run in members
     }

@@ -78,7 +78,7 @@ def scores(run: Run) -> list:
     if not run.scores:
         return [Text("No scores were taken: python main.py --evaluate=True --log-path=<run> takes them.")]
     dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
-    sources = published.published(dataset, run.args.get("model", ""))
+    sources = published.published(dataset, run.args.get("model", ""), run.protocol.get("varying_factors"))
     remarks = score_guide.remarks(run.scores, run.protocol)
     values = {name: [_value(run, name, remarks.get(name, ""))] for name in run.scores}
     parts = [*score_tables(values, ["this run"], sources), Text(_protocol(run), "soft")]

@@ -33,6 +33,7 @@ def _rerun(dataset: str, model: str, steps: str, *percent: tuple[float, float]) 
     return [Published(RERUN, dataset, model, name, mean / 100, sd / 100, setting) for name, (mean, sd) in scores]
 
 
+VARYING = {"dsprites": 5, "shapes3d": 6}  # factors with more than one value
 PUBLISHED = [
     Published(PAPER, "dsprites", "lie_group", "fac_eval", 0.861, 0.020, "70 epochs, batch 256"),
     Published(PAPER, "shapes3d", "lie_group", "fac_eval", 0.932, 0.040, "batch 256"),
@@ -48,8 +49,14 @@ PUBLISHED = [
 ]
 
 
-def published(dataset: object, model: object) -> dict[str, dict[str, Published]]:
-    """Source -> metric -> score, for a data set and a model of the command line (beta-VAE: any `beta_...` but TC)."""
+def published(dataset: object, model: object, varying: object = None) -> dict[str, dict[str, Published]]:
+    """Source -> metric -> score, for a data set and a model of the command line (beta-VAE: any `beta_...` but TC).
+
+    varying: how many factors the run's scores had, where that is known; none is given for a part of the factors, such
+    as one shape: chance is another there.
+    """
+    if varying is not None and varying != VARYING.get(str(dataset)):
+        return {}
     model = str(model)
     kind = "beta_tcvae" if "tc" in model else "beta" if model.startswith("beta") else model
     found: dict[str, dict[str, Published]] = {}

@@ -25,6 +25,10 @@ def test_the_papers_scores_come_first_with_direction_ideal_and_what_the_paper_ha
     assert len(lines) < 15 and max(map(len, score_table(VALUES, PROTOCOL, "lie_group").splitlines())) <= 120
 
 
+def test_of_one_shape_the_papers_scores_are_not_comparable():
+    assert not any("0.861" in line for line in shown(varying_factors=4))
+
+
 def test_then_every_question_that_was_asked_has_a_line():
     lines = shown()
     for question in {metric.question for metric in METRICS.values() if metric.needs != "runs"}:
