@@ -102,8 +102,9 @@ def _figure(
             return []
         values = np.concatenate(means)
         axes.ticklabel_format(axis="y", useOffset=False)
-        if np.ptp(values) < (least := 0.02 * np.abs(values).max()):  # rounding is no change
-            axes.set_ylim(values.min() - least, values.max() + least)
+        largest = np.abs(values).max()
+        if np.ptp(values) < 0.02 * largest:  # rounding is no change
+            axes.set_ylim(values.min() - 0.1 * largest, values.max() + 0.1 * largest)
         if clip and len(values) > 10:
             low, high = values.min(), np.quantile(values, 0.97)
             axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)

@@ -64,7 +64,7 @@ def replica_note(runs: Sequence[Run]) -> str:
         return ""
     return (
         "The images are the project's own replica of the data set, drawn from the same factors in the same order, not "
-        "the official file. Published scores stand here for orientation."
+        "the official file. Compare with published scores for orientation only."
     )
 
 
