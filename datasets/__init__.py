@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from datasets.factor_dataset import FactorDataset, split_indices
 from system.errors import UserError
@@ -16,8 +16,8 @@ __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "spli
 #   load(path, *, progress, **options) -> FactorDataset   reads the file, or the directory of several
 #   ABOUT: About                          what `python -m datasets --list` says of it
 #   OPTIONS: dict[str, Collection]        the flags of the command line that it takes -> their values; left out for none
-#   render(directory, progress) -> path   draws a replica of the file; left out where nothing can draw one
-#   REPLICA_VERSION: int                  to be raised when `render` draws other pixels than before
+#   RENDER: str                           `module:function`, (directory, progress) -> path: draws a replica of the file
+#   REPLICA_VERSION: int                  to be raised when it draws other pixels than before
 #   check(path)                           a person's own: raises UserError for a path that cannot be right
 # It is imported when it is used, so that `main.py --help` waits for nothing.
 DATASETS: dict[str, str] = {
@@ -54,9 +54,7 @@ OPTIONS = {
 
 def find(name: str):
     """The module, or the object of a module, that loads the data set `name` of DATASETS."""
-    module, _, attribute = DATASETS[name].partition(":")
-    found = import_module(module)
-    return getattr(found, attribute) if attribute else found
+    return resolve_name(DATASETS[name])
 
 
 def check_args(args: Namespace) -> None:

@@ -112,7 +112,7 @@ class DrawnSprites:
     paint: Paint
     ABOUT: About
     FILE, OPTIONS = dsprites.FILE, OPTIONS
-    render, REPLICA_VERSION, REPLICA_OF = staticmethod(dsprites.render), dsprites.REPLICA_VERSION, "dsprites"
+    RENDER, REPLICA_VERSION, REPLICA_OF = dsprites.RENDER, dsprites.REPLICA_VERSION, "dsprites"
 
     def load(
         self, path: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True

@@ -28,6 +28,7 @@ FILE = DataFile(
     magic=b"PK\x03\x04",
     checksum="git-blob:d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
 )
+RENDER = "datasets.render.dsprites:render_file"
 REPLICA_VERSION = 1
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
 ABOUT = About(
@@ -43,13 +44,6 @@ LEFT_OUT = ("shape",)  # of MIG and factor leakage, by the reference
 _COLUMNS = {"color": 1, **FACTORS}  # the official file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
-
-
-def render(directory: Path, progress: bool = True) -> Path:
-    """Draws the replica into the directory, as a file in the official layout."""
-    from datasets.render.dsprites import render_file
-
-    return render_file(directory, progress=progress)
 
 
 def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -> FactorDataset:

@@ -40,6 +40,13 @@ class DataFile:
     unpacked: str = ""
 
 
+def by_hand(file: DataFile, directory: Path) -> UserError:
+    """The error for a file that no program may fetch."""
+    return UserError(
+        f"{file.name} is given out by its publisher only: get it at {file.page} and put it into {directory}"
+    )
+
+
 FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # the remedy for one that is not right
 
 # What Python's readers of archives and h5py raise for a file that is not whole; RuntimeError for an encrypted one, say.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from types import ModuleType
 
-from datasets.files import DataFile, cache_directory, can_be_written, locked, make_directory
+from datasets.files import DataFile, by_hand, cache_directory, can_be_written, locked, make_directory
 from system.errors import UserError
 from system.files import write_text
 
@@ -52,9 +53,8 @@ def prepared(name: str, module: ModuleType, data_path: Path | None, options: dic
             raise UserError(
                 f"--data-path {data_path}: there is no {path.name}; fetch it with {fetch_command(name, path)}"
             )
-        from datasets.download import fetch
+        from datasets.fetch import fetch  # the network, only where it is needed
 
-        make_directory(path.parent, "name another with --data-path, or leave the flag out to draw the replica")
         fetch(file, path.parent, progress=progress)
     return paths[0] if hasattr(module, "FILE") else paths[0].parent
 
@@ -92,13 +92,6 @@ def fetch_command(name: str, path: Path) -> str:
     return f"`python -m datasets.download {name} {path.parent}`"
 
 
-def by_hand(file: DataFile, directory: Path) -> UserError:
-    """The error for a file that no program may fetch."""
-    return UserError(
-        f"{file.name} is given out by its publisher only: get it at {file.page} and put it into {directory}"
-    )
-
-
 def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None:
     path = path_of(data_path, file, alone)
     check_is_there(path, missing_ok=True)
@@ -126,7 +119,7 @@ def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None
 
 
 def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> None:
-    if not hasattr(module, "render"):
+    if not hasattr(module, "RENDER"):
         wanted = f"name {' and '.join(file.name for file in files)} or the directory" if files else module.WANTED
         raise UserError(f"--data-path is needed for --dataset {name}: {wanted}")
     directory = cache_directory(_replica_of(name, module))
@@ -151,7 +144,7 @@ def _replica(name: str, module: ModuleType, progress: bool) -> Path:
         with locked(path):
             if not _is_drawn(path, module.REPLICA_VERSION):
                 print(f"no --data-path given: drawing the replica of {of} into {path.parent}", file=sys.stderr)
-                module.render(path.parent, progress)
+                resolve_name(module.RENDER)(path.parent, progress)
                 write_text(_version_file(path), f"{module.REPLICA_VERSION}\n")
                 return path
     print(f"no --data-path given: using the replica of {of} in {path.parent}", file=sys.stderr)

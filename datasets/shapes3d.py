@@ -28,6 +28,7 @@ FILE = DataFile(
     magic=b"\x89HDF\r\n\x1a\n",
     checksum="md5:099a2078d58cec4daad0702c55d06868",
 )
+RENDER = "datasets.render.shapes3d:render_file"
 REPLICA_VERSION = 1
 FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
 ABOUT = About(
@@ -42,13 +43,6 @@ LEFT_OUT = ("floor_hue",)  # of MIG and factor leakage, by the reference
 _BYTES = 64 * 64 * 3
 _SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
 _LARGEST_SLAB = 2**29 // _BYTES
-
-
-def render(directory: Path, progress: bool = True) -> Path:
-    """Draws the replica into the directory, as a file in the official layout."""
-    from datasets.render.shapes3d import render_file
-
-    return render_file(directory, progress=progress)
 
 
 def load(path: Path, *, progress: bool = True) -> FactorDataset:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from local_publisher import BODY, HASTE, MAGIC, Publisher
 
-from datasets.download import fetch
+from datasets.fetch import fetch
 from datasets.files import DataFile
 
 DSPRITES_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"

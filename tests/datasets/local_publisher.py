@@ -4,7 +4,7 @@ import re
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from datasets.download import Patience
+from datasets.fetch import Patience
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 BODY = MAGIC + bytes(range(256)) * 1200

@@ -24,7 +24,7 @@ from local_publisher import (
 )
 
 from datasets import dsprites, load_dataset
-from datasets.download import fetch, is_official
+from datasets.fetch import fetch, is_official
 from datasets.files import DataFile
 from system.errors import UserError
 

@@ -20,8 +20,8 @@ from local_publisher import (
     status,
 )
 
-from datasets import download, dsprites
-from datasets.download import Patience
+from datasets import download, dsprites, fetch
+from datasets.fetch import Patience
 from system.errors import UserError
 
 
@@ -53,7 +53,7 @@ def test_a_busy_server_is_asked_again(get, publisher, tmp_path):
 
 def test_waits_double(get, publisher, monkeypatch):
     waits = []
-    monkeypatch.setattr(download.time, "sleep", waits.append)
+    monkeypatch.setattr(fetch.time, "sleep", waits.append)
     publisher.steps = [status(503)] * 3
     get(patience=Patience(tries=6, first_wait=1))
     assert waits == [1, 2, 4]
@@ -96,7 +96,7 @@ def test_no_network_is_told_after_two_tries(get, tmp_path):
 
 
 def test_too_small_a_disk_is_told_before_anything_is_written(get, monkeypatch, tmp_path):
-    monkeypatch.setattr(download, "free_bytes", lambda _: 2**24)
+    monkeypatch.setattr(fetch, "free_bytes", lambda _: 2**24)
     with pytest.raises(UserError, match=r"no room for 0.3 MB of http.*free some space"):
         get()
     assert kept(tmp_path) == {}
@@ -124,7 +124,7 @@ def test_a_proxys_certificate_is_told(get, monkeypatch):
     def refuse(*_, **__):
         raise URLError(error)
 
-    monkeypatch.setattr(download, "urlopen", refuse)
+    monkeypatch.setattr(fetch, "urlopen", refuse)
     with pytest.raises(UserError, match=r"no valid certificate \(self-signed certificate\): .*SSL_CERT_FILE"):
         get()
 

@@ -10,6 +10,7 @@ from local_publisher import BODY, MAGIC, page
 
 from datasets import DATASETS, download, find, load_dataset, locate
 from datasets.digits import MNIST
+from datasets.fetch import fetch, is_official
 from datasets.files import DataFile
 from system.errors import UserError
 
@@ -58,7 +59,7 @@ def test_a_mirror_of_several_files_is_refused(digits, tmp_path, capsys):
 
 def test_a_file_without_a_known_checksum_is_said_to_be_unverified(publisher, tmp_path, capsys):
     file = DataFile("3dshapes.h5", publisher.url, MAGIC)
-    assert download.fetch(file, tmp_path, progress=False).read_bytes() == BODY
+    assert fetch(file, tmp_path, progress=False).read_bytes() == BODY
     digest = hashlib.sha256(BODY).hexdigest()
     said = f"3dshapes.h5 is unverified: no checksum of it is known; sha256:{digest} arrived"
     assert said in capsys.readouterr().err
@@ -67,13 +68,13 @@ def test_a_file_without_a_known_checksum_is_said_to_be_unverified(publisher, tmp
 def test_a_page_for_people_is_no_file_even_where_its_beginning_is_unknown(publisher, tmp_path):
     publisher.steps = [page("text/html")]
     with pytest.raises(UserError, match="gave an HTML page in place of chairs.tar"):
-        download.fetch(DataFile("chairs.tar", publisher.url, b""), tmp_path, progress=False)
+        fetch(DataFile("chairs.tar", publisher.url, b""), tmp_path, progress=False)
 
 
 def test_a_sha256_is_checked(publisher, tmp_path):
     digest = hashlib.sha256(BODY).hexdigest()
     file = DataFile("3dshapes.h5", publisher.url, MAGIC, f"sha256:{digest}")
-    assert download.is_official(file, download.fetch(file, tmp_path, progress=False))
+    assert is_official(file, fetch(file, tmp_path, progress=False))
 
 
 def test_what_must_be_got_by_hand_is_not_fetched(tmp_path, capsys):

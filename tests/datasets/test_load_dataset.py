@@ -11,6 +11,7 @@ import pytest
 
 from datasets import check_data_path, dsprites, load_dataset
 from datasets.files import locked, replacing
+from datasets.render import dsprites as renderer
 from system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, m
         drawn.append(directory)
         return dsprites_file(directory)[0]
 
-    monkeypatch.setattr(dsprites, "render", draw)
+    monkeypatch.setattr(renderer, "render_file", draw)
     dataset = load_dataset("dsprites", progress=False)
     said = capsys.readouterr()
     assert dataset.source == "replica"
@@ -36,7 +37,7 @@ def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, m
 
 def test_a_replica_of_an_older_renderer_is_drawn_again(dsprites_file, monkeypatch, capsys):
     seeds = iter(range(9))
-    monkeypatch.setattr(dsprites, "render", lambda directory, _: dsprites_file(directory, seed=next(seeds)))
+    monkeypatch.setattr(renderer, "render_file", lambda directory, _: dsprites_file(directory, seed=next(seeds)))
     before = load_dataset("dsprites", progress=False).uint8(np.arange(144))
     monkeypatch.setattr(dsprites, "REPLICA_VERSION", dsprites.REPLICA_VERSION + 1)
     after = load_dataset("dsprites", progress=False).uint8(np.arange(144))
@@ -47,7 +48,7 @@ def test_a_replica_of_an_older_renderer_is_drawn_again(dsprites_file, monkeypatc
 
 
 def test_a_replica_put_into_the_cache_by_hand_is_used(cache, dsprites_file, monkeypatch):
-    monkeypatch.setattr(dsprites, "render", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(renderer, "render_file", lambda *_: pytest.fail("drawn"))
     _, images = dsprites_file(cache / "dsprites")
     assert (load_dataset("dsprites", progress=False).uint8(np.arange(144))[..., 0] == images).all()
 
@@ -125,7 +126,8 @@ def test_the_check_imports_no_torch():
 
 
 def _load_slowly(data_path, step, counter, ready):
-    work = getattr(dsprites, step)
+    module, name = step
+    work = getattr(module, name)
 
     def slow(*arguments):
         with counter.get_lock():
@@ -133,13 +135,13 @@ def _load_slowly(data_path, step, counter, ready):
         time.sleep(0.3)
         return work(*arguments)
 
-    setattr(dsprites, step, slow)
+    setattr(module, name, slow)
     ready.wait()
     assert load_dataset("dsprites", data_path, progress=False).factor_sizes == (3, 2, 4, 2, 3)
 
 
 def times_done(data_path, step):
-    """How often `step` of the module runs when three processes load the data set at once."""
+    """How often `step`, a module and the name of its function, runs when three processes load the data set at once."""
     context = multiprocessing.get_context("fork")
     counter, ready = context.Value("i", 0), context.Event()
     workers = [context.Process(target=_load_slowly, args=(data_path, step, counter, ready)) for _ in range(3)]
@@ -154,14 +156,14 @@ def times_done(data_path, step):
 
 def test_processes_at_once_convert_once(tmp_path, dsprites_file):
     path, _ = dsprites_file(tmp_path / "data")
-    assert times_done(path.parent, "_convert") == 1
+    assert times_done(path.parent, (dsprites, "npy_header")) == 1
     left = sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir())
     assert left == ["", ".packed.npy", ".packed.npy.json"]
 
 
 def test_processes_at_once_draw_once(cache, dsprites_file, monkeypatch):
-    monkeypatch.setattr(dsprites, "render", lambda directory, _: dsprites_file(directory)[0])
-    assert times_done(None, "render") == 1
+    monkeypatch.setattr(renderer, "render_file", lambda directory, _: dsprites_file(directory)[0])
+    assert times_done(None, (renderer, "render_file")) == 1
     assert not list(cache.rglob("*.lock"))
 
 

@@ -1,0 +1,235 @@
+"""Fetches an official file with progress, resumed, retried and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import ssl
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from datasets.files import DataFile, by_hand, free_bytes, is_disk_full, locked, make_directory, partial_path
+from system.errors import UserError
+
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
+_SPARE = 2**24  # bytes that stay free on the disk
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a fetch keeps trying.
+
+    tries: failures in a row, none of which brought the file further, before it gives up; two if nothing ever answered.
+    first_wait: seconds before the second try; each further wait is twice the last, at most a minute.
+    timeout: seconds without a byte after which a connection counts as lost.
+    """
+
+    tries: int = 6
+    first_wait: float = 1.0
+    timeout: float = 30.0
+
+
+def fetch(
+    file: DataFile,
+    directory: str | Path,
+    *,
+    url: str | None = None,
+    progress: bool = True,
+    patience: Patience | None = None,
+) -> Path:
+    """The official file in `directory`: as it is there, or fetched from `url` (by default the publisher's).
+
+    What arrives goes to `<name>.partial`, from which an interrupted fetch, of this process or an earlier one, goes on;
+    it gets its name when the checksum is right. Several processes at once fetch once: the others wait.
+
+    Raises: UserError, one line with the URL and the remedy.
+    """
+    target = make_directory(Path(directory), "name a directory that can be written") / file.name
+    if target.is_dir() or (target.is_symlink() and not target.exists()):
+        what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
+        raise UserError(f"{target} is {what}: move it away, or name another directory")
+    if not (url or file.url):
+        raise by_hand(file, target.parent)
+    with locked(target):
+        if not target.exists():
+            print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
+            _fetch(file, target, url or file.url, progress, patience or Patience())
+    return target
+
+
+def is_official(file: DataFile, path: Path) -> bool:
+    """Whether the file at `path` has the official checksum."""
+    kind, _, expected = file.checksum.partition(":")
+    return checksum(path, kind) == expected
+
+
+def checksum(path: Path, kind: str) -> str:
+    """In hexadecimal; kind is `md5`, `sha256`, or `git-blob`."""
+    start = b"blob %d\0" % path.stat().st_size if kind == "git-blob" else b""
+    algorithm = "sha1" if kind == "git-blob" else kind
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.new(algorithm, start, usedforsecurity=False)).hexdigest()
+
+
+def warn_unverified(file: DataFile, path: Path) -> None:
+    """One line on stderr with the checksum that arrived."""
+    found = checksum(path, "sha256")
+    print(f"{file.name} is unverified: no checksum of it is known; sha256:{found} arrived", file=sys.stderr)
+
+
+def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Patience) -> None:
+    partial = partial_path(target)
+    resumed = partial.exists()
+    _Transfer(file, partial, url, patience).run(progress)
+    if resumed and file.checksum and not is_official(file, partial):
+        # What an earlier run left may have been the beginning of another file.
+        partial.unlink()
+        _Transfer(file, partial, url, patience).run(progress)
+    if not file.checksum:
+        warn_unverified(file, partial)
+    elif not is_official(file, partial):
+        size = partial.stat().st_size
+        partial.unlink()
+        raise UserError(
+            f"{url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, or "
+            f"fetch it another way and put it into {target.parent}"
+        )
+    with partial.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(partial, target)
+
+
+class _Interrupted(Exception):
+    """A failure after which another try may go further."""
+
+
+class _Transfer:
+    """One file on its way into `partial`, over as many connections as it takes."""
+
+    def __init__(self, file: DataFile, partial: Path, url: str, patience: Patience):
+        self.file, self.partial, self.url, self.patience = file, partial, url, patience
+        self.answered = False  # whether the server has ever sent anything
+        self.version: str | None = None  # the server's ETag: only the same version is resumed
+
+    def run(self, progress: bool) -> None:
+        """Returns when the server has no more to send. Raises UserError."""
+        failures, furthest = 0, self._size()
+        with tqdm(desc=self.file.name, unit="B", unit_scale=True, disable=not progress) as bar:
+            while True:
+                try:
+                    return self._receive(bar)
+                except _Interrupted as error:
+                    failures = 1 if self._size() > furthest else failures + 1
+                    furthest = max(furthest, self._size())
+                    if failures >= (self.patience.tries if self.answered else 2):
+                        raise UserError(self._given_up(error)) from None
+                time.sleep(min(self.patience.first_wait * 2 ** (failures - 1), 60))
+
+    def _given_up(self, error: Exception) -> str:
+        remedy = "check the network and HTTPS_PROXY, or draw the replica by leaving --data-path out"
+        if self._size():
+            remedy = f"repeat, and it goes on after the {self._size()} bytes that are here"
+        return f"{self.url} cannot be fetched ({error}): {remedy}"
+
+    def _size(self) -> int:
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def _receive(self, bar: tqdm) -> None:
+        """One connection: the rest of the file, or all of it where the server cannot resume."""
+        offset = self._size()
+        try:
+            with self._open(offset) as response:
+                self._store(response, offset, bar)
+        except HTTPError as error:
+            self.answered = True
+            with error:
+                if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{offset}":
+                    return  # everything is here
+            if error.code == 416:
+                self._start_over("the server has less than is here already")
+            if error.code in _PASSING:
+                raise _Interrupted(f"HTTP {error.code} {error.reason}") from None
+            remedy = (
+                "see whether the publisher moved it, and name the new address with python -m datasets.download --url"
+            )
+            raise UserError(f"{self.url} answers HTTP {error.code} {error.reason}: {remedy}") from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                remedy = "if a proxy replaces certificates, name its authority's file in SSL_CERT_FILE"
+                raise UserError(f"{self.url} has no valid certificate ({reason.verify_message}): {remedy}") from None
+            raise _Interrupted(str(reason) or type(reason).__name__) from None
+
+    def _start_over(self, why: str) -> None:
+        self.partial.unlink(missing_ok=True)
+        self.version = None
+        raise _Interrupted(why)
+
+    def _open(self, offset: int) -> http.client.HTTPResponse:
+        headers = {"User-Agent": "lie-group-vae", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if self.version:
+                headers["If-Range"] = self.version
+        return urlopen(Request(self.url, headers=headers), timeout=self.patience.timeout)
+
+    def _store(self, response: http.client.HTTPResponse, offset: int, bar: tqdm) -> None:
+        self.answered = True
+        length = response.headers.get("Content-Length")
+        if response.status == 206:
+            described = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            if not described or int(described[1]) != offset:
+                self._start_over("the server sent another part than it was asked for")
+        else:
+            offset = 0
+        total = None if length is None else offset + int(length)
+        start = response.read1(2**16)
+        self._check_start(response, start if offset == 0 else b"")
+        if total is not None and free_bytes(self.partial.parent) < total - offset + _SPARE:
+            raise UserError(self._no_room((total - offset) / 1e6))
+        etag = response.headers.get("ETag", "")
+        self.version = etag if etag.startswith('"') else None  # a weak one (W/) cannot be resumed by
+        bar.total, bar.n = total, offset
+        bar.refresh()
+        received = offset + self._write(response, start, "ab" if offset else "wb", bar)
+        if total is not None and received != total:
+            raise _Interrupted(f"the connection ended after {received} of {total} bytes")
+
+    def _write(self, response: http.client.HTTPResponse, block: bytes, mode: str, bar: tqdm) -> int:
+        """Writes the block and all that follows it; returns the number of bytes."""
+        received = 0
+        with self.partial.open(mode, buffering=0) as handle:
+            while block:
+                rest = memoryview(block)
+                try:
+                    while rest:  # unbuffered, so that an interruption loses nothing
+                        rest = rest[handle.write(rest) :]
+                except OSError as error:
+                    if is_disk_full(error):
+                        raise UserError(self._no_room(None)) from None
+                    raise UserError(f"{self.partial} cannot be written ({error.strerror}): check the disk") from None
+                received += len(block)
+                bar.update(len(block))
+                block = response.read1(2**16)
+        return received
+
+    def _no_room(self, megabytes: float | None) -> str:
+        needed = "for the rest" if megabytes is None else f"for {megabytes:.1f} MB"
+        return f"no room {needed} of {self.url} on the disk of {self.partial.parent}: free some space, then repeat"
+
+    def _check_start(self, response: http.client.HTTPResponse, start: bytes) -> None:
+        """Raises UserError if what begins to arrive is a page for people, as a proxy that wants a password sends it."""
+        page = response.headers.get_content_type() == "text/html" or start.lstrip()[:1] == b"<"
+        if page and not (self.file.magic and start.startswith(self.file.magic)):
+            raise UserError(
+                f"{self.url} gave an HTML page in place of {self.file.name}: a proxy or a sign-in page stands between; "
+                f"open the address in a browser, or fetch the file elsewhere and put it into {self.partial.parent}"
+            )
