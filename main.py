@@ -21,6 +21,11 @@ RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start 
 THREADS_MOST = 1024  # of more, some systems start none
 SEED_MOST = 2**32 - 1  # the largest that every generator takes
 LATENTS_MOST = 2**12
+EVALUATION_ONLY = {  # flag -> what a training has in its place
+    "epoch": "the length of a training is --epochs",
+    "result_path": "a training writes to --log-path",
+    "bootstrap": "score the run with it once it is trained",
+}
 REPLICATES_MOST = 1000  # their samples are drawn beforehand, some 10 MB each
 OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # as torch says it
 ABOUT = """\
@@ -195,6 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(describe(args.dataset))
         return 0
+    for name in EVALUATION_ONLY if not args.evaluate else ():
+        if getattr(args, name) is not None:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} is for --evaluate: add that flag, or leave {flag} out; {EVALUATION_ONLY[name]}")
     import trainer  # torch is imported only now, so that --help answers at once
 
     command = CommandLine(args, given_flags(argv, args), recorded_args)

@@ -12,7 +12,7 @@ import math
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,7 +32,9 @@ from system.processes import Group, Nothing
 from system.signals import Interruption
 from training_loop import Position, Terms, draw_noise, permutation, stream_seed, train, train_step, validate
 
-KEPT_CODES = 10_000  # images whose mean codes are written down, for scores that compare runs
+if TYPE_CHECKING:
+    from metrics import ModelScores
+
 REPORT_EVERY = 20  # steps between two looks at the loss: each look waits for the device
 
 
@@ -218,7 +220,7 @@ class Run:
         index = permutation(held_out, self.args.seed, "validation")
         return validate(self.model, self.dataset, index, self.args.batch_size, self.position.step, self.device)
 
-    def score(self) -> Scored:
+    def score(self) -> ModelScores:
         """Scores take minutes and keep no state: a signal stops them at once."""
         with self.interruption.deferred(False):
             return score(self.model, self.scored_on, self.args, self.device)
@@ -290,38 +292,28 @@ def evaluate(command: CommandLine) -> None:
     print_paths(results, args.visualise and args.epoch is None)
 
 
-class Scored(NamedTuple):
-    """Scores, how they were measured (plain data), and what lies behind them.
-
-    matrices: catalogue name -> float `[latents, factors]`.
-    codes: what `metrics.mean_codes` gave of KEPT_CODES images.
-    """
-
-    values: dict[str, float]
-    protocol: dict
-    matrices: dict[str, np.ndarray]
-    codes: dict[str, np.ndarray]
-
-
-def score(model: VAE, dataset, args: Namespace, device: torch.device) -> Scored:
+def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelScores:
     """Disentanglement scores of the mean codes of a whole data set, shown on the screen."""
     import metrics
     from logger.scores import score_table
 
-    names, left_out = metrics.taken_from(dataset)
-    settings: dict[str, Any] = {"seed": args.seed, "preset": args.metric_preset, "bootstrap": args.bootstrap or 0}
-    where: dict[str, Any] = {"device": str(device), "progress": not args.quiet}
     model.eval()
-    how: dict[str, Any] = {"decoder": model.image, "workers": torch.get_num_threads()}
-    values = metrics.evaluate(model.mean_code, dataset, names, **how, **where, **settings)
-    codes = metrics.mean_codes(model.mean_code, dataset, KEPT_CODES, **where)
+    scored = metrics.score_model(
+        model.mean_code,
+        model.image,
+        dataset,
+        seed=args.seed,
+        preset=args.metric_preset,
+        bootstrap=args.bootstrap or 0,
+        device=str(device),
+        progress=not args.quiet,
+        workers=torch.get_num_threads(),
+    )
     model.train()
-    data = {"dataset": dataset.name, "data_source": dataset.source, "images": len(dataset)}
-    data["left_out"] = list(dataset.left_out)
-    data["varying_factors"] = sum(size > 1 for size in dataset.factor_sizes)
-    protocol = {**metrics.protocol(names, **settings), **data}
-    print(score_table(values, protocol, args.model) + (f"\nnote: {left_out}" if left_out else ""))
-    return Scored(values, protocol, values.matrices, codes)
+    print(score_table(scored.values, scored.protocol, args.model))
+    if scored.left_out:
+        print(f"note: {scored.left_out}")
+    return scored
 
 
 def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureInputs:
@@ -331,12 +323,6 @@ def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureIn
 
 def check_args(args: Namespace) -> None:
     """Refuse contradictions among the flags, before any work. Raises UserError naming the flag and the remedy."""
-    if args.epoch is not None:
-        raise UserError("--epoch names weights for --evaluate: add that flag; the length of a training is --epochs")
-    if args.result_path is not None:
-        raise UserError("--result-path is where --evaluate writes: add that flag; a training writes to --log-path")
-    if args.bootstrap is not None:
-        raise UserError("--bootstrap is for --evaluate: leave it out, and score the run with both once it is trained")
     model_class(args.model).check_args(args)
     datasets.check_args(args)
     check_log_path(args.log_path)

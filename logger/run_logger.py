@@ -75,7 +75,7 @@ class RunLogger:
         self.writer.flush()
 
     def scored(self, scored, factors: Sequence[str], step: int, draw: bool) -> None:
-        """A `trainer.Scored`: scores and codes; `draw`: also the matrices behind the scores."""
+        """A `metrics.ModelScores`: scores and codes; `draw`: also the matrices behind the scores."""
         self.scores(scored.values, scored.protocol, step)
         if draw:
             self.score_matrices(scored.matrices, factors, step)

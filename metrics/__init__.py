@@ -1,10 +1,11 @@
 """Disentanglement metrics: representations `[n, d]` and factors `[n, k]` in, a flat dict of floats out."""
 
-from metrics.evaluation import evaluate, matrices, mean_codes, protocol, taken_from
+from metrics.evaluation import evaluate, matrices, protocol
 from metrics.inputs import InputError
+from metrics.model_scores import ModelScores, mean_codes, score_model
 from metrics.presets import PRESETS, Preset
 from metrics.registry import METRICS, columns, headlines, scores
 from metrics.udr import score as udr
 
-__all__ = ["METRICS", "PRESETS", "InputError", "Preset", "columns", "evaluate", "headlines"]
-__all__ += ["matrices", "mean_codes", "protocol", "scores", "taken_from", "udr"]
+__all__ = ["METRICS", "PRESETS", "InputError", "ModelScores", "Preset", "columns", "evaluate", "headlines"]
+__all__ += ["matrices", "mean_codes", "protocol", "score_model", "scores", "udr"]

@@ -47,17 +47,6 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
     return [name for name in missing if not missing[name]]
 
 
-def taken_from(dataset) -> tuple[list[str], str]:
-    """The metrics that can be taken of a model on a data set, and one line on those that cannot, empty for none."""
-    source = source_of(dataset)
-    names = applicable(None, source, decoder=print)
-    left_out = [name for name in find_metrics(None) if name not in names]
-    if not left_out:
-        return names, ""
-    lack = "its factors are no full grid" if len(source.sizes) else "no factors are known of it"
-    return names, f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}"
-
-
 def needs(name: str) -> tuple[str, ...]:
     """What a metric needs besides codes: `factors`, `steps`, `decoder`."""
     needed = METRICS[name].needs
@@ -276,20 +265,3 @@ def protocol(
     counts = asdict(preset)
     record = {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}
     return record | ({"bootstrap": bootstrap} if bootstrap else {})
-
-
-def mean_codes(
-    encoder: Callable, dataset, limit: int, *, batch_size: int = 256, device: str = "cpu", progress: bool = False
-) -> dict[str, np.ndarray]:
-    """Codes of up to `limit` images, evenly spaced over a data set: the same images for every model, as `udr` wants.
-
-    Args:
-        encoder, batch_size, device, progress: as of `evaluate`.
-
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` where they are known.
-    """
-    index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset)), dtype=np.int64)  # [m]
-    codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
-    found = {"codes": codes(index), "index": index}
-    factors = source_of(dataset).factors(index)  # [m, k]
-    return found | ({"factors": factors} if factors.shape[1] else {})

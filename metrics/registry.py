@@ -9,7 +9,7 @@ from importlib import import_module
 import metrics
 from metrics.metric import QUESTIONS, Metric, Score
 
-PROGRAMS = {"__main__", "cli", "evaluation", "registry"}  # these use the registry
+PROGRAMS = {"__main__", "cli", "evaluation", "model_scores", "registry"}  # these use the registry
 
 
 def discover() -> dict[str, Metric]:

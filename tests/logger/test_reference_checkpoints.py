@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import main
-import metrics
 from logger import checkpoints, export
 from logger.reference_args import load_args
 from metrics.evaluation import Scores
@@ -68,7 +67,7 @@ def codes(monkeypatch):
         found.append(encoder(dataset.batch(np.arange(4), "cpu")))
         return Scores({"fac_eval": 0.5}, {})
 
-    monkeypatch.setattr(metrics, "evaluate", evaluate)
+    monkeypatch.setattr("metrics.model_scores.evaluate", evaluate)
     return found
 
 
