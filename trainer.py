@@ -99,7 +99,8 @@ class Run:
         self.args, self.device, self.group, self.interruption = args, device, group, interruption
         self.run_dir, self.stopping = run_dir, False
         self.record: Record | Nothing = Nothing()
-        args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device))
+        sessions = run_dir.sessions() if run_dir else []
+        args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device, sessions))
         # Now: large data are read ahead in the background once opened.
         product_rate = machine.product_rate(device, args.precision)
         self.dataset = datasets.from_args(args)

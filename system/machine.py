@@ -13,7 +13,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -64,13 +64,18 @@ def keep_freed_memory() -> None:
 def circumstances(device: torch.device, precision: str) -> dict:
     """What else decides how fast a run is, and to the last bit how it ends: plain data for its record."""
     return {
-        "processor": processor(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **hardware(device),
         "threads": torch.get_num_threads(),
         "precision": precision,
         "torch": str(torch.__version__),
         "revision": revision(),
     }
+
+
+def hardware(device: torch.device) -> dict[str, str]:
+    """What computes."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"processor": processor(), "device": name}
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -121,10 +126,14 @@ def advise_threads(load: float | None = None) -> None:
         )
 
 
-def pick_precision(precision: str, device: torch.device) -> str:
+def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict] = ()) -> str:
     """`auto` becomes bf16 where the device has units for it and its product is BF16_PAYS times that of fp32, else fp32.
 
     Prints what was chosen, and a warning where bf16 was asked for and has no units.
+
+    Args:
+        sessions: the `circumstances` of the run so far. On the same hardware it keeps the precision of the last one: a
+            measurement near BF16_PAYS may come out otherwise, and the run would go on to other bits.
     """
     units = _has_bf16_units(device)
     if precision == "bf16" and not units:
@@ -134,6 +143,10 @@ def pick_precision(precision: str, device: torch.device) -> str:
         )
     if precision != "auto":
         return precision
+    before = sessions[-1] if sessions else {}
+    if before.get("precision") in ("fp32", "bf16") and hardware(device).items() <= before.items():
+        print(f"precision {before['precision']} (--precision auto: as this run so far)")
+        return before["precision"]
     clock = time.process_time if device.type == "cpu" else time.perf_counter  # other processes must not decide
     gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock) if units else 0.0
     reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
