@@ -14,7 +14,7 @@ class About:
 
     title: what it shows.
     images: how many, as published.
-    factors: their names with numbers of values, in order, the last one fastest; or `none`.
+    factors: their names with numbers of values, in order, the last one fastest; or words for them.
     source: who made it, and where it comes from.
     licence: as its publisher states it.
     tested: on what its loader was tested here.
@@ -22,15 +22,17 @@ class About:
 
     title: str
     images: str
-    factors: str
+    factors: dict[str, int] | str
     source: str
     licence: str
     tested: str
 
 
-def listed(factors: dict[str, int]) -> str:
-    """`{"shape": 3, "scale": 6}` -> `shape 3, scale 6`."""
-    return ", ".join(f"{name} {size}" for name, size in factors.items())
+def factors_of(about: About) -> str:
+    """`shape 3, scale 6, ...`, or the words for them."""
+    if isinstance(about.factors, str):
+        return about.factors
+    return ", ".join(f"{name} {size}" for name, size in about.factors.items())
 
 
 def checksums(name: str) -> str:
@@ -49,7 +51,7 @@ def describe(name: str) -> str:
     lines = {
         name: about.title,
         "images": about.images,
-        "factors": about.factors,
+        "factors": factors_of(about),
         "source": about.source,
         "licence": about.licence,
         "files": ", ".join(file.name for file in files) or "your own",
@@ -68,6 +70,6 @@ def table() -> str:
     rows += ["|---|---|---|---|---|---|"]
     for name in DATASETS:
         about = find(name).ABOUT
-        cells = [f"`{name}`", about.images, about.factors, f"{about.source}; {about.licence}", checksums(name)]
+        cells = [f"`{name}`", about.images, factors_of(about), f"{about.source}; {about.licence}", checksums(name)]
         rows.append("| " + " | ".join([*cells, about.tested]) + " |")
     return "\n".join(rows)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from datasets import archive
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile
 from datasets.packing import pack
@@ -31,7 +31,7 @@ OPTIONS = {"resample": tuple(RESAMPLE)}
 ABOUT = About(
     title="Cars3D: car models seen from around (Reed et al. 2015)",
     images="17,568",
-    factors=listed(FACTORS),
+    factors=FACTORS,
     source="Scott Reed, fetched",
     licence="none stated",
     tested="miniatures",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import archive
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile
 from datasets.grid import find_grid, numbered
@@ -35,7 +35,7 @@ OPTIONS = {"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)
 ABOUT = About(
     title="3D Chairs: rendered chairs (Aubry et al. 2014)",
     images="86,366",
-    factors=listed(FACTORS),
+    factors=FACTORS,
     source="INRIA Willow, fetched",
     licence="none stated",
     tested="miniatures",

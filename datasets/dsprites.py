@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import npz
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.conversion import convert_once, npy_header
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile
@@ -34,7 +34,7 @@ FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
 ABOUT = About(
     title="dSprites: a white shape on black (Matthey et al. 2017)",
     images="737,280",
-    factors=listed(FACTORS),
+    factors=FACTORS,
     source="DeepMind, fetched; a replica without --data-path",
     licence="Apache-2.0",
     tested="miniatures; the replica, all 737,280",

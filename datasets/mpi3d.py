@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import npz
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.conversion import mapped
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile
@@ -58,7 +58,7 @@ class Mpi3d:
         return About(
             title=f"MPI3D {self.name.partition('_')[2]}: a robot arm that carries {self.shows} (Gondal et al. 2019)",
             images=f"{int(np.prod(list(self.FACTORS.values()))):,}",
-            factors=listed(self.FACTORS),
+            factors=self.FACTORS,
             source=f"MPI Tübingen, {self.source}",
             licence="CC BY 4.0",
             tested="miniatures",

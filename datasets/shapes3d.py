@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.conversion import convert_once, mapped, npy_header
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile, damage_told
@@ -34,7 +34,7 @@ FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape
 ABOUT = About(
     title="3D Shapes: an object in a room (Burgess, Kim 2018)",
     images="480,000",
-    factors=listed(FACTORS),
+    factors=FACTORS,
     source="DeepMind, fetched; a replica without --data-path",
     licence="Apache-2.0",
     tested="miniatures; the replica, all 480,000",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.about import About, listed
+from datasets.about import About
 from datasets.binary_matrix import REMEDY, read_matrix, read_rows
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
@@ -29,7 +29,7 @@ OPTIONS = {"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)}
 ABOUT = About(
     title="smallNORB: photographs of toys (Huang, LeCun 2004)",
     images="48,600, or 24,300 of one split",
-    factors=listed(FACTORS),
+    factors=FACTORS,
     source="New York University, fetched",
     licence="for research, may not be sold",
     tested="miniatures",

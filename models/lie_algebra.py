@@ -113,10 +113,6 @@ class LieAlgebra(nn.Module):
         return self._mean_over_pairs(lambda products: products - products.transpose(0, 1))
 
     def _mean_over_pairs(self, matrix_of_pair) -> torch.Tensor:
-        with torch.autocast(self.lie_alg_basis_ls[0].device.type, enabled=False):
-            return self._summed_over_pairs(matrix_of_pair)
-
-    def _summed_over_pairs(self, matrix_of_pair) -> torch.Tensor:
         total = self.lie_alg_basis_ls[0].new_zeros(())  # []
         for basis in self.basis():
             latents = len(basis)
