@@ -182,17 +182,18 @@ def product_rate(
     seconds: float = 0.15,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: the median over so many seconds.
+    """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: a median.
 
-    On a processor that of the faster library.
+    Takes about so many seconds. On a processor it is that of the faster library, and the libraries share the time.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device, dtype=dtype)
     b = torch.ones_like(a)
+    libraries = products(device, dtype)
 
     def taken(product: Callable) -> float:
         times: list[float] = []
-        end = time.perf_counter() + seconds
+        end = time.perf_counter() + seconds / len(libraries)
         product(a, b)  # the first call sets up
         while not times or time.perf_counter() < end:
             synchronise(device)
@@ -202,7 +203,7 @@ def product_rate(
             times.append(clock() - start)
         return statistics.median(times)
 
-    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in products(device, dtype)), 1e-9)
+    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in libraries), 1e-9)
 
 
 def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
@@ -234,7 +235,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def step_flops(model, objectives, device: torch.device, batch: int) -> float:
-    """FLOP of one training step, as torch.utils.flop_counter counts them on steps of two and of four images.
+    """FLOP of one training step, as torch.utils.flop_counter counts them on steps of one and of two images.
 
     Two sizes, because penalties on the weights cost the same for any batch. Elementwise operations are not counted.
     Leaves no gradient behind and draws from no global generator.
@@ -246,7 +247,7 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     counts = []
-    for images in (2, 4):
+    for images in (1, 2):
         x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
         noise = model.draw_noise(images, torch.Generator().manual_seed(0))
         noise = {name: value.to(device) for name, value in noise.items()}
@@ -255,8 +256,7 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
                 model(x, noise, 0, objective)["loss"].backward()
         counts.append(counter.get_total_flops())
     model.zero_grad(set_to_none=True)
-    per_image = (counts[1] - counts[0]) / 2
-    return counts[0] + (batch - 2) * per_image
+    return counts[0] + (batch - 1) * (counts[1] - counts[0])
 
 
 class Speed:

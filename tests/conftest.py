@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def speed_measured_once() -> Iterator[None]:
+    """The speed of the machine is measured once in a process, not at the start of every training."""
+    from system import machine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "product_rate", functools.cache(machine.product_rate))
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_dsprites(tmp_path_factory) -> Path:
-    """A folder with a dSprites replica of 3 x 2 x 5 x 4 x 4 = 480 images, in the official layout."""
+    """A folder with a dSprites replica of 3 x 2 x 5 x 2 x 2 = 120 images, in the official layout."""
     from datasets.render.dsprites import render_file
 
     folder = tmp_path_factory.mktemp("dsprites")
-    render_file(folder, progress=False, every={"scale": 3, "orientation": 8, "pos_x": 8, "pos_y": 8})
+    render_file(folder, progress=False, every={"scale": 3, "orientation": 8, "pos_x": 16, "pos_y": 16})
     return folder
 
 
-@pytest.fixture
-def narrow_networks(monkeypatch) -> None:
+@pytest.fixture(scope="module")
+def narrow_networks() -> Iterator[None]:
     """Every registered model with hidden layers of 50 where it has fully connected networks: fast."""
     from models import MODELS
 
-    for name, model in MODELS.items():
-        if model.networks == "mlp":
-            model = model._replace(networks=("mlp", {"width": 50}))
-        if "factor_vae" in model.where:
-            model = model._replace(settings={**model.settings, "discriminator_width": 50})
-        monkeypatch.setitem(MODELS, name, model)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, model in MODELS.items():
+            if model.networks == "mlp":
+                model = model._replace(networks=("mlp", {"width": 50}))
+            if "factor_vae" in model.where:
+                model = model._replace(settings={**model.settings, "discriminator_width": 50})
+            patch.setitem(MODELS, name, model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cheap_scores() -> Iterator[None]:
+    """The preset `fast` with few samples and solvers that stop early: every score is there, and says little."""
+    from metrics import PRESETS, beta, explicitness
+
+    few = dict.fromkeys(("train_points", "test_points", "beta_points", "step_points", "image_points"), 20)
+    few |= dict.fromkeys(("factor_train_votes", "factor_eval_votes", "factor_batch"), 20)
+    few |= {"factor_variance_points": 100, "intervention_points": 100, "beta_batch": 1, "dci_trees": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "fast", dataclasses.replace(PRESETS["fast"], **few))
+        patch.setitem(beta.SOLVER, "tol", 0.1)
+        patch.setitem(explicitness.SOLVER, "tol", 0.1)
+        yield

@@ -16,6 +16,9 @@ from tests.test_trainer import command, run
 EVALUATE = ["--evaluate=yes", "--metric-preset=fast", "--visualise=no"]
 
 
+pytestmark = pytest.mark.usefixtures("cheap_scores")
+
+
 @pytest.fixture(scope="module")
 def data(small_dsprites, tmp_path_factory) -> Path:
     """A copy that counts as the published file, and may be taken away."""
@@ -25,13 +28,19 @@ def data(small_dsprites, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def trained(data, tmp_path) -> Path:
-    log = tmp_path / "logs"
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> Path:
+    log = tmp_path_factory.mktemp("logs")
     run(data, log, "--max-steps=4", "--seed=1", "--end-metrics=no", "--visualise=no")
     args = json.loads((log / "version_0/args.json").read_text())
     (log / "version_0/args.json").write_text(json.dumps({**args, "data_source": "dsprites.npz"}))
     return log / "version_0"
+
+
+@pytest.fixture
+def trained(finished, tmp_path) -> Path:
+    """A copy, for a test of its own."""
+    return shutil.copytree(finished, tmp_path / "logs" / "version_0")
 
 
 def evaluate(path: Path, *flags: str) -> int:
@@ -44,7 +53,7 @@ def protocol(folder: Path) -> dict:
 
 def test_the_data_of_the_training_are_scored_unless_others_are_named(trained, data, small_dsprites, capsys):
     assert evaluate(trained) == 0
-    assert protocol(trained)["images"] == 480
+    assert protocol(trained)["images"] == 120
     assert evaluate(trained, f"--data-path={small_dsprites}") == 0
 
 

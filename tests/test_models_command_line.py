@@ -20,7 +20,7 @@ FAMILIES = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("narrow_networks")
+pytestmark = pytest.mark.usefixtures("narrow_networks", "cheap_scores")
 
 
 @pytest.fixture

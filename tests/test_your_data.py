@@ -14,6 +14,7 @@ from metrics.cli import main as metrics_main
 TINY = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=16"]
 TINY += ["--quiet", "--num-threads=1", "--max-steps=4", "--metric-preset=fast"]
 SIZES = (3, 4, 4)
+pytestmark = pytest.mark.usefixtures("cheap_scores")
 
 
 def images():

@@ -26,10 +26,10 @@ def version(small_dsprites, tmp_path_factory) -> Path:
 def test_the_documented_lines_run(version):
     names: dict = {}
     for block in BLOCKS:
-        code = block.replace("logs/version_0", str(version)).replace("range(2000)", "range(400)")
+        code = block.replace("logs/version_0", str(version)).replace("range(2000)", "range(100)")
         exec(code, names)
     assert names["z"].shape == (100, 3)
-    assert not names["model"].training and len(names["dataset"]) == 480
+    assert not names["model"].training and len(names["dataset"]) == 120
     assert torch.equal(names["codes"][:100], names["z"])
     assert names["run"].args["seed"] == 1 and "traversals" in names["run"].pictures
     assert len(names["run"].scalars)

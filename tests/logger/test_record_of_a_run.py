@@ -13,8 +13,9 @@ import main
 from logger.run_directory import RunDirectory
 from system import machine
 
-TINY = ["--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=240", "--dataset=dsprites"]
+TINY = ["--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=60", "--dataset=dsprites"]
 TINY += ["--split=0", "--seed=4", "--visualise=no", "--quiet", "--num-threads=1"]
+pytestmark = pytest.mark.usefixtures("cheap_scores")
 
 
 def run(data: Path, log: Path, *more: str) -> int:
