@@ -49,7 +49,7 @@ python -m logger.report study/checkpoints/dsprites
 
 def text(study: Path) -> str:
     """The whole page."""
-    parts = [INTRODUCTION.format(**plan.PLAN)]
+    parts = [INTRODUCTION.format(**plan.PLAN), _standing(study)]
     for group, about in plan.GROUPS.items():
         parts += [f"## {about['title']}\n", about["text"].strip() + "\n"]
         members = [c for c in plan.CONFIGURATIONS if c.group == group]
@@ -66,6 +66,17 @@ def text(study: Path) -> str:
                 parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
     parts += [_incomplete(study), _runs(study), _commands()]
     return "\n".join(part for part in parts if part)
+
+
+def _standing(study: Path) -> str:
+    """One sentence: how much of the plan is done, and what it took."""
+    jobs = list(plan.jobs())
+    states = [state["state"] for c, seed in jobs if (state := status(record(study, c, seed)))]
+    complete, time = states.count("finished"), sum(hours(folder) for *_, folder in records(study))
+    return (
+        f"So far {complete} of the plan's {len(jobs)} runs are complete and {len(states) - complete} on the way, after "
+        f"{time:.1f} hours of one core.\n"
+    )
 
 
 def samples(study: Path, configuration: Configuration, preset: str) -> pandas.DataFrame:
@@ -153,19 +164,17 @@ def _incomplete(study: Path) -> str:
 
 
 def _runs(study: Path) -> str:
-    rows, total = [], 0.0
+    rows = []
     for c, seed, folder in records(study):
         state, args = status(folder), json.loads((folder / "args.json").read_text(encoding="utf-8"))
         sessions = state["sessions"]
-        time = sum(map(hours, sessions))
-        total += time
-        distinct = lambda name: ", ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions))  # noqa: B023, E731
+        distinct = lambda name: "; ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions))  # noqa: B023, E731
         revisions = ", ".join(dict.fromkeys(_short(s.get("revision")) for s in sessions))
         done = f"{state['epochs']} of {state['budget']}"
         cells = [distinct("precision"), args["data_source"], distinct("processor"), distinct("threads"), revisions]
-        rows.append([f"`{c.name}`", str(seed), done, *cells, f"{time:.1f}"])
+        rows.append([f"`{c.name}`", str(seed), done, *cells, f"{hours(folder):.1f}"])
     header = ["run", "seed", "epochs", "precision", "data", "processor", "threads", "revision", "hours"]
-    return "\n".join(["## Every run\n", _markdown(header, rows), f"{total:.1f} hours in all.\n"]) if rows else ""
+    return "\n".join(["## Every run\n", _markdown(header, rows)]) if rows else ""
 
 
 def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
@@ -175,10 +184,10 @@ def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
         yield from ((c, seed, folders[seed]) for seed in sorted(folders))
 
 
-def hours(session: dict) -> float:
-    """How long a session of a run took."""
-    started, stopped = (datetime.fromisoformat(session[name]) for name in ("started", "stopped"))
-    return (stopped - started).total_seconds() / 3600
+def hours(folder: Path) -> float:
+    """How long the sessions of a run took together."""
+    times = [[datetime.fromisoformat(s[name]) for name in ("started", "stopped")] for s in status(folder)["sessions"]]
+    return sum((stopped - started).total_seconds() for started, stopped in times) / 3600
 
 
 def figure_names(study: Path, group: str) -> list[str]:
