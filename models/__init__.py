@@ -1,4 +1,4 @@
-"""Models by name. The one place where a new model is added: its name and where its class is."""
+"""The registry of models, which maps the names that `--model` takes to classes. A new model is one line in MODELS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Model(NamedTuple):
-    """What a name stands for: a class, whose loss it is; the networks it is given; and settings that are fixed.
+    """An entry of the registry: a class, its networks, and fixed settings.
 
-    where: `module:class`, as text, so that the command line can list the names without importing torch.
+    where: `module:class`, as text, so that `--help` does not import torch.
     networks: a key of `models.networks.NETWORKS`; None for a class that makes its own.
-    settings: keyword arguments of the class.
+    settings: keyword arguments of the class that no flag changes.
     """
 
     where: str
@@ -48,13 +48,13 @@ def model_class(name: str) -> type[VAE]:
 
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
-    """Those of the arguments `given`, by their names in the namespace, that other models read and this one does not."""
+    """The flags among `given` (names in the namespace) that some other model reads, but this one does not."""
     flags = {model: {flag[2:].replace("-", "_") for flag in model_class(model).flags} for model in MODELS}
     return sorted(argument for argument in set().union(*flags.values()) - flags[name] if argument in given)
 
 
 def build_model(args: Namespace, channels: int) -> VAE:
-    """The model that `args.model` names, for images with so many channels, with freshly drawn weights."""
+    """The model that `args.model` names, with newly initialised weights, for images of 1 or 3 channels."""
     from models.networks import channels_last  # imports torch
 
     _, networks, settings = MODELS[args.model]

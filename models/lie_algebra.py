@@ -1,8 +1,8 @@
 """A Lie algebra with a learned basis, its exponential map, and the two penalties that make it commutative.
 
-A latent code z is a coordinate vector: `A(z) = sum_j z_j A_j` is an element of the algebra, `exp(A(z))` an element of
-the group (Zhu et al. 2021, section 3). The code may be cut into several subgroups, each with matrices of its own size;
-the group is then their direct product.
+A latent code z holds the coordinates of `A(z) = sum_j z_j A_j`, an element of the algebra; `exp(A(z))` is an element of
+the group (Zhu et al. 2021, section 3). The latents may be divided among several subgroups, each with its own matrix
+size; the group is then their direct product. Below, subgroup k has `latents_k` latents and `m_k x m_k` matrices.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from models.kernels.exponential import matrix_exp
 class LieAlgebra(nn.Module):
     """Basis matrices `A_j`, one per latent, for one or several subgroups.
 
-    Usable on its own, in any floating dtype, batched and differentiable::
+    Can be used on its own, in any floating dtype; batched and differentiable::
 
         algebra = LieAlgebra(subgroup_sizes=[100], subspace_sizes=[10])
         (g,) = algebra.exp(torch.randn(32, 10))          # [32, 10, 10]
         penalty = algebra.hessian_penalty()              # []
 
     Args:
-        subgroup_sizes: entries of each subgroup's matrices, m*m: perfect squares.
+        subgroup_sizes: number of matrix entries of each subgroup, m_k * m_k: perfect squares.
         subspace_sizes: number of latents of each subgroup.
         init_scale: standard deviation of the initial basis, N(0, init_scale^2).
     Raises:
-        ValueError: lists of different lengths, or a size that is no perfect square.
+        ValueError: the lists differ in length, or a subgroup size is not a perfect square.
     """
 
     def __init__(self, subgroup_sizes: Sequence[int], subspace_sizes: Sequence[int], init_scale: float = 0.001):
@@ -42,7 +42,7 @@ class LieAlgebra(nn.Module):
                 raise ValueError(f"subgroup size {size} is not a perfect square")
         self.subgroup_sizes = tuple(subgroup_sizes)
         self.subspace_sizes = tuple(subspace_sizes)
-        # One parameter a latent, [1, m, m], under the reference name: state dicts interchange.
+        # One parameter [1, m_k, m_k] per latent, named as in the reference state dict, so that checkpoints interchange.
         self.lie_alg_basis_ls = nn.ParameterList(
             torch.randn(1, math.isqrt(size), math.isqrt(size)) * init_scale
             for size, latents in zip(subgroup_sizes, subspace_sizes, strict=True)
@@ -77,7 +77,7 @@ class LieAlgebra(nn.Module):
     def exp(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`exp(sum_j z_j A_j)` (eq. 4 of the paper). z `[batch, latents]` -> a list of `[batch, m_k, m_k]`.
 
-        In the dtype that z and the basis give together; computed in float32 at least, also under autocast.
+        The result has the promoted dtype of z and the basis. It is computed in at least float32, also under autocast.
         """
         dtype = torch.promote_types(z.dtype, self.lie_alg_basis_ls[0].dtype)
         with torch.autocast(z.device.type, enabled=False):
@@ -85,10 +85,10 @@ class LieAlgebra(nn.Module):
 
     def _exp(self, z: torch.Tensor) -> list[torch.Tensor]:
         elements = self.algebra_elements(z)  # each [batch, m_k, m_k]
-        for size in set(self.subgroup_sizes):  # subgroups of one size together: fewer and larger products
-            alike = [k for k, other in enumerate(self.subgroup_sizes) if other == size]
-            together = matrix_exp(torch.stack([elements[k] for k in alike]))  # [alike, batch, m, m]
-            for k, element in zip(alike, together, strict=True):
+        for size in set(self.subgroup_sizes):  # all subgroups of one size in one call: fewer and larger products
+            same_size = [k for k, other in enumerate(self.subgroup_sizes) if other == size]
+            stacked = matrix_exp(torch.stack([elements[k] for k in same_size]))  # [same_size, batch, m, m]
+            for k, element in zip(same_size, stacked, strict=True):
                 elements[k] = element
         return elements
 
@@ -97,30 +97,39 @@ class LieAlgebra(nn.Module):
         return torch.cat([element.flatten(1) for element in self.exp(z)], dim=1)  # [batch, sum(m_k * m_k)]
 
     def hessian_penalty(self) -> torch.Tensor:
-        """Mean of `||A_i A_j||_F^2` over all ordered pairs (i, j), the diagonal counted as 0; summed over subgroups.
+        """Mean of `||A_i A_j||_F^2` over ordered pairs (i, j), with 0 for i = j; summed over subgroups. A scalar.
 
-        It vanishes where all mixed products do, and then the mixed second derivatives of the exponential map at the
-        identity do (Zhu et al. 2021, proposition 2). A subgroup with a single latent adds nothing. Returns a scalar.
+        If it is zero, so are the mixed second derivatives of the exponential map at the identity (Zhu et al. 2021,
+        proposition 2).
         """
-        return self._mean_over_pairs(lambda products: products)
+        return _mean_squared_norm(self.pair_products(), self.lie_alg_basis_ls[0])
 
     def commutator_penalty(self) -> torch.Tensor:
-        """The same mean of `||A_i A_j - A_j A_i||_F^2`: zero where the group is commutative (proposition 1).
+        """The same mean of `||A_i A_j - A_j A_i||_F^2`: zero if the group is commutative (proposition 1). A scalar.
 
-        This is the paper's definition. The reference code transposes each product instead of exchanging its factors,
-        which agrees only for symmetric bases; its commands give the term no weight. Returns a scalar.
+        This is the paper's definition. The reference code transposes each product instead of swapping its factors,
+        which is the same only for symmetric matrices; the published commands give the term weight 0.
         """
-        return self._mean_over_pairs(lambda products: products - products.transpose(0, 1))
+        commutators = [products - products.transpose(0, 1) for products in self.pair_products()]
+        return _mean_squared_norm(commutators, self.lie_alg_basis_ls[0])
 
-    def _mean_over_pairs(self, matrix_of_pair) -> torch.Tensor:
-        total = self.lie_alg_basis_ls[0].new_zeros(())  # []
-        for basis in self.basis():
-            latents = len(basis)
-            if latents < 2:
-                continue
-            with torch.autocast(basis.device.type, enabled=False):  # loss terms are in full precision
-                products = basis[:, None] @ basis[None, :]  # [latents_k, latents_k, m_k, m_k], entry (i, j) is A_i A_j
-            squared_norms = matrix_of_pair(products).square().sum(dim=(2, 3))  # [latents_k, latents_k]
-            off_diagonal = squared_norms.sum() - squared_norms.diagonal().sum()  # []
-            total = total + off_diagonal / latents**2
-        return total
+    def pair_products(self) -> list[torch.Tensor]:
+        """`A_i A_j` at entry (i, j): `[latents_k, latents_k, m_k, m_k]` for each subgroup of at least two latents."""
+        bases = [basis for basis in self.basis() if len(basis) > 1]  # each [latents_k, m_k, m_k]
+        with torch.autocast(self.lie_alg_basis_ls[0].device.type, enabled=False):  # penalties are in full precision
+            return [basis[:, None] @ basis[None, :] for basis in bases]
+
+
+def _mean_squared_norm(pairs: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """Mean of the squared Frobenius norms over pairs of latents, with 0 on the diagonal; summed over subgroups.
+
+    Args:
+        pairs: a matrix for each pair of latents, `[latents_k, latents_k, m_k, m_k]` for each subgroup.
+        like: gives the dtype and device of the result, a scalar.
+    """
+    total = like.new_zeros(())  # []
+    for matrices in pairs:
+        squared_norms = matrices.square().sum(dim=(2, 3))  # [latents_k, latents_k]
+        off_diagonal = squared_norms.sum() - squared_norms.diagonal().sum()  # []
+        total = total + off_diagonal / len(matrices) ** 2  # []
+    return total

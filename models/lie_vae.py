@@ -1,4 +1,9 @@
-"""Commutative Lie Group VAE (Zhu, Xu, Tao, ICML 2021): the latent code is a coordinate of a Lie algebra."""
+"""Commutative Lie Group VAE (Zhu, Xu, Tao, ICML 2021): the latent code holds the coordinates of a Lie algebra element.
+
+The encoder maps an image to group features e, and e to the posterior of z. The decoder maps z to the group element
+`g = exp(sum_j z_j A_j)`, and g to the image. e and g have the same size, `features = sum(subgroup_sizes)`, and a loss
+term pulls them together. The names of the modules are those of the reference state dict.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from system.errors import UserError
 
 
 class GroupEncoder(nn.Module):
-    """Image -> group features -> posterior of the code; each subgroup's slice of the features gives its own latents."""
+    """Image -> group features e -> posterior of z. Each subgroup's slice of e gives that subgroup's latents."""
 
     def __init__(self, channels: int, subgroup_sizes: Sequence[int], subspace_sizes: Sequence[int]):
         super().__init__()
@@ -30,23 +35,23 @@ class GroupEncoder(nn.Module):
         self.to_logvar = nn.ModuleList(mlp(size, 4 * size, latents) for size, latents in sizes)
 
     def group_feats(self, x: torch.Tensor) -> torch.Tensor:
-        """x `[batch, channels, 64, 64]` -> group features e, `[batch, sum(subgroup_sizes)]`."""
+        """x `[batch, channels, 64, 64]` -> group features e, `[batch, features]`."""
         return self.prior_group(x)
 
     def posterior(self, group_feats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """e `[batch, sum(subgroup_sizes)]` -> `mu, logvar`, each `[batch, latents]`."""
+        """e `[batch, features]` -> `mu, logvar`, each `[batch, latents]`."""
         parts = group_feats.split(self.subgroup_sizes, dim=1)  # each [batch, subgroup_size_k]
         mu = torch.cat([net(part) for net, part in zip(self.to_means, parts, strict=True)], dim=1)  # [batch, latents]
         logvar = torch.cat([net(part) for net, part in zip(self.to_logvar, parts, strict=True)], dim=1)
-        dtype = torch.promote_types(mu.dtype, torch.float32)  # autocast gives less
+        dtype = torch.promote_types(mu.dtype, torch.float32)  # bfloat16 under autocast
         return mu.to(dtype), logvar.to(dtype)  # [batch, latents] each
 
 
 class GroupDecoder(LieAlgebra):
-    """The Lie algebra together with the network `post_exp` that draws an image from a group element.
+    """z -> group element g, by the Lie algebra -> image, by the network `post_exp`.
 
-    It inherits rather than holds the algebra because the reference state dict keeps the basis directly below `decoder`.
-    With `no_exp`, an MLP stands in for the exponential map (the paper's ablation); the basis stays, unused by it.
+    A subclass of `LieAlgebra` because the reference state dict has the basis directly under `decoder`. With `no_exp`,
+    an MLP replaces the exponential map (the paper's ablation), and the basis is unused.
     """
 
     def __init__(
@@ -63,13 +68,13 @@ class GroupDecoder(LieAlgebra):
         self.post_exp = conv_decoder(feature_size, channels)
 
     def group_feats(self, z: torch.Tensor) -> torch.Tensor:
-        """z `[batch, latents]` -> group features g, `[batch, sum(subgroup_sizes)]`."""
+        """z `[batch, latents]` -> the entries of the group element g, `[batch, features]`."""
         if self.fake_exp is not None:
             return self.fake_exp(z)
         return super().group_feats(z)
 
-    def draw(self, group_feats: torch.Tensor) -> torch.Tensor:
-        """Group features `[batch, sum(subgroup_sizes)]` -> logits `[batch, channels, 64, 64]`."""
+    def decode_feats(self, group_feats: torch.Tensor) -> torch.Tensor:
+        """Group features e or g, `[batch, features]` -> logits `[batch, channels, 64, 64]`."""
         return self.post_exp(group_feats)
 
 
@@ -79,11 +84,12 @@ class LieGroupVAE(VAE):
     Args:
         subgroup_sizes, subspace_sizes: see `LieAlgebra`; the number of latents is the sum of the subspace sizes.
         lie_alg_init_scale: standard deviation of the initial basis.
-        hy_hes, hy_rec, hy_commute: weights of the Hessian penalty, of the tie between the encoder's features e and the
-            group element g, and of the commutator penalty.
-        forward_eg_prob: probability that a training step reconstructs from e instead of from g.
-        no_exp: replace the exponential map by an MLP.
-        shared: what every model takes, see `VAE`.
+        hy_hes: weight of the Hessian penalty.
+        hy_rec: weight of the squared distance between the encoder's features e and the group element g.
+        hy_commute: weight of the commutator penalty.
+        forward_eg_prob: probability that a training step decodes e instead of g.
+        no_exp: replace the exponential map with an MLP.
+        shared: arguments of every model, see `VAE`.
     """
 
     equation = "recon + beta kl + hy_hes hessian + hy_rec group_feats_rec + hy_commute commutator"
@@ -92,7 +98,7 @@ class LieGroupVAE(VAE):
         "--subspace_sizes_ls": "latents of each subgroup; they sum to --latents",
         "--lie_alg_init_scale": "standard deviation of the initial basis",
         "--hy_hes": "weight of hessian, the mean of |A_i A_j|^2",
-        "--hy_rec": "weight of group_feats_rec, the tie between encoder features and group element",
+        "--hy_rec": "weight of group_feats_rec, the squared distance of the encoder's features from the group element",
         "--hy_commute": "weight of commutator, the mean of |A_i A_j - A_j A_i|^2",
         "--forward_eg_prob": "probability that a step decodes the encoder's features",
         "--no_exp": "an MLP in place of the exponential map",
@@ -142,45 +148,46 @@ class LieGroupVAE(VAE):
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> LieGroupVAE:
-        """Build from the command line's namespace; `given` by the registry goes first."""
+        """As `VAE.from_args`, with the sizes of the subgroups."""
         arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
         return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **{**arguments, **given})
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.encoder.posterior(self.encoder.group_feats(x))
+        return self.encoder.posterior(self.encoder.group_feats(x))  # [batch, latents] each
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        return self.decoder.draw(self.decoder.group_feats(z))
+        return self.decoder.decode_feats(self.decoder.group_feats(z))  # [batch, channels, 64, 64]
 
     @torch.no_grad()
     def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """By the latent path, and drawn from the encoder's group features directly."""
+        """`latent`, decoded from the mean code, and `encoder_feats`, decoded from the encoder's features."""
         encoder_feats = self.encoder.group_feats(x)  # [batch, features]
-        mu, _ = self.encoder.posterior(encoder_feats)
+        mu, _ = self.encoder.posterior(encoder_feats)  # [batch, latents]
         return {
             "latent": torch.sigmoid(self.decode(mu)),
-            "encoder_feats": torch.sigmoid(self.decoder.draw(encoder_feats)),
+            "encoder_feats": torch.sigmoid(self.decoder.decode_feats(encoder_feats)),
         }
 
     def act(self, z: torch.Tensor, moves: Sequence[torch.Tensor]) -> torch.Tensor:
-        """A move t multiplies the code's group element from the left by `exp(sum_j t_j A_j)`.
+        """As `VAE.act`; here a move t multiplies the group element from the left by `exp(sum_j t_j A_j)`.
 
-        Without a group it adds to z.
+        With `no_exp` there is no group, and t is added to z.
         """
         if self.decoder.fake_exp is not None:
             return super().act(z, moves)
-        elements = self.decoder.exp(z)  # a list of [n, m_k, m_k]
+        elements = self.decoder.exp(z)  # each [n, m_k, m_k]
         for move in moves:
-            elements = [step @ element for step, element in zip(self.decoder.exp(move), elements, strict=True)]
-        return self.decoder.draw(torch.cat([element.flatten(1) for element in elements], dim=1))
+            factors = self.decoder.exp(move)  # each [n, m_k, m_k]
+            elements = [factor @ element for factor, element in zip(factors, elements, strict=True)]
+        return self.decoder.decode_feats(torch.cat([element.flatten(1) for element in elements], dim=1))
 
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
-        """`exp(sum_j z_j A_j)`, `[n, m_k, m_k]` for each subgroup; none where an MLP stands in for the group."""
+        """`exp(sum_j z_j A_j)`, `[n, m_k, m_k]` for each subgroup; empty with `no_exp`."""
         return [] if self.decoder.fake_exp is not None else self.decoder.exp(z)
 
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
-        """The equivariance error, and where there is a group, what its algebra became."""
+        """The equivariance error and, unless `no_exp`, measures of the learned basis."""
         general = super().diagnostics(z, pairs)
         if self.decoder.fake_exp is not None:
             return general
@@ -188,25 +195,25 @@ class LieGroupVAE(VAE):
         return merged(algebra_findings(bases, self.group_elements(z), z), general)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """`eps` `[batch, latents]`, and the step's one choice of the decoding path, a bool `[]`."""
+        """`eps` `[batch, latents]`, and `from_encoder_feats`, whether this step decodes e instead of g, a bool `[]`."""
         noise = super().draw_noise(batch, generator)
         noise["from_encoder_feats"] = torch.rand((), generator=generator) < self.forward_eg_prob  # []
         return noise
 
     def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
-        """Terms as in `VAE.loss_terms`, and `group_feats_rec`, `hessian`, `commutator`. The image is decoded once.
+        """The terms of `VAE.loss_terms`, and `group_feats_rec`, `hessian` and `commutator`.
 
-        In training, a penalty without weight is not computed; in evaluation (`noise` None) all are. Features that are
-        not decoded get zero gradients from the image, not none: with `hy_rec` 0, Adam's moments of the basis decay.
+        In training, penalties with weight 0 are not computed; in evaluation (`noise` None) all are. The features that a
+        step does not decode get gradient 0 from the image, not None: Adam updates their moments in every step.
         """
         encoder_feats = self.encoder.group_feats(x)  # [batch, features]
         mu, logvar = self.encoder.posterior(encoder_feats)  # [batch, latents] each
         z = self.sample(mu, logvar, noise)  # [batch, latents]
         decoder_feats = self.decoder.group_feats(z)  # [batch, features]
-        drawn = decoder_feats  # [batch, features]
-        if noise is not None:  # a choice of values, not of code: nothing waits for it, and a recorded step can take it
-            drawn = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)  # [batch, features]
-        x_hat_logits = self.decoder.draw(drawn)  # [batch, channels, 64, 64]
+        decoded_feats = decoder_feats  # [batch, features]
+        if noise is not None:  # torch.where and not `if`, which would wait for the device
+            decoded_feats = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)  # [batch, features]
+        x_hat_logits = self.decoder.decode_feats(decoded_feats)  # [batch, channels, 64, 64]
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
             **self.code_terms(mu, logvar, z, step),
@@ -228,10 +235,10 @@ class LieGroupVAE(VAE):
 
 
 class BottleneckVAE(LieGroupVAE):
-    """The paper's ablation between a plain VAE and the model: the feature bottleneck without the exponential map.
+    """The paper's ablation between a plain VAE and `LieGroupVAE`: group features, but no exponential map.
 
-    `LieGroupVAE` with `no_exp`, and without the penalties on the basis, which nothing uses here (the state dict keeps
-    it, so that it interchanges with that of `--model lie_group --no_exp`).
+    `LieGroupVAE` with `no_exp` and without the penalties on the basis. The basis is unused, but stays in the state
+    dict, which therefore interchanges with that of `--model lie_group --no_exp`.
     """
 
     equation = "recon + beta kl + hy_rec group_feats_rec"

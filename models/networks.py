@@ -14,7 +14,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def channels_last(module: M) -> M:
-    """The module, its weights laid out as convolutions are fastest."""
+    """The module with its weights in the memory format in which convolutions are fastest."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
 
 
@@ -45,7 +45,7 @@ def conv_encoder(channels: int, features: int) -> nn.Sequential:
 
 
 def conv_decoder(features: int, channels: int) -> nn.Sequential:
-    """`[batch, features] -> [batch, channels, 64, 64]` logits: the mirror image of `conv_encoder`."""
+    """`[batch, features] -> [batch, channels, 64, 64]` logits: `conv_encoder` mirrored."""
     return ConvStack(
         nn.Linear(features, 256),
         nn.ReLU(),
@@ -63,12 +63,12 @@ def conv_decoder(features: int, channels: int) -> nn.Sequential:
 
 
 def mlp_encoder(channels: int, features: int, width: int = 1200) -> nn.Sequential:
-    """`[batch, channels, 64, 64] -> [batch, features]`: pixels -> width -> width -> features, with ReLU."""
+    """`[batch, channels, 64, 64] -> [batch, features]`: two hidden layers with ReLU."""
     return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, width, width, features))
 
 
 def mlp_decoder(features: int, channels: int, width: int = 1200) -> nn.Sequential:
-    """`[batch, features] -> [batch, channels, 64, 64]` logits: features -> width, three times -> pixels, tanh."""
+    """`[batch, features] -> [batch, channels, 64, 64]` logits: three hidden layers with tanh."""
     return nn.Sequential(
         nn.Linear(features, width),
         nn.Tanh(),
@@ -88,7 +88,7 @@ def make_networks(networks: str | tuple[str, dict], channels: int, latents: int)
     """An encoder `[batch, channels, 64, 64] -> [batch, 2 * latents]` and a decoder `[batch, latents] -> logits`.
 
     Args:
-        networks: a key of NETWORKS, or one and settings of its functions, such as `("mlp", {"width": 100})`.
+        networks: a key of NETWORKS, or a key and keyword arguments, such as `("mlp", {"width": 100})`.
     """
     kind, settings = (networks, {}) if isinstance(networks, str) else networks
     encoder, decoder = NETWORKS[kind]
@@ -96,7 +96,7 @@ def make_networks(networks: str | tuple[str, dict], channels: int, latents: int)
 
 
 def initialise_xavier(module: nn.Module) -> None:
-    """Xavier-uniform weights for every linear and convolutional layer below `module`; biases keep torch's default."""
+    """Xavier-uniform weights for every linear and convolutional layer of `module`; biases keep torch's default."""
     for layer in module.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.xavier_uniform_(layer.weight)

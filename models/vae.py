@@ -1,4 +1,4 @@
-"""The base of every model: encode, reparametrise, decode, and a loss given as named terms."""
+"""The base class of every model: encode, sample, decode, and a loss made of named terms."""
 
 from __future__ import annotations
 
@@ -15,35 +15,45 @@ from models.networks import initialise_xavier, make_networks, reparametrise
 from models.total_correlation import total_correlation
 from system.errors import UserError
 
-# The flags that the base reads for every model; each is an argument of `VAE.__init__` under the same name.
+# Arguments of `VAE.__init__` that are flags of the same name, for every model.
 SHARED_FLAGS = (
-    *("beta", "recons_loss_type", "capacity", "capacity_leadin"),
-    *("hy_tc", "tc_estimator", "hy_dip", "dip_type", "lambda_d", "lambda_od"),
+    "beta",
+    "recons_loss_type",
+    "capacity",
+    "capacity_leadin",
+    "hy_tc",
+    "tc_estimator",
+    "hy_dip",
+    "dip_type",
+    "lambda_d",
+    "lambda_od",
 )
 
 
 class VAE(nn.Module):
-    """Gaussian-encoder VAE. A model overrides what differs; the training loop knows only this interface.
+    """VAE with a Gaussian posterior and a standard normal prior. The training loop uses only this interface.
 
-    A subclass overrides `loss_terms` and `loss_weights` where its loss has terms of its own.
+    A subclass overrides `loss_terms` (or `code_terms`) and `loss_weights` to add loss terms.
 
     Args:
         channels: image channels (1 or 3).
         latents: length of the code z.
-        networks: which encoder and decoder it gets, a key of `models.networks.NETWORKS`, and with which settings. None:
-            the subclass sets `self.encoder` and `self.decoder` (or overrides `encode` and `decode`).
+        networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with settings. None: the
+            subclass sets `self.encoder` and `self.decoder`, or overrides `encode` and `decode`.
         beta: weight of the KL term.
         recons_loss_type: `l2` or `bce`, see `models.losses.reconstruction_loss`.
-        capacity: nats C; in place of `beta kl` the loss has `beta |kl - C(step)|`. None for the plain KL term.
-        capacity_leadin: steps over which C(step) rises linearly from 0 to the capacity.
-        hy_tc: weight of the total correlation of the code, estimated as `tc_estimator` says.
-        hy_dip: weight of the DIP penalty of type `dip_type` (`i` or `ii`), within which `lambda_d` weighs the diagonal
-            and `lambda_od` the rest.
+        capacity: KL capacity C in nats; replaces `beta kl` by `beta |kl - C(step)|`. None: `beta kl`.
+        capacity_leadin: steps over which C(step) rises linearly from 0 to `capacity`.
+        hy_tc: weight of the total correlation of the code.
+        tc_estimator: its estimator, `weighted` or `stratified`, see `models.total_correlation`.
+        hy_dip: weight of the DIP penalty.
+        dip_type: its type, `i` or `ii`, see `models.losses.dip_terms`.
+        lambda_d, lambda_od: weights within the DIP penalty, on the diagonal and off it.
     """
 
-    # What a model says about itself; docs/models.md and the tests read it.
-    equation: ClassVar[str] = "recon + beta kl"  # the loss, in the names of its terms and of its weights
-    flags: ClassVar[dict[str, str]] = {  # the flags that it reads, and what each means for it
+    # Read by the command line, the tests and the test of docs/models.md.
+    equation: ClassVar[str] = "recon + beta kl"  # the loss, by the names of terms and weights
+    flags: ClassVar[dict[str, str]] = {  # flag that the model reads -> what it means for this model
         "--latents": "length of the code",
         "--recons_loss_type": "reconstruction loss",
         "--beta": "weight of kl",
@@ -56,11 +66,11 @@ class VAE(nn.Module):
         "--lambda_od": "its weight off the diagonal",
         "--lambda_d": "its weight on the diagonal",
     }
-    own_arguments: ClassVar[tuple[str, ...]] = ()  # of its own flags, those that are arguments under the same name
-    refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # name of an argument -> its neutral value, and what to do
-    # Where encoder and decoder trunk lie in the state dict, so that models can start from one another's weights.
+    own_arguments: ClassVar[tuple[str, ...]] = ()  # arguments of the subclass that are flags of the same name
+    refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # flag that must keep this value -> (value, remedy)
+    # Prefixes of the encoder and the decoder in the state dict, for --base-model-path.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
-    # Prefixes of the state dict that continue a run but are no part of the reference layout (model.pt).
+    # Prefixes of the state dict that only training needs: in training.pt, but not in model.pt.
     training_only: ClassVar[tuple[str, ...]] = ()
 
     encoder: nn.Module
@@ -91,7 +101,7 @@ class VAE(nn.Module):
         self.capacity, self.capacity_leadin = capacity, capacity_leadin
         self.hy_tc, self.tc_estimator = hy_tc, tc_estimator
         self.hy_dip, self.dip_type, self.lambda_d, self.lambda_od = hy_dip, dip_type, lambda_d, lambda_od
-        # Size of the training set, for estimators of q(z); the trainer sets it. None: the batch is the whole set.
+        # Size of the training set, for estimators of q(z). Set by the trainer; None: the batch is the training set.
         self.training_images: int | None = None
         if networks is not None:
             self.encoder, self.decoder = make_networks(networks, channels, latents)
@@ -99,14 +109,14 @@ class VAE(nn.Module):
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:
-        """Refuse flags that contradict one another, before any work. Raises UserError naming the flag."""
+        """Raise UserError, naming the flag and the remedy, if flags contradict the model or one another."""
         for name, (neutral, remedy) in cls.refuses.items():
             if getattr(args, name) != neutral:
                 raise UserError(f"--{name} has no meaning for --model {args.model}: {remedy}")
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> VAE:
-        """Build from the command line's namespace, of which it takes `flags`; `given` by the registry goes first."""
+        """The model that the flags describe. `given`: arguments that the registry fixes; they override flags."""
         arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
         return cls(channels, args.latents, **{**arguments, **given})
 
@@ -121,7 +131,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def mean_code(self, x: torch.Tensor) -> torch.Tensor:
-        """x `[n, channels, 64, 64]` -> the mean code `[n, latents]`: what scores are computed from."""
+        """x `[n, channels, 64, 64]` -> mu `[n, latents]`, from which scores are computed."""
         mu, _ = self.encode(x)  # [n, latents]
         return mu
 
@@ -132,51 +142,51 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each way this model reconstructs x, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
-        mu, _ = self.encode(x)
+        """The reconstructions of x to draw, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
+        mu, _ = self.encode(x)  # [batch, latents]
         return {"latent": torch.sigmoid(self.decode(mu))}
 
     def act(self, z: torch.Tensor, moves: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Images of the codes after the actions of some moves in turn: logits `[n, channels, 64, 64]`.
+        """Decode codes after moving them: logits `[n, channels, 64, 64]`.
 
         Args:
             z: codes `[n, latents]`.
-            moves: how far along each latent, `[n, latents]` each, the first one acting first. Here they add to z.
+            moves: distances along the latents, `[n, latents]` each, applied in order. Here they are added to z.
         """
-        return self.decode(z + sum(moves))
+        return self.decode(z + sum(moves))  # [n, channels, 64, 64]
 
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
-        """The matrices that a code stands for, `[n, m_k, m_k]` for each subgroup; a model without a group has none."""
+        """The group elements of the codes, `[n, m_k, m_k]` for each subgroup; empty for a model without a group."""
         return []
 
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
-        """What there is to log and draw of this model's inner state.
+        """Measures of this model to log and to draw with the pictures.
 
         Args:
             z: mean codes of images, `[n, latents]`.
-            pairs: factor name -> mean codes of images before and after this factor moved, `[n, latents]` each.
+            pairs: factor name -> mean codes of images before and after this factor changed, `[n, latents]` each.
         """
         return equivariance(self, pairs)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """All random numbers of one training step, for the whole batch, on the CPU.
 
-        Entries with a leading batch dimension may be sliced together with the images; the rest hold for the whole step.
+        Entries with a batch dimension may be sliced together with the images; scalars apply to the whole batch.
         """
         return {"eps": torch.randn(batch, self.latents, generator=generator)}  # [batch, latents]
 
     def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: dict[str, torch.Tensor] | None) -> torch.Tensor:
-        """The code `[batch, latents]`: reparametrised with `noise`, or the mean where there is none (evaluation)."""
-        return mu if noise is None else reparametrise(mu, logvar, noise["eps"])
+        """The code z `[batch, latents]`: reparametrised with `noise`, or mu if it is None (evaluation)."""
+        return mu if noise is None else reparametrise(mu, logvar, noise["eps"])  # [batch, latents]
 
     def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
         """Named terms, unweighted: scalars (nats for `kl`), and `kl_per_latent` `[latents]`.
 
         Args:
             x: images `[batch, channels, 64, 64]` in [0, 1].
-            noise: what `draw_noise` gave, on the device of x; None evaluates at the mean code, deterministically.
-            step: training steps done so far, for schedules; an int64 tensor `[]` in a recorded step.
+            noise: the result of `draw_noise`, on the device of x; None: evaluation, with z = mu.
+            step: training steps done so far, for schedules; a number or an int64 tensor `[]`.
         """
         mu, logvar = self.encode(x)  # [batch, latents] each
         z = self.sample(mu, logvar, noise)  # [batch, latents]
@@ -186,9 +196,9 @@ class VAE(nn.Module):
         }
 
     def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
-        """The terms of the code that every model has: the KL terms, and the penalties that have a weight.
+        """The terms that depend on the code alone: the KL terms, and the penalties whose weight is not 0.
 
-        In evaluation z is the mean code, for which the estimate of the total correlation comes out too large.
+        In evaluation z is mu, for which the total correlation is overestimated.
 
         Args:
             mu, logvar, z: `[batch, latents]`.
@@ -206,7 +216,7 @@ class VAE(nn.Module):
         return terms
 
     def loss_weights(self) -> dict[str, float]:
-        """The weight of each term in the total; a term that is not listed, or that has weight 0, is only watched."""
+        """The weight of each term in the loss. Terms that are not listed, or have weight 0, are only logged."""
         return {
             "recon": 1.0,
             "kl" if self.capacity is None else "kl_capacity": self.beta,
@@ -218,28 +228,29 @@ class VAE(nn.Module):
     def forward(
         self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
     ) -> dict[str, torch.Tensor]:
-        """The named terms of an objective, with the weighted total under `loss`.
+        """The named terms of an objective, and under `loss` their weighted sum.
 
-        A module call, so that a data-parallel wrapper sees it. `objective` is a key of `make_optimisers`; this base
-        has the single objective `vae`. Arguments as in `loss_terms`.
+        Args:
+            x, noise, step: see `loss_terms`.
+            objective: a key of `make_optimisers`. The base class has one, `vae`.
         """
         return self.with_total(self.loss_terms(x, noise, step), self.loss_weights())
 
     @staticmethod
     def with_total(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> dict[str, torch.Tensor]:
-        """The terms, and under `loss` their sum weighted by `weights`; terms without weight add nothing."""
-        weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]
+        """The terms, and under `loss` their weighted sum, `[]`."""
+        weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]  # each []
         return {"loss": torch.stack(weighted).sum(), **terms}
 
     def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
-        """Optimiser of each objective, in the order in which a training step takes them."""
+        """The optimiser of each objective. A training step updates them in this order."""
         return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)}
 
     def reference_state_dict(self) -> dict[str, torch.Tensor]:
-        """The state dict in the reference layout: `state_dict()` without what only continues a run."""
+        """The state dict in the reference layout: `state_dict()` without `training_only`."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith(self.training_only)}
 
     def load_reference_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Load what `reference_state_dict` gave; the rest stays as it is. Raises RuntimeError where names differ."""
+        """Load a `reference_state_dict`; the rest is unchanged. Raises RuntimeError if names or shapes differ."""
         kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.training_only)}
         self.load_state_dict({**state, **kept})

@@ -71,8 +71,8 @@ def test_forward_values(case: str) -> None:
         assert_summary(z, expected["z"])
         assert_summary(encoder_feats, expected["group_feats_encoder"])
         assert_summary(decoder_feats, expected["group_feats_decoder"])
-        assert_summary(model.decoder.draw(decoder_feats), expected["x_hat_logits"])
-        assert_summary(model.decoder.draw(encoder_feats), expected["x_hat_from_encoder_feats_logits"])
+        assert_summary(model.decoder.decode_feats(decoder_feats), expected["x_hat_logits"])
+        assert_summary(model.decoder.decode_feats(encoder_feats), expected["x_hat_from_encoder_feats_logits"])
         assert_summary(model.decode(mu), expected["eval_x_hat_logits"])
 
 
