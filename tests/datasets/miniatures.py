@@ -21,6 +21,11 @@ def noise(*shape, seed=0):
     return np.random.RandomState(seed).randint(0, 256, shape).astype(np.uint8)
 
 
+def blocks(side: int, height: int, width: int, *shape, seed=0):
+    """Noise in squares of `side` pixels, which is packed several times faster: uint8 `[height, width, *shape]`."""
+    return noise(height // side, width // side, *shape, seed=seed).repeat(side, axis=0).repeat(side, axis=1)
+
+
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     """A file in a tar."""
     info = tarfile.TarInfo(name)
@@ -37,7 +42,7 @@ def mat(**arrays) -> bytes:
 
 def cars3d(directory):
     """Three cars, in the archive in another order than in the list. Returns im by car."""
-    ims = {car: noise(128, 128, 3, 24, 4, seed=number) for number, car in enumerate(CARS)}
+    ims = {car: blocks(4, 128, 128, 3, 24, 4, seed=number) for number, car in enumerate(CARS)}
     directory.mkdir(exist_ok=True)
     with tarfile.open(directory / "nips2015-analogy-data.tar.gz", "w:gz", compresslevel=1) as archive:
         add(archive, "data/shapes48.mat", b"not read")
@@ -141,7 +146,7 @@ def chairs3d(directory):
     """Two chairs from 2 x 3 sides, stored in another order. Returns images by (chair, elevation, azimuth)."""
     directory.mkdir(exist_ok=True)
     views = [(chair, p, t) for chair in range(2) for p in (20, 30) for t in (11, 23, 348)]
-    images = {view: noise(600, 600, 3, seed=number) // 2 + 100 for number, view in enumerate(views)}
+    images = {view: blocks(5, 600, 600, 3, seed=number) // 2 + 100 for number, view in enumerate(views)}
     with tarfile.open(directory / "rendered_chairs.tar", "w") as archive:
         for number, view in enumerate(reversed(views)):
             chair, p, t = view

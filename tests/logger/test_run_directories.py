@@ -12,6 +12,7 @@ from logger import resume
 from logger.run_directory import RunDirectory, versions
 
 ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = 6
 CLAIM = """
 import sys
 from logger.run_directory import RunDirectory
@@ -28,7 +29,7 @@ print(run.path.name)
 """
 
 
-def test_sixteen_processes_that_start_together_get_sixteen_versions_and_mix_no_files(tmp_path):
+def test_processes_that_start_together_get_a_version_each_and_mix_no_files(tmp_path):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIM, str(tmp_path), f"p{n}"],
@@ -37,15 +38,15 @@ def test_sixteen_processes_that_start_together_get_sixteen_versions_and_mix_no_f
             stdout=subprocess.PIPE,
             text=True,
         )
-        for n in range(16)
+        for n in range(PROCESSES)
     ]
     assert all(process.stdout.readline() == "ready\n" for process in processes)
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     names = [process.communicate()[0].strip() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 16
-    assert sorted(names) == sorted(f"version_{n}" for n in range(16))
+    assert [process.returncode for process in processes] == [0] * PROCESSES
+    assert sorted(names) == sorted(f"version_{n}" for n in range(PROCESSES))
     for n, name in enumerate(names):
         run = RunDirectory(tmp_path / name)
         assert run.read_args() == {"mark": f"p{n}"}
@@ -54,11 +55,11 @@ def test_sixteen_processes_that_start_together_get_sixteen_versions_and_mix_no_f
         assert run.state() == "finished"
 
 
-def test_sixteen_trainings_that_start_together_end_alike(start, uninterrupted, tmp_path):
-    processes = [start(tmp_path / "together", "--max-steps", "3", "--resume", "auto") for _ in range(16)]
-    assert [process.wait() for process in processes] == [0] * 16
+def test_trainings_that_start_together_end_alike(start, uninterrupted, tmp_path):
+    processes = [start(tmp_path / "together", "--max-steps", "3", "--resume", "auto") for _ in range(PROCESSES)]
+    assert [process.wait() for process in processes] == [0] * PROCESSES
     runs = versions(tmp_path / "together")
-    assert sorted(run.path.name for run in runs) == sorted(f"version_{n}" for n in range(16))
+    assert sorted(run.path.name for run in runs) == sorted(f"version_{n}" for n in range(PROCESSES))
     texts = {run.metrics_file.read_text() for run in runs}
     assert len(texts) == 1
     assert all(len(list(run.path.glob("events.*"))) == 1 for run in runs)

@@ -30,6 +30,7 @@ def test_explicitness_is_that_of_the_optimum(case):
     from sklearn.metrics import roc_auc_score
 
     z, factors, _, _ = (np.asarray(table, dtype=np.float64) for table in cases.tables(case))
+    z, factors = z[::4], factors[::4]
     z = (z - z.mean(0)) / z.std(0)
     areas = []
     for factor in factors.T:
@@ -56,10 +57,10 @@ def test_sampled_scores_agree_with_the_reference(case):
     dataset = cases.reference_dataset(case)
     runs = [
         evaluate(lambda codes: codes, dataset, ["factor_vae", "beta_vae"], preset=preset, seed=seed, batch_size=50_000)
-        for seed in range(4)
+        for seed in range(2)
     ]
     for name in runs[0]:
-        error = expected[name]["std"] / np.sqrt(4)
+        error = expected[name]["std"] / np.sqrt(2)
         mean = np.mean([run[name] for run in runs])
         assert mean == pytest.approx(expected[name]["mean"], abs=3 * error + 0.01), name
 

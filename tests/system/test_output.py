@@ -47,6 +47,7 @@ def test_letters_that_the_terminal_lacks_are_spelt_out(tmp_path):
     assert ended.stdout.endswith(b"\\xe4 \\udcc3\n")
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_reader_has_gone_ends_well(small_dsprites, tmp_path):
     flags = [
         "--dataset=dsprites",

@@ -1,0 +1,110 @@
+"""Whatever levels a table of factors has, its scores are right or it is refused."""
+
+import numpy as np
+import pytest
+from table_cases import (
+    CHEAP,
+    CODES,
+    FACTORS,
+    PRESET,
+    assert_equal,
+    score,
+)
+
+from metrics import evaluate
+from system.errors import UserError
+
+
+def levels(rows, count):
+    """Random values of one factor, `[rows]`, from `count` levels that are no whole numbers."""
+    return np.random.default_rng(1).permutation(np.arange(rows) % count) * 0.3 + 0.1
+
+
+@pytest.mark.parametrize("names", [["dci"], ["dci_forest"], ["explicitness"], CHEAP])
+def test_levels_that_are_no_whole_numbers_are_classes(names):
+    values = FACTORS * np.array([0.15789474, 0.5, 1e-9]) + np.array([0.5, 0.0, 1.0])
+    assert_equal(score(CODES, values, names), score(CODES, metrics=names))
+
+
+def test_levels_of_the_test_set_that_the_training_set_lacks_are_never_predicted():
+    train = FACTORS[:, 0] < 3
+    found = score(CODES[train], FACTORS[train] * 0.5, ["dci"], test=(CODES[~train], FACTORS[~train] * 0.5))
+    assert found["dci_informativeness_test"] <= 2 / 3
+
+
+@pytest.mark.parametrize("rows", [60, 500, 5000])
+@pytest.mark.parametrize("column", [0, 1, 2])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_continuous_factors_are_refused_by_name_and_binned_on_request(rows, column, kind):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 4, (rows, 3)).astype(kind)
+    factors[:, column] = rng.uniform(0, 1, rows)
+    with pytest.raises(UserError, match=rf"column {column} is continuous.*distinct values in {rows} rows.*bins=20"):
+        evaluate(factors, factors, ["mig"])
+    with pytest.raises(UserError, match="width is continuous"):
+        evaluate(factors, factors, ["mig"], factor_names=["width" if k == column else str(k) for k in range(3)])
+    binned = factors.copy()
+    binned[:, column] = np.floor((factors[:, column] - factors[:, column].min()) / np.ptp(factors[:, column]) * 10)
+    binned[:, column] = np.minimum(binned[:, column], 9)
+    expected = evaluate(factors, binned, CHEAP, preset=PRESET)
+    assert evaluate(factors, factors, CHEAP, preset=PRESET, bins=10) == expected
+    assert evaluate(factors, factors, CHEAP, preset=PRESET, bins={f"factor {column}": 10}) == expected
+
+
+def test_binned_continuous_factors_score_an_ideal_code_as_ideal():
+    factors = np.random.default_rng(0).uniform(0, 1, (500, 3))
+    found = evaluate(factors, factors, ["mig", "modularity", "factor_vae", "explicitness"], bins=5)
+    assert found["discrete_mig"] > 0.85 and found["modularity_score"] > 0.95
+    assert found["fac_eval"] == 1 and found["explicitness_score_test"] > 0.9
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_factor_that_is_zero_or_continuous_is_continuous(share):
+    rng = np.random.default_rng(0)
+    factor = np.where(rng.uniform(size=1000) < share, 0.0, rng.uniform(size=1000))
+    with pytest.raises(UserError, match="column 0 is continuous"):
+        evaluate(np.zeros((1000, 2)), factor[:, None], ["mig"])
+
+
+@pytest.mark.parametrize("count", [2, 3, 40, 300, 500])
+def test_a_factor_with_two_rows_a_level_or_more_is_not_continuous(count):
+    assert evaluate(np.zeros((1000, 1)), levels(1000, count)[:, None], ["mig"]) is not None
+
+
+@pytest.mark.parametrize("bins", [0, 1, -3, 2.5, True, {"factor 0": 1}, {"hue": 4}])
+def test_bins_that_make_no_classes_are_refused(bins):
+    with pytest.raises(UserError, match="bins"):
+        score(CODES, bins=bins)
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+@pytest.mark.parametrize("unit", [2 * np.pi / 39, 0.1, 1e-6, 1e5 / 3])
+@pytest.mark.parametrize("offset", [0.0, -0.5])
+def test_levels_equal_up_to_rounding_are_one(count, unit, offset):
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, count, 1000)
+    exact = (classes + offset) * unit
+    mixed = np.where(rng.integers(0, 2, 1000), exact.astype(np.float32).astype(np.float64), exact)
+    summed = np.where(rng.integers(0, 2, 1000), (classes + offset) * unit + 0.1 * unit - 0.1 * unit, exact)
+    for factor in (mixed, summed):
+        values = evaluate(classes[:, None], factor[:, None], ["mig", "rmig", "modularity", "beta_vae"], left_out=())
+        assert values == pytest.approx(
+            evaluate(classes[:, None], classes[:, None], ["mig", "rmig", "modularity", "beta_vae"], left_out=())
+        )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e8, 1e8 + 1, 1e8 + 2],  # whole numbers are exact
+        [0.5 + 1e8, 1 + 1e8, 1.5 + 1e8],  # far closer than float32 tells apart
+        [1e-4, 1e-2, 1.0, 1e2, 1e4, 1e6, 1e8],
+        [0.0, 0.001, 1.0, 2.0],
+        [1e-30, 2e-30, 3e-30],
+    ],
+)
+def test_levels_that_are_close_but_different_stay_apart(values):
+    from metrics.factors import merge_rounded
+
+    column = np.random.default_rng(0).permutation(np.tile(np.array(values), 100))
+    assert np.array_equal(merge_rounded(column), column)
