@@ -206,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{flag} is for --evaluate: add that flag, or leave {flag} out; {EVALUATION_ONLY[name]}")
     import trainer  # torch is imported only now, so that --help answers at once
 
-    command = CommandLine(args, given_flags(argv, args), recorded_args)
+    command = command_of(argv, args)
     del args.help_data  # no part of a run
     try:
         trainer.evaluate(command) if args.evaluate else trainer.run(command)
@@ -235,16 +235,24 @@ def load_model(run: str | Path, *flags: str):
 
     argv = ["--evaluate", "--quiet", f"--log-path={run}", *flags]
     args = build_parser(RecordParser).parse_args(argv)
-    command = CommandLine(args, given_flags(argv, args), recorded_args)
-    *_, dataset, model = trainer.load(command, torch.device("cpu"))
+    *_, dataset, model = trainer.load(command_of(argv, args), torch.device("cpu"))
     return model, dataset
 
 
-def given_flags(argv: Sequence[str] | None, args: argparse.Namespace) -> frozenset[str]:
-    """Names of the flags that the command line holds, also of those that it sets to their default."""
+def command_of(argv: Sequence[str] | None, args: argparse.Namespace) -> CommandLine:
+    """The command whose flags were parsed into `args`; a flag that is set to its default counts as given."""
     unset = object()
     parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
-    return frozenset(name for name, value in vars(parsed).items() if value is not unset)
+    given = frozenset(name for name, value in vars(parsed).items() if value is not unset)
+    return CommandLine(args, given, given & model_flags(), recorded_args)
+
+
+def model_flags() -> set[str]:
+    """Names of the flags that some model reads."""
+    parser = Parser()
+    for add_flags in (_add_model_flags, _add_lie_flags, _add_baseline_flags):
+        add_flags(parser)
+    return vars(parser.parse_args([])).keys() - {"model", "base_model", "base_model_path"}
 
 
 def recorded_args(values: dict, file: Path) -> dict:

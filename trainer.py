@@ -50,7 +50,7 @@ def run(command: CommandLine) -> None:
         try:
             with group.joined(device):
                 args, run_dir = resume.agree(command, check_args, group)
-                for name in unread_flags(args.model, command.given) if group.is_main else ():
+                for name in unread_flags(args.model, command.given_to_models) if group.is_main else ():
                     print(f"note: --{name} does nothing for --model {args.model}")
                 train_run(args, run_dir, device, group, interruption)
         except resume.NothingToDo as reason:

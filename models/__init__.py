@@ -48,9 +48,8 @@ def model_class(name: str) -> type[VAE]:
 
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
-    """The flags among `given` (names in the namespace) that some other model reads, but this one does not."""
-    flags = {model: {flag[2:].replace("-", "_") for flag in model_class(model).flags} for model in MODELS}
-    return sorted(argument for argument in set().union(*flags.values()) - flags[name] if argument in given)
+    """Those of the models' flags `given` (names in the namespace) that this model does not read."""
+    return sorted(set(given) - {flag[2:].replace("-", "_") for flag in model_class(name).flags})
 
 
 def build_model(args: Namespace, channels: int) -> VAE:

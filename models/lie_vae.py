@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from models.diagnostics import Findings, algebra_findings, merged
 from models.lie_algebra import LieAlgebra
 from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
 from models.vae import SHARED_FLAGS, VAE
 from system.errors import UserError
+
+if TYPE_CHECKING:
+    from models.diagnostics import Findings
 
 
 class GroupEncoder(nn.Module):
@@ -188,6 +190,8 @@ class LieGroupVAE(VAE):
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
         """The equivariance error and, unless `no_exp`, measures of the learned basis."""
+        from models.diagnostics import algebra_findings, merged
+
         general = super().diagnostics(z, pairs)
         if self.decoder.fake_exp is not None:
             return general

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
-from models.diagnostics import Findings, equivariance
 from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
 from models.networks import initialise_xavier, make_networks, reparametrise
 from models.total_correlation import total_correlation
 from system.errors import UserError
+
+if TYPE_CHECKING:
+    from models.diagnostics import Findings
 
 # Arguments of `VAE.__init__` that are flags of the same name, for every model.
 SHARED_FLAGS = (
@@ -167,6 +169,8 @@ class VAE(nn.Module):
             z: mean codes of images, `[n, latents]`.
             pairs: factor name -> mean codes of images before and after this factor changed, `[n, latents]` each.
         """
+        from models.diagnostics import equivariance  # only where there is something to draw
+
         return equivariance(self, pairs)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -21,12 +21,14 @@ class CommandLine(NamedTuple):
 
     args: every flag's value.
     given: names of the flags that were typed; the others hold their defaults.
+    given_to_models: those of them that some model reads.
     recorded: `(arguments, their file)` -> the arguments that a run recorded, checked and converted like typed ones;
         raises UserError naming the file.
     """
 
     args: Namespace
     given: frozenset[str]
+    given_to_models: frozenset[str]
     recorded: Callable[[dict, Path], dict]
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import main
+from models import MODELS, model_class
 
 FAMILIES = {
     "lie_group with penalties": ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--hy_tc=1", "--hy_dip=1"],
@@ -111,3 +112,8 @@ def test_flags_of_other_models_are_named_and_do_nothing(run, capsys) -> None:
     assert "lambda_d" not in printed  # it weighs a penalty that any model can add
     assert run("log", "--model=lie_group", "--hy-hes=3", "--max-steps=0") == 0
     assert "note:" not in capsys.readouterr().out
+
+
+def test_the_flags_of_the_model_groups_are_those_that_some_model_reads() -> None:
+    read = {flag[2:].replace("-", "_") for name in MODELS for flag in model_class(name).flags}
+    assert main.model_flags() == read
