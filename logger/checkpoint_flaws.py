@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from system import randomness
+from system.tensors import not_finite
 
 LARGEST = 2**53  # of a count: beyond any training, and exact wherever it goes
 MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step, not what: may change on the way
@@ -36,11 +37,6 @@ def flaw(found, fresh: dict, optimisers: dict | None, most: dict[str, int]) -> s
         or (_flaw_of_optimisers(found["optimisers"], optimisers) if optimisers is not None else None)
         or randomness.flaw(found["random"])
     )
-
-
-def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:
-    """Names of the tensors with an entry that is not finite."""
-    return [name for name, value in weights.items() if not torch.isfinite(value).all()]
 
 
 def _is_count(value, most: int) -> bool:

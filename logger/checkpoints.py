@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from logger.checkpoint_flaws import flaw, not_finite
 from logger.run_directory import RunDirectory
 from system import randomness
 from system.errors import UserError
-from system.tensors import load, write
+from system.tensors import load, not_finite, write
 
 
 def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> dict:
@@ -85,6 +84,8 @@ def load_training(
     Raises:
         UserError: no checkpoint of the run is whole and fits.
     """
+    from logger.checkpoint_flaws import flaw  # only where there is a checkpoint to look at
+
     fresh = state(model, optimisers or {}, progress, {}, {})
     files = [file for file in (run.training_file, run.previous_training_file) if file.is_file()]
     for i, file in enumerate(files):

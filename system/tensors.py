@@ -54,6 +54,11 @@ def load(path: Path, allowed: tuple = ()):
         raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
 
 
+def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the tensors with an entry that is not finite."""
+    return [name for name, value in weights.items() if not torch.isfinite(value).all()]
+
+
 def _compare_checksums(content: bytes) -> None:
     """Raises ValueError or zipfile's errors where a part of torch.save's archive is not what was written.
 
