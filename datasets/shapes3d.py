@@ -41,7 +41,7 @@ ABOUT = About(
 )
 LEFT_OUT = ("floor_hue",)  # of MIG and factor leakage, by the reference
 _BYTES = 64 * 64 * 3
-_SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
+SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
 _LARGEST_SLAB = 2**29 // _BYTES
 
 
@@ -103,7 +103,7 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
     sizes = _sizes(path, labels, marked)
     handle.write(npy_header(images.shape))
     chunk = images.chunks or images.shape
-    slab = min(chunk[0] * max(1, _SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, if they are not huge
+    slab = min(chunk[0] * max(1, SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, if they are not huge
     rows = np.empty((min(slab, len(images)), *images.shape[1:]), np.uint8)  # [slab, 64, 64, 3]
     bar = tqdm(
         total=len(images), desc="unpacking 3D Shapes once", unit=" images", unit_scale=True, disable=not progress

@@ -227,10 +227,10 @@ def test_replica_is_drawn_anew_but_no_other_file_is_overwritten(tmp_path):
 
 
 def test_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("datasets.render.dsprites._write", full)
+    monkeypatch.setattr(zipfile.ZipFile, "open", full)
     with pytest.raises(UserError, match="No space left on device; free some space"):
         render_file(tmp_path, progress=False, every=EVERY)
     assert list(tmp_path.iterdir()) == []

@@ -31,7 +31,7 @@ def test_images_and_factors_are_those_of_the_file(layout, directory, shapes3d_fi
 
 
 def test_slabs_that_do_not_divide_the_file_are_copied_whole(directory, shapes3d_file, monkeypatch):
-    monkeypatch.setattr(shapes3d, "_SLAB", 35)
+    monkeypatch.setattr(shapes3d, "SLAB", 35)
     _, images = shapes3d_file(directory)
     dataset = load_dataset("shapes3d", directory, progress=False)
     assert (dataset.uint8(np.arange(72)) == images).all()

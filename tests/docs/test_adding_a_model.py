@@ -25,13 +25,14 @@ def documented(tmp_path, monkeypatch):
     (tmp_path / "mmd_vae_of_the_document.py").write_text(module, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(MODELS, "mmd_vae", Model("mmd_vae_of_the_document:MMDVAE", "conv"))
-    add_baseline_flags = main._add_baseline_flags
+    build_parser = main.build_parser
 
-    def add_flags(group) -> None:
-        add_baseline_flags(group)
-        exec(textwrap.dedent(flag_line), vars(main), {"group": group})
+    def build_with_the_flag(*kind):
+        parser = build_parser(*kind)
+        exec(textwrap.dedent(flag_line), vars(main), {"group": parser})
+        return parser
 
-    monkeypatch.setattr(main, "_add_baseline_flags", add_flags)
+    monkeypatch.setattr(main, "build_parser", build_with_the_flag)
 
 
 def test_the_example_is_under_60_lines() -> None:

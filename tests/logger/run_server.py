@@ -15,7 +15,7 @@ import torch.utils.flop_counter
 import torch.utils.tensorboard
 
 import main
-import metrics
+import metrics.model_scores
 import models
 import trainer  # noqa: F401 - imported for the children
 import training_loop
@@ -77,7 +77,7 @@ def prepare() -> None:
     torch.set_num_threads(1)
     models.MODELS["tiny"] = models.Model("tiny_model:TinyVAE", None)
     models.MODELS["drawing"] = models.Model("drawing_model:DrawingVAE", None)
-    metrics.evaluate = scores
+    metrics.model_scores.evaluate = scores
     machine.product_rate = lambda *_: 1e9  # measuring it takes a while at every start
     warm_up()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+import main
 from datasets.render.dsprites import draw
-from main import build_parser
 from models import MODELS, build_model
 from models.vae import VAE
 from training_loop import train_step
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("narrow_networks")  # the reference values 
 
 def build(name: str, *flags: str, loss: str = "bce") -> VAE:
     """The model as the command line builds it, small, for one channel, with weights from a fixed seed."""
-    args = build_parser().parse_args([f"--model={name}", f"--recons_loss_type={loss}", *SMALL, *flags])
+    args = main.build_parser().parse_args([f"--model={name}", f"--recons_loss_type={loss}", *SMALL, *flags])
     torch.manual_seed(0)
     model = build_model(args, channels=1)
     model.training_images = 1000
@@ -66,7 +66,7 @@ def test_total_is_the_weighted_sum_of_the_named_terms(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_equation_and_flags_are_what_the_model_has(name: str) -> None:
     model = build(name)
-    spellings = {spelling for action in build_parser()._actions for spelling in action.option_strings}
+    spellings = {spelling for action in main.build_parser()._actions for spelling in action.option_strings}
     dests = {flag.lstrip("-").replace("-", "_") for flag in model.flags}
     assert set(model.flags) <= spellings
     assert {term for term, weight in model.loss_weights().items() if weight != 0} <= set(TERM.findall(model.equation))
