@@ -1,7 +1,7 @@
-"""Epochs and steps, for any model and any data set.
+"""The training loop, for any model and any data set.
 
-Nothing random has a state: the order of an epoch follows from (seed, epoch), the noise of a step from (seed, step). A
-run is continued to the bit from its position, the weights and the optimisers.
+No random generator is kept: the order of an epoch is drawn from (seed, epoch), the noise of a step from (seed, step).
+The position, the weights and the optimisers are therefore enough to resume a run bit for bit.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ Terms = dict[str, torch.Tensor]
 
 
 def train(run) -> None:
-    """Train `run` (a `trainer.Run`, or an object with its methods) from its position to its end.
+    """Train `run` (a `trainer.Run`, or an object with its methods) from its position to the end.
 
     Raises:
         UserError: the loss is not finite; the message names the term and the step.
-        Interrupted: the run was asked to stop; it has written a checkpoint.
+        Interrupted: a signal stopped the run, after a checkpoint.
     """
-    watch, clock = Watch(), Clock()
+    finite, clock = FiniteCheck(), Clock()
     while not run.finished:
-        for index in run.rest_of_epoch():  # int64 [batch]; the order follows from (seed, epoch)
-            terms = run.step(index)  # one update; waits for nothing
-            watch.note(run.position.step, terms)
+        for index in run.rest_of_epoch():  # int64 [batch]
+            terms = run.step(index)  # one update; does not wait for the device
+            finite.add(run.position.step, terms)
             clock.images += len(index)
-            if run.report_due:  # now and then, because reading the loss waits for the device
-                watch.check()
+            if run.report_due:  # not every step, because reading the loss waits for the device
+                finite.check()
                 run.report(terms, len(index), clock.lap())
-            if run.agree_to_save():  # asks all processes
-                watch.check()
-                run.save()  # the run ends here, where a signal asked for it
-        watch.check()
+            if run.agree_to_save():  # communicates between the processes
+                finite.check()
+                run.save()  # raises Interrupted if a signal asked for it
+        finite.check()
         run.end_epoch()  # validate, draw, score, save
         clock.restart()
 
@@ -54,10 +54,16 @@ def train_step(
     step: int,
     weight: float = 1.0,
 ) -> Terms:
-    """One update of every objective, in order. Returns the detached loss terms; no wait for the device.
+    """One update for each objective, in order. Does not wait for the device.
 
-    `weight` multiplies the gradients: the share of a part of the batch, see `system.processes`.
-    The first objective's terms keep their names; those of another one, `o`, become `o_<term>`.
+    Args:
+        optimisers: objective -> its optimiser, see `VAE.make_optimisers`.
+        x: images `[batch, channels, height, width]`.
+        noise: the result of `draw_noise`.
+        step: training steps done so far, for schedules.
+        weight: multiplies the gradients, see `system.processes.Group.weight`.
+    Returns:
+        The detached loss terms. Terms of the second and later objectives are named `<objective>_<term>`.
     """
     reported: Terms = {}
     for objective, optimiser in optimisers.items():
@@ -72,7 +78,7 @@ def train_step(
 
 @torch.no_grad()
 def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, device: torch.device) -> Terms:
-    """Loss terms in evaluation mode (z = mu), averaged over at most a tenth of the batches of `index`, at most 50."""
+    """Mean loss terms in evaluation mode (z = mu), on the first tenth of the batches of `index`, at most 50."""
     batches = min(max(1, math.ceil(len(index) / batch_size) // 10), MAX_VALIDATION_BATCHES)
     index = index[: batches * batch_size]
     totals: Terms = {}
@@ -87,67 +93,72 @@ def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, devi
 
 @dataclass
 class Position:
-    """Where a run stands."""
+    """The position of a run in its training; the `progress` of a checkpoint."""
 
     epoch: int = 0  # epochs completed
-    batch: int = 0  # batches done of the epoch under way
-    step: int = 0  # number of the next step: steps done in all, unless --global-step moved it
-    images: int = 0  # images trained on in all
-    unreported: bool = False  # whether steps were done since the last validation
+    batch: int = 0  # batches done in the current epoch
+    step: int = 0  # total steps done, or as --global-step renumbered them
+    images: int = 0  # total images trained on
+    unreported: bool = False  # whether there were steps since the last validation
 
     as_dict = asdict
 
-    def done(self, batches: int) -> int:
-        """Steps done in all, with so many batches per epoch."""
-        return self.epoch * batches + self.batch
+    def steps_done(self, steps_per_epoch: int) -> int:
+        """Total steps done, whatever their numbers."""
+        return self.epoch * steps_per_epoch + self.batch
 
     def advance(self, images: int) -> None:
-        """One more step, on so many images."""
-        self.step, self.batch, self.images, self.unreported = self.step + 1, self.batch + 1, self.images + images, True
+        """Count one step on this many images."""
+        self.step += 1
+        self.batch += 1
+        self.images += images
+        self.unreported = True
 
-    def end_epoch(self, batches: int) -> None:
-        """The epoch of so many batches has been validated; it is over if all of them were done."""
+    def end_epoch(self, steps_per_epoch: int) -> None:
+        """Note a validation; go to the next epoch if all batches of this one are done."""
         self.unreported = False
-        if self.batch == batches:
+        if self.batch == steps_per_epoch:
             self.epoch, self.batch = self.epoch + 1, 0
 
 
 def stream_seed(seed: int, stream: str, *index: int) -> int:
-    """A seed for one of the run's independent streams (see STREAMS), at an index such as a step or an epoch."""
+    """A seed for one of the run's independent random streams (see STREAMS), at an index such as a step or an epoch."""
     return int(np.random.SeedSequence([seed, STREAMS[stream], *index]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def permutation(index: np.ndarray, seed: int, stream: str, *at: int) -> np.ndarray:
-    """`index` in the random order of a stream. int64 `[n]` -> int64 `[n]`."""
+    """`index` in random order, int64 `[n]` -> int64 `[n]`. The seed is that of `stream_seed`."""
     return np.random.default_rng(stream_seed(seed, stream, *at)).permutation(index)
 
 
-def draw_noise(model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)) -> Terms:
-    """The step's random numbers, drawn for the whole batch and cut to one part of it; scalars hold for all of it."""
+def draw_noise(
+    model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)
+) -> dict[str, torch.Tensor]:
+    """`model.draw_noise` of one step on the device: drawn for the whole batch, then sliced to `part` of it."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
     noise = model.draw_noise(batch, generator)
     return {name: machine.send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
-class Watch:
-    """Finds the step at which a loss stopped being finite, without a look at the device every step."""
+class FiniteCheck:
+    """Finds the first step whose loss is not finite, without waiting for the device in every step."""
 
     def __init__(self):
-        self.noted: list[tuple[int, Terms]] = []
+        self.unchecked: list[tuple[int, Terms]] = []  # (step, terms)
 
-    def note(self, step: int, terms: Terms) -> None:
-        """Remember the terms of a step until the next check."""
-        self.noted.append((step, terms))
+    def add(self, step: int, terms: Terms) -> None:
+        """Keep the terms of a step for the next check."""
+        self.unchecked.append((step, terms))
 
     def check(self) -> None:
-        """One look at all that was noted. Raises UserError naming the first bad step, and its term."""
-        noted, self.noted = self.noted, []
-        if not noted:
+        """Check all steps added since the last check. Raises UserError naming the first bad step and its term."""
+        unchecked, self.unchecked = self.unchecked, []
+        if not unchecked:
             return
-        sums = torch.stack([torch.cat([term.flatten() for term in terms.values()]).sum() for _, terms in noted])
-        if torch.isfinite(sums).all():
+        sums = [torch.cat([term.flatten() for term in terms.values()]).sum() for _, terms in unchecked]  # each []
+        if torch.isfinite(torch.stack(sums)).all():
             return
-        for step, terms in noted:
+        for step, terms in unchecked:
             if bad := [name for name, term in terms.items() if not torch.isfinite(term).all()]:
                 name = next((name for name in bad if not name.endswith("loss")), bad[0])
                 raise UserError(
@@ -157,13 +168,13 @@ class Watch:
 
 
 class Clock:
-    """Images per second between two reports."""
+    """Measures images per second between two reports."""
 
     def __init__(self):
         self.restart()
 
     def restart(self) -> None:
-        """Count from now."""
+        """Start a new lap."""
         self.images, self.start = 0, time.perf_counter()
 
     def lap(self) -> float:

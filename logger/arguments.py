@@ -1,4 +1,4 @@
-"""With which arguments a command goes on with a run, or scores it: the recorded ones, and those that may differ."""
+"""Which arguments a command uses to continue or score a run: those that the run recorded, and those that may differ."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from logger.run_directory import RunDirectory
 from system.errors import UserError
 from system.flags import CommandLine
 
-# What a command says about itself and its machine: never taken from the run.
-OWN = {
+# Never taken from the run: what concerns the command itself and its machine.
+COMMAND_FLAGS = {
     *("log_path", "resume", "load_model", "evaluate", "epoch", "bootstrap", "global_step"),
     *("device", "num_threads", "data_on_device", "quiet"),
 }
-# What may be changed on the way: how long to go on, what to watch, where the data lies now, how the machine computes.
-CHANGEABLE = {
+# May be changed when a run is continued: its length, what is logged, where the data are, the precision.
+CHANGEABLE_FLAGS = {
     "precision",
     *("epochs", "max_steps", "checkpoint_steps", "keep_epochs", "metrics", "end_metrics", "metric_preset", "visualise"),
     *("data_path", "eval_dataset", "eval_data_path"),
 }
-# What --evaluate takes from its own command line; everything else comes from the run.
+# Taken from the command line of --evaluate; all others come from the run.
 EVALUATION_FLAGS = {
     *("data_path", "dataset", "eval_data_path", "eval_dataset", "split", "seed", "metric_preset", "visualise"),
     *("log_path", "result_path", "evaluate", "epoch", "bootstrap", "device", "num_threads"),
@@ -30,14 +30,14 @@ EVALUATION_FLAGS = {
 
 
 def continued(run: RunDirectory, command: CommandLine) -> Namespace:
-    """The run's recorded arguments, with those of the command line that may differ.
+    """The arguments to continue `run` with: the recorded ones, but for CHANGEABLE_FLAGS and COMMAND_FLAGS.
 
-    Raises UserError: a flag was given that contradicts what the run was started with, or the record is damaged.
+    Raises UserError if a given flag contradicts the recorded one, or if the recorded arguments are damaged.
     """
     args, recorded = command.args, command.recorded(run.read_args(), run.args_file)
-    merged = {**vars(args), **{name: value for name, value in recorded.items() if name not in OWN}}
-    for name in sorted(command.given & recorded.keys() - OWN):
-        if name in CHANGEABLE:
+    merged = {**vars(args), **{name: value for name, value in recorded.items() if name not in COMMAND_FLAGS}}
+    for name in sorted(command.given & recorded.keys() - COMMAND_FLAGS):
+        if name in CHANGEABLE_FLAGS:
             merged[name] = getattr(args, name)
         elif getattr(args, name) != recorded[name]:
             raise UserError(
@@ -48,11 +48,11 @@ def continued(run: RunDirectory, command: CommandLine) -> Namespace:
 
 
 def evaluation(run: RunDirectory, command: CommandLine, check: Callable[[Namespace], None]) -> Namespace:
-    """The arguments to score `run` with: its own, but for those of EVALUATION_FLAGS.
+    """The arguments to score `run` with: the recorded ones, but for EVALUATION_FLAGS.
 
-    --eval_dataset and --eval_data_path go before --dataset and --data-path. Where none of them says which data, they
-    are those of the training, the same file included. Raises UserError where the record is damaged, or the file gone,
-    or `check` refuses the arguments.
+    --eval_dataset and --eval_data_path override --dataset and --data-path. If none of them is given, the model is
+    scored on its training data, from the same file. Raises UserError if the recorded arguments are damaged or fail
+    `check`, or if that file is missing.
     """
     args = command.args
     file = run.args_file if run.args_file.is_file() else run.reference_args_file
@@ -74,7 +74,7 @@ def evaluation(run: RunDirectory, command: CommandLine, check: Callable[[Namespa
 
 
 def _recorded_data_path(run: RunDirectory) -> str | None:
-    """Where the run's data lie; None for the replica. Raises UserError where they are no longer there."""
+    """The path of the run's data; None for the replica. Raises UserError if it no longer exists."""
     recorded = run.read_args()
     path, source = recorded.get("data_path"), recorded.get("data_source")
     if not isinstance(path, str) or Path(path).exists():

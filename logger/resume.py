@@ -1,4 +1,4 @@
-"""Which run a command continues, with which arguments, and how its logs are taken back to the checkpoint."""
+"""Which run a command starts or continues, with which arguments; and how its logs are rewound to the checkpoint."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from system.files import flush_to_disk, locked, remove_partial
 from system.flags import CommandLine
 from system.processes import Group
 
-Check = Callable[[Namespace], None]  # refuses arguments that contradict one another
+Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another
 
 
-def agree(command: CommandLine, check: Check, group: Group) -> tuple[Namespace, RunDirectory | None]:
-    """What the main process finds out for all: the arguments; and for itself the run, held. Arguments as in `start`.
+class NothingToDo(Exception):
+    """The run that a command asks for is finished, or is being trained by another process."""
 
-    Raises NothingToDo in every process where the run is finished already.
+
+@contextlib.contextmanager
+def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[Namespace, RunDirectory | None]]:
+    """Find or start the run of a command. Yields its arguments and, in the main process, its directory, locked.
+
+    The main process finds it for all. Arguments and errors as for `find_or_start`; errors are raised in every process.
     """
     args = command.args
     if args.load_model and args.resume != "no":
@@ -32,30 +37,31 @@ def agree(command: CommandLine, check: Check, group: Group) -> tuple[Namespace, 
     run = None
     mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
 
-    def find_out() -> dict:
+    def in_main_process() -> dict:
         nonlocal run
         try:
-            run, agreed = start(command, mode, check)
+            run, run_args = find_or_start(command, mode, check)
         except NothingToDo as reason:
-            return {"nothing": str(reason)}
-        return {"args": vars(agreed)}
+            return {"nothing to do": str(reason)}
+        return {"args": vars(run_args)}
 
-    found = group.broadcast(find_out)
-    if "nothing" in found:
-        raise NothingToDo(found["nothing"])
-    return Namespace(**found["args"]), run
+    found = group.broadcast(in_main_process)
+    if "nothing to do" in found:
+        raise NothingToDo(found["nothing to do"])
+    with run.held() if run else contextlib.nullcontext():
+        yield Namespace(**found["args"]), run
 
 
-def start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
-    """The run that a command continues, or else a new one, held for this process, and its arguments.
+def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
+    """The run that a command continues, or a new one, locked for this process; and its arguments.
 
-    Looking and claiming is one act: of the commands that start under one --log-path, one at a time does it.
+    Commands that start at the same time under one --log-path do this one after the other.
 
     Args:
-        mode: `no`, which continues none, or as for `find`.
-        check: refuses arguments that contradict one another; nothing is made before it has passed.
+        mode: `no`, always a new run; or as for `find`.
+        check: raises UserError if arguments contradict one another; called before anything is written.
     Raises:
-        NothingToDo, UserError: as `find`; or the arguments are refused.
+        NothingToDo, UserError: as `find`, or from `check`.
     """
     args, path = command.args, Path(command.args.log_path)
     if RunDirectory(path).is_run:
@@ -64,7 +70,7 @@ def start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, 
         if mode == "load":
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
         check(args)
-    with _one_at_a_time(path):
+    with _locked(path):
         run = find(path, mode, args.seed) if mode != "no" else None
         if run is not None:
             return _continued(run, command, check)
@@ -75,8 +81,8 @@ def start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, 
 
 
 @contextlib.contextmanager
-def _one_at_a_time(log_path: Path) -> Iterator[None]:
-    """Hold the lock of the folder, which is made. What a killed start left of a run that never was is removed."""
+def _locked(log_path: Path) -> Iterator[None]:
+    """Make the folder and hold its lock. Removes what a start that was killed left behind."""
     try:
         log_path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,18 +108,17 @@ def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[R
 
 
 def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirectory | None:
-    """The run that a command continues, held for this process; None where it starts a new one.
+    """The run that a command continues, locked for this process; None if it starts a new one.
 
-    That is the newest unfinished run under `log_path` (or `log_path` itself, where it is a run), with a seed the newest
-    of that seed. Runs that another process trains are passed over, and so are those of other tasks of the same Slurm
-    array.
+    It is the newest unfinished run under `log_path` (of `seed`, if given), or `log_path` itself if that is a run. Runs
+    that another process is training are skipped, as are those of other tasks of the same Slurm array.
 
     Args:
-        mode: `auto`; `once`, which starts no second run where one is finished or under way; or `load`, which takes the
-            newest finished run where none is unfinished.
+        mode: `auto`; `once`: no new run if one is finished or being trained; `load`: the newest finished run if none is
+            unfinished.
     Raises:
-        NothingToDo: `once`, and there is such a run; `auto`, and `log_path` is a run that is finished.
-        UserError: `load`, and there is no run that could be continued; or `log_path` is a run that could not.
+        NothingToDo: with `once`, a run is finished or being trained; or `log_path` is a run, and it is finished.
+        UserError: with `load`, there is no run to continue; or `log_path` is a run that cannot be continued.
     """
     path = Path(log_path)
     if RunDirectory(path).is_run:
@@ -129,7 +134,7 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
         if run.hold():
             if run in finished or run.state() != "finished":
                 return run
-            run.release()  # another process has finished it since the look at its state
+            run.release()  # another process has finished it since its state was read
             busy = f"run {run.path} has just been finished by another process"
         else:
             busy = f"run {run.path} is being trained by another process"
@@ -145,7 +150,7 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
 
 
 def _named(run: RunDirectory, mode: str) -> RunDirectory:
-    """The run that --log-path names itself, held. Raises as `find`."""
+    """The run that --log-path itself is, locked. Raises as `find`."""
     if mode == "no":
         raise UserError(
             f"--log-path {run.path} is a run itself: name the folder above it to start a new run, or give --resume auto"
@@ -163,10 +168,6 @@ def _named(run: RunDirectory, mode: str) -> RunDirectory:
     return run
 
 
-class NothingToDo(Exception):
-    """The run that a command asks for is finished or under way."""
-
-
 def _seed(run: RunDirectory) -> int | None:
     try:
         return run.read_args().get("seed")
@@ -181,18 +182,20 @@ def _of_another_task(run: RunDirectory) -> bool:
     return task is not None and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
 
 
-def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: int, planned: int) -> None:
-    """Take the logs of a run that is continued back to its checkpoint, and say where it goes on.
+def check_and_rewind(
+    run: RunDirectory, checkpoint: dict | None, recorded: dict, steps_done: int, total_steps: int
+) -> None:
+    """Check that a run can be continued, rewind its logs to the checkpoint, and print the step it continues from.
 
     Args:
-        recorded: the arguments and circumstances that are about to be recorded.
-        done: steps done at the checkpoint, whatever their numbers.
-        planned: steps that the whole run takes.
+        recorded: the new contents of args.json.
+        steps_done: steps done at the checkpoint, whatever their numbers.
+        total_steps: steps of the whole run.
     Raises:
-        UserError: the run is finished, or its data are not what it was started with.
+        UserError: the run is finished, or was started on other data.
     """
     before = run.read_args()
-    # A start that was killed before its first checkpoint may not have known its data yet.
+    # A run that was killed before its first checkpoint may not have recorded its data yet.
     if (source := before.get("data_source")) != recorded["data_source"] and (checkpoint or source):
         raise UserError(
             f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
@@ -201,18 +204,18 @@ def prepare(run: RunDirectory, checkpoint: dict | None, recorded: dict, done: in
         print(f"warning: {run.path} goes on under torch {recorded['torch']}, not {version}: the last digits may differ")
     if run.state() != "finished":
         rewind(run, checkpoint)
-    elif done >= planned:
+    elif steps_done >= total_steps:
         raise UserError(
-            f"--load-model: {run.path} is finished after {done} steps; raise --epochs or --max-steps to train it "
+            f"--load-model: {run.path} is finished after {steps_done} steps; raise --epochs or --max-steps to train it "
             "further, or leave the flag out to start a new run"
         )
-    print(f"continuing {run.path} from step {done} of {planned}")
+    print(f"continuing {run.path} from step {steps_done} of {total_steps}")
 
 
 def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
-    """Cut every log file to its length at the checkpoint, so that the steps since then are not recorded twice.
+    """Truncate every log file to its length at the checkpoint, so that no step is logged twice.
 
-    Event files that are younger than the checkpoint go. Without a checkpoint everything goes: the run starts over.
+    Removes event files that are newer than the checkpoint; without a checkpoint, all of them: the run starts over.
     """
     lengths = checkpoint["logs"] if checkpoint else {}
     remove_partial(run.path)
@@ -226,7 +229,7 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
 
 
 def log_lengths(run: RunDirectory) -> dict[str, int]:
-    """Length in bytes of every log file, once they are on the disk: what `rewind` goes back to."""
+    """Flush every log file to the disk. Returns their lengths in bytes, for `rewind`."""
     lengths = {}
     for path in [run.metrics_file, *run.path.glob("events.*")]:
         if path.exists():

@@ -1,8 +1,8 @@
-"""One run over several processes, as `torchrun main.py ...` starts them; alone, everything here does nothing.
+"""One run shared by several processes, as `torchrun main.py ...` starts them. In a single process, nothing here acts.
 
-A step's batch is cut into one part per process. Noise is drawn for the whole batch and cut alike, and gradients are
-averaged before the optimiser's step, each part's loss weighted by its share: for a loss made of means over the batch
-and of terms of the parameters alone, the step is that of one process, up to rounding.
+Each process takes one part of every batch. Noise is drawn for the whole batch and sliced in the same way. Gradients are
+averaged before the optimiser's step, each part's loss weighted by its size. If the loss consists of means over the
+batch and of terms of the parameters alone, the update equals that of a single process, up to rounding.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch.distributed as dist
 from system.errors import UserError
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=12)  # how long the others wait while the first one scores
+TIMEOUT = timedelta(hours=12)  # of the other processes, which wait while the main one scores
 
 
 class Group:
-    """The processes of a run. Without torchrun, a group of one."""
+    """The processes that share a run. Without torchrun, a single one."""
 
     def __init__(self):
         self.size, self.rank, self.local_rank = (
@@ -38,12 +38,12 @@ class Group:
 
     @property
     def restarted(self) -> bool:
-        """Whether torchrun started the processes again after one of them had died."""
+        """Whether torchrun restarted the processes after one of them died."""
         return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
-        """Connect the processes for the body. Raises UserError, in all, when one of them is lost."""
+        """Connect the processes for the body. Raises UserError in the others if one of them dies."""
         if self.size == 1:
             yield
             return
@@ -51,7 +51,7 @@ class Group:
             raise UserError(f"--device {device.type} has no way to connect processes; start main.py without torchrun")
         try:
             with self._connection():
-                dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+                dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
             yield
         finally:
             if dist.is_initialized():
@@ -59,7 +59,7 @@ class Group:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[None]:
-        """What fails in the body fails because another process is gone. Raises UserError then."""
+        """Turn a failed communication in the body into a UserError: another process has died."""
         try:
             yield
         except RuntimeError as error:
@@ -69,40 +69,40 @@ class Group:
             ) from error
 
     def part(self, n: int) -> slice:
-        """The part of a batch of n that this process takes. It is never empty: see `weight`."""
+        """This process's part of a batch of n. It holds at least one image, even if n < size; see `weight`."""
         start, stop = (n * rank // self.size for rank in (self.rank, self.rank + 1))
         return slice(start, stop) if stop > start else slice(0, 1)
 
     def weight(self, n: int) -> float:
-        """What this part's loss counts in the mean over processes: 1 where all parts are equal, 0 for a stand-in."""
+        """Weight of this part's loss in the mean over processes: 1 if parts are equal, 0 if it gets no image."""
         return (n * (self.rank + 1) // self.size - n * self.rank // self.size) * self.size / n
 
     def average_gradients(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-        """From now on, average over the processes what each step of the optimisers goes by."""
+        """From now on, average the gradients over the processes before every step of the optimisers."""
         if self.size > 1:
             for optimiser in optimisers:
                 optimiser.register_step_pre_hook(self._average)
 
     def _average(self, optimiser: torch.optim.Optimizer, *_) -> None:
         parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-        flat = torch.cat([p.grad.flatten() for p in parameters]) / self.size
+        flat = torch.cat([p.grad.flatten() for p in parameters]) / self.size  # [all entries]
         with self._connection():
             dist.all_reduce(flat)
         for p, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             p.grad.copy_(mean.view_as(p))
 
     def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
-        """Terms of the whole batch of n, from those of the parts."""
+        """Loss terms of the whole batch of n, from those of its parts."""
         if self.size == 1:
             return terms
-        flat = torch.cat([term.flatten() for term in terms.values()]) * (self.weight(n) / self.size)
+        flat = torch.cat([term.flatten() for term in terms.values()]) * (self.weight(n) / self.size)  # [all entries]
         with self._connection():
             dist.all_reduce(flat)
         parts = flat.split([term.numel() for term in terms.values()])
         return {name: part.view_as(term) for (name, term), part in zip(terms.items(), parts, strict=True)}
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so. Over the CPU: no wait for a GPU."""
+        """Whether the flag is set in any process. Communicates over the CPU, without waiting for a GPU."""
         if self.size == 1:
             return flag
         votes = torch.tensor(int(flag))
@@ -111,7 +111,7 @@ class Group:
         return bool(votes)
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """What the main process makes: tensors and plain data, in all. Raises its UserError in all."""
+        """Call `make` in the main process, and return its result (tensors, plain data) in all; likewise a UserError."""
         if self.size == 1:
             return make()
         error, buffer = None, io.BytesIO()
@@ -133,8 +133,8 @@ class Group:
         return received["made"]
 
 
-class Nothing:
-    """Stands for an object of the main process in the other ones: every method of it does nothing."""
+class NullObject:
+    """Replaces, in the other processes, an object of the main process: every method does nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None

@@ -23,7 +23,7 @@ ARGS = {"model": "tiny", "epochs": 3}
 
 def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None) -> RunDirectory:
     args = Namespace(log_path=str(log_path), seed=seed, **ARGS)
-    run, _ = resume.start(CommandLine(args, frozenset(), frozenset(), lambda values, file: values), mode, check)
+    run, _ = resume.find_or_start(CommandLine(args, frozenset(), frozenset(), lambda values, file: values), mode, check)
     return run
 
 
