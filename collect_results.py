@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from system.errors import Parser, UserError, command_line
 from system.files import writable_folder, write_text
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
 if TYPE_CHECKING:
     import pandas
@@ -243,5 +243,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

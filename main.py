@@ -1,4 +1,4 @@
-"""Train and evaluate the Commutative Lie Group VAE: every flag, and the way from them to `trainer.run`."""
+"""The command line: every flag, then `trainer.run` or `trainer.evaluate`."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from datasets import DATASETS
 from models import MODELS
 from system.errors import Parser, UserError, command_line, one_spelling
 from system.flags import CommandLine, Formatter, add, at_least, boolean, fraction, integers, optional, path, probability
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 from system.signals import EXIT_STATUS, Interrupted
 
-PRECISION_HELP = "of the training loss; bf16: its networks in bfloat16; auto: bf16 where the processor is faster at it"
-RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: unless one is finished"
-THREADS_MOST = 1024  # of more, some systems start none
-SEED_MOST = 2**32 - 1  # the largest that every generator takes
-LATENTS_MOST = 2**12
-EVALUATION_ONLY = {  # flag -> what a training has in its place
+PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
+RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
+MAX_THREADS = 1024  # some systems fail to start more
+MAX_SEED = 2**32 - 1  # the largest that every generator takes
+MAX_LATENTS = 2**12
+EVALUATION_ONLY = {  # flag -> what to use in training
     "epoch": "the length of a training is --epochs",
     "result_path": "a training writes to --log-path",
     "bootstrap": "score the run with it once it is trained",
 }
-REPLICATES_MOST = 1000  # their samples are drawn beforehand, some 10 MB each
-OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # as torch says it
+MAX_REPLICATES = 1000  # their samples are drawn in advance, some 10 MB each
+OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # in torch's messages
 ABOUT = """\
-Trains VAEs whose latents are to stand for one factor of variation each: the Commutative Lie Group
-VAE and the baselines of its paper. Scores how far they do, and draws what every latent changes."""
+Trains VAEs that learn disentangled representations: the Commutative Lie Group VAE and the baselines
+of its paper. Computes disentanglement scores, and draws what every latent changes."""
 EXAMPLES = """\
 examples:
-  a first run, some minutes on the project's own rendering of dSprites:
+  a first run, a few minutes, on the project's own rendering of dSprites:
     main.py --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200
-  a folder of your own pictures:
+  your own pictures, in a folder:
     main.py --dataset images --data-path pictures --max-steps 3000
-  the scores of a run once more, by the full protocol:
+  score a trained run again:
     main.py --evaluate --log-path logs/version_0
 """
 
 
 class RecordParser(Parser):
-    """For arguments that a run recorded: bad ones raise UserError."""
+    """Parses the recorded arguments of a run; errors raise UserError."""
 
     def error(self, message: str):
         raise UserError(one_spelling(message))
@@ -71,7 +71,7 @@ def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
 
 def _add_data_flags(group) -> None:
     add(group, "--dataset", str, "shapes3d", "data set to train on; images, arrays: your own", choices=tuple(DATASETS))
-    add(group, "--data-path", optional(path), None, "the files, or their folder; none: a replica is drawn and used")
+    add(group, "--data-path", optional(path), None, "the data files, or their folder; none: render a replica")
     add(
         group,
         "--fixed_shape",
@@ -80,30 +80,45 @@ def _add_data_flags(group) -> None:
         "dSprites with this one shape only (0 square, 1 ellipse, 2 heart)",
     )
     add(group, "--channels", optional(at_least(1)), None, "1 (grey) or 3 (RGB); none: as they are")
-    add(group, "--resize", optional(str), None, "of images that are not square: crop, pad or stretch, see --help-data")
-    add(group, "--resample", optional(str), None, "how images are brought to 64x64: lanczos or bilinear; none: lanczos")
-    add(group, "--crop", optional(str), None, "the part of a picture that is used, see --help-data")
-    add(group, "--part", optional(str), None, "the publisher's split that is used, see --help-data; none: all")
-    add(group, "--data-seed", optional(at_least(0)), None, "of colours, noise or patches that are drawn; none: 0")
-    add(group, "--help-data", boolean, False, "describe --dataset and the flags that it takes, then stop")
-    add(group, "--split", fraction, 0.1, "share of the images held out for validation")
-    add(group, "--shuffle", boolean, True, "a new random order every epoch")
+    add(group, "--resize", optional(str), None, "how to make images square: crop, pad or stretch, see --help-data")
+    add(
+        group, "--resample", optional(str), None, "filter to resize images to 64x64: lanczos or bilinear; none: lanczos"
+    )
+    add(group, "--crop", optional(str), None, "the part of each image to use, see --help-data")
+    add(group, "--part", optional(str), None, "the publisher's split to use, see --help-data; none: all")
+    add(
+        group,
+        "--data-seed",
+        optional(at_least(0)),
+        None,
+        "seed of random colours, noise or patches in the images; none: 0",
+    )
+    add(group, "--help-data", boolean, False, "describe --dataset and its flags, then exit")
+    add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
+    add(group, "--shuffle", boolean, True, "train in a new random order every epoch")
 
 
 def _add_model_flags(group) -> None:
     add(group, "--model", str, "lie_group", f"one of {', '.join(MODELS)}", choices=tuple(MODELS))
-    add(group, "--latents", at_least(1, most=LATENTS_MOST), 10, "length of the latent code")
+    add(group, "--latents", at_least(1, most=MAX_LATENTS), 10, "length of the latent code")
     add(group, "--beta", at_least(0, float), 1.0, "weight of the KL term")
     add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
     add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
     add(group, "--recons_loss_type", str, "l2", "reconstruction loss", choices=("l2", "bce"))
-    add(group, "--base-model", str, "beta_celeb", "model of --base-model-path where no run says", choices=tuple(MODELS))
+    add(
+        group,
+        "--base-model",
+        str,
+        "beta_celeb",
+        "model of --base-model-path, if that is a model.pt",
+        choices=tuple(MODELS),
+    )
     add(
         group,
         "--base-model-path",
         optional(path),
         None,
-        "run or model.pt whose encoder and decoder weights to start from",
+        "run or model.pt that initialises encoder and decoder",
     )
 
 
@@ -112,33 +127,40 @@ def _add_lie_flags(group) -> None:
     add(group, "--subspace_sizes_ls", integers, [10], "latents of each subgroup")
     add(group, "--lie_alg_init_scale", at_least(0, float), 0.001, "standard deviation of the initial basis")
     add(group, "--hy_hes", at_least(0, float), 40.0, "weight of the Hessian penalty on the basis")
-    add(group, "--hy_rec", at_least(0, float), 0.1, "weight of the tie between encoder features and group element")
+    add(group, "--hy_rec", at_least(0, float), 0.1, "weight of the distance between encoder features and group element")
     add(group, "--hy_commute", at_least(0, float), 0.0, "weight of the commutator penalty on the basis")
     add(group, "--forward_eg_prob", probability, 0.2, "probability that a step decodes the encoder's features")
-    add(group, "--no_exp", boolean, False, "an MLP in place of the exponential map")
+    add(group, "--no_exp", boolean, False, "replace the exponential map with an MLP")
 
 
 def _add_baseline_flags(group) -> None:
     add(group, "--factor_vae_gamma", at_least(0, float), 6.4, "weight of the total correlation in FactorVAE")
     add(group, "--tc_beta", at_least(0, float), 6.0, "weight of the total correlation in beta_tcvae")
     add(group, "--annealed_gamma", at_least(0, float), 1000.0, "weight of |KL - C(step)| in annealed_vae")
-    add(group, "--hy_tc", at_least(0, float), 0.0, "any model: weight of an added total correlation")
-    add(group, "--tc_estimator", str, "weighted", "how it is estimated", choices=("weighted", "stratified"))
-    add(group, "--hy_dip", at_least(0, float), 0.0, "any model: weight of an added DIP penalty")
-    add(group, "--dip_type", str, "ii", "which: covariance of the means, or of all codes", choices=("i", "ii"))
-    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight of the diagonal")
+    add(group, "--hy_tc", at_least(0, float), 0.0, "any model: weight of an additional total correlation")
+    add(
+        group,
+        "--tc_estimator",
+        str,
+        "weighted",
+        "estimator of the total correlation",
+        choices=("weighted", "stratified"),
+    )
+    add(group, "--hy_dip", at_least(0, float), 0.0, "any model: weight of an additional DIP penalty")
+    add(group, "--dip_type", str, "ii", "DIP: covariance of the means (i) or of all codes (ii)", choices=("i", "ii"))
+    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight on the diagonal")
     add(group, "--lambda_od", at_least(0, float), 10.0, "DIP: weight off the diagonal")
 
 
 def _add_training_flags(group) -> None:
     add(group, "--epochs", at_least(0), 50, "passes over the training data")
-    add(group, "--max-steps", optional(at_least(0)), None, "stop after so many steps, whatever the epoch")
+    add(group, "--max-steps", optional(at_least(0)), None, "stop after this many steps, also within an epoch")
     add(group, "--batch-size", at_least(1), 128, "images per step")
     add(group, "--learning-rate", at_least(0, float), 1e-4, "Adam's learning rate", "-lr")
     add(
         group,
         "--seed",
-        optional(at_least(0, most=SEED_MOST)),
+        optional(at_least(0, most=MAX_SEED)),
         None,
         "seed of everything random; none: one is drawn, printed and recorded",
     )
@@ -147,54 +169,55 @@ def _add_training_flags(group) -> None:
         "--checkpoint-steps",
         optional(at_least(1)),
         None,
-        "a checkpoint every so many steps, besides every epoch",
+        "also write a checkpoint every N steps, not only after every epoch",
     )
     add(group, "--keep-epochs", optional(at_least(1)), None, "keep the weights of every N-th epoch, see --epoch")
     add(group, "--resume", str, "no", RESUME_HELP, choices=("no", "auto", "once"))
     add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
-    add(group, "--global-step", optional(at_least(0)), None, "number the steps from here instead of the checkpoint's")
+    add(group, "--global-step", optional(at_least(0)), None, "number of the next step, instead of the checkpoint's")
 
 
 def _add_evaluation_flags(group) -> None:
-    add(group, "--log-path", path, "logs", "folder in which version_<n> is made; with --evaluate, the run itself")
+    add(group, "--log-path", path, "logs", "folder for the run directory version_<n>; with --evaluate, the run itself")
     add(group, "--visualise", boolean, True, "draw reconstructions and traversals")
-    add(group, "--metrics", boolean, False, "disentanglement scores after every epoch")
-    add(group, "--end-metrics", boolean, True, "disentanglement scores after training")
+    add(group, "--metrics", boolean, False, "compute scores after every epoch")
+    add(group, "--end-metrics", boolean, True, "compute scores after training")
     add(
         group,
         "--metric-preset",
         str,
         "full",
-        "sizes of the scores' protocols; full is the literature's",
+        "sample sizes of the scores; full: as in the literature",
         choices=("full", "fast"),
     )
-    add(group, "--evaluate", boolean, False, "score the run --log-path names, without training")
-    add(group, "--result-path", optional(path), None, "with --evaluate: folder of the scores; none: the run's own")
+    add(group, "--evaluate", boolean, False, "score the run in --log-path, without training")
+    add(group, "--result-path", optional(path), None, "with --evaluate: folder for the scores; none: the run")
     add(
         group,
         "--bootstrap",
-        optional(at_least(2, most=REPLICATES_MOST)),
+        optional(at_least(2, most=MAX_REPLICATES)),
         None,
-        "with --evaluate: scores of so many resamplings give a 95%% interval of each; takes as many times as long",
+        "with --evaluate: 95%% intervals from N resamplings; takes N times as long",
     )
-    add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: the weights kept after this epoch")
+    add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: score the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
-    add(group, "--eval_data_path", optional(path), None, "folder of its official file; none: --data-path")
+    add(group, "--eval_data_path", optional(path), None, "its data files, or their folder; none: --data-path")
 
 
 def _add_machine_flags(group) -> None:
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
-    add(group, "--num-threads", optional(at_least(1, most=THREADS_MOST)), None, "CPU threads; none: one per core")
+    add(group, "--num-threads", optional(at_least(1, most=MAX_THREADS)), None, "CPU threads; none: one per core")
     add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
-    add(group, "--compile", boolean, False, "torch.compile the model: needs a C++ compiler, first steps are slow")
-    add(group, "--data-on-device", boolean, False, "copy the images to the device's memory and cut batches there")
+    add(group, "--compile", boolean, False, "use torch.compile: needs a C++ compiler; the first steps are slow")
+    add(group, "--data-on-device", boolean, False, "copy the images to the device's memory")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
 
 
 @command_line
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run. What the user can fix is one line and exit status 2; a signal, status 75 (system/signals.py)."""
-    args = build_parser().parse_args(argv)
+    """Returns the exit status: 0, 2 for an error that the user can fix, or 75 after a signal (system/signals.py)."""
+    command = parse(argv)
+    args = command.args
     if args.help_data:
         from datasets.about import describe
 
@@ -204,18 +227,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, name) is not None:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} is for --evaluate: add that flag, or leave {flag} out; {EVALUATION_ONLY[name]}")
-    import trainer  # torch is imported only now, so that --help answers at once
+    import trainer  # imports torch: slow, so not for --help
 
-    command = command_of(argv, args)
-    del args.help_data  # no part of a run
+    del args.help_data  # not recorded with the run
     try:
         trainer.evaluate(command) if args.evaluate else trainer.run(command)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
-        raise UserError("the memory does not suffice: lower --batch-size, --latents or --subgroup_sizes_ls") from error
+        raise UserError("out of memory: lower --batch-size, --latents or --subgroup_sizes_ls") from error
     except Interrupted as error:
-        sys.stderr.write(f"{error}; the same command with --resume auto goes on from the last checkpoint\n")
+        sys.stderr.write(f"{error}; the same command with --resume auto continues from the last checkpoint\n")
         return EXIT_STATUS
     return 0
 
@@ -224,8 +246,8 @@ def load_model(run: str | Path, *flags: str):
     """The model of a run, in evaluation mode on the CPU, and its data set: for notebooks (docs/notebooks.md).
 
     Args:
-        run: its folder, of this project or of the authors' code.
-        flags: of `--evaluate`, such as `--epoch=30` or `--data-path=data/dsprites`.
+        run: the run directory, of this project or of the authors' code.
+        flags: flags of `--evaluate`, such as `--epoch=30` or `--data-path=data/dsprites`.
     Raises:
         UserError: one line that names the file or flag and the remedy.
     """
@@ -233,14 +255,14 @@ def load_model(run: str | Path, *flags: str):
 
     import trainer
 
-    argv = ["--evaluate", "--quiet", f"--log-path={run}", *flags]
-    args = build_parser(RecordParser).parse_args(argv)
-    *_, dataset, model = trainer.load(command_of(argv, args), torch.device("cpu"))
+    command = parse(["--evaluate", "--quiet", f"--log-path={run}", *flags], RecordParser)
+    *_, dataset, model = trainer.load(command, torch.device("cpu"))
     return model, dataset
 
 
-def command_of(argv: Sequence[str] | None, args: argparse.Namespace) -> CommandLine:
-    """The command whose flags were parsed into `args`; a flag that is set to its default counts as given."""
+def parse(argv: Sequence[str] | None, kind: type[Parser] = Parser) -> CommandLine:
+    """The flags of a command line, and which of them were given, also if set to their default."""
+    args = build_parser(kind).parse_args(argv)
     unset = object()
     parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     given = frozenset(name for name, value in vars(parsed).items() if value is not unset)
@@ -256,7 +278,7 @@ def model_flags() -> set[str]:
 
 
 def recorded_args(values: dict, file: Path) -> dict:
-    """The arguments that a run recorded, checked and converted as if they had been typed; unknown ones stay.
+    """The recorded arguments of a run, checked and converted like flags; unknown ones are unchanged.
 
     Raises UserError naming the file and the argument.
     """
@@ -270,12 +292,12 @@ def recorded_args(values: dict, file: Path) -> dict:
 
 
 def _typed(value) -> str:
-    """What a person would have typed for the value."""
+    """The value as text on the command line."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value)
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

@@ -10,7 +10,7 @@ from datasets.fetch import fetch, is_official, warn_unverified
 from datasets.files import DataFile
 from datasets.locate import files_of
 from system.errors import Parser, UserError, command_line
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
 
 @command_line
@@ -49,5 +49,5 @@ def fetch_checked(file: DataFile, directory: Path, url: str | None, progress: bo
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 from logger.run_directory import RunDirectory
 from system.errors import Parser, UserError, command_line
 from system.files import replacing
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
 
 def export(run: str | Path, directory: str | Path) -> RunDirectory:
@@ -53,5 +53,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
-from system import machine
+from system import environment
 from system.processes import NullObject
 
 
@@ -33,7 +33,7 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     if not run_dir.is_new:
         resume.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
     run.checkpoint = None  # frees its memory
-    with run_dir.training(step=position.step, **machine.circumstances(run.device, run.args.precision)):
+    with run_dir.training(step=position.step, **environment.describe(run.device, run.args.precision)):
         run_dir.write_args(recorded)
         processes = f", {run.group.size} processes" if run.group.size > 1 else ""
         print(describe(run_dir, args, run.dataset, run.device) + processes)

@@ -167,12 +167,12 @@ class RunDirectory:
         self.write_status("running", host=platform.node(), process=os.getpid(), **more)
 
     @contextlib.contextmanager
-    def training(self, **circumstances) -> Iterator[None]:
+    def training(self, **environment) -> Iterator[None]:
         """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`.
 
-        `circumstances` (plain data) of this session are recorded beside its times, after those of the earlier ones.
+        `environment` (plain data) is added to the session's entry in status.json.
         """
-        session = {"started": _timestamp(time.time()), **circumstances}
+        session = {"started": _timestamp(time.time()), **environment}
         sessions = [*self.sessions(), session]
         try:
             self.write_running(sessions=sessions)

@@ -1,4 +1,4 @@
-"""Where a run's numbers and pictures go: TensorBoard, log_metrics.txt, PNG and GIF files."""
+"""Writes the numbers and pictures of a run: TensorBoard, log_metrics.txt, PNG and GIF files."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from system.files import replacing
 if TYPE_CHECKING:
     from logger.animations import FrameRecorder
 
-CURVES = ("loss", "recon", "kl")  # terms that are also drawn over the images seen
+CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
 
 
 class RunLogger:
-    """Writes what a run reports into its directory. Tags are grouped: `train/`, `validation/`, `kl_per_latent/`, ...
+    """Logs one run in its directory. Tags are grouped: `train/`, `validation/`, `kl_per_latent/`, ...
 
     log_metrics.txt holds validation losses as `metric/<term>` and scores as `dmetric/<score>`.
+
+    Args:
+        resumed_at: the step of the checkpoint that the run resumes from; TensorBoard then discards later steps.
     """
 
     def __init__(self, run: RunDirectory, resumed_at: int | None = None):
-        """`resumed_at`: the step of the checkpoint that the run goes on from; a TensorBoard that is watching then drops
-        what it has read of later steps."""
         from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
 
         self.run = run
         self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
         self._frames: FrameRecorder | None = None
-        self._order: np.ndarray | None = None  # of the latents in the pictures drawn last
+        self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
-        """The arguments, and the parameter counts of the model's parts, as tables; and for the comparison view."""
+        """Tables of the arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
         rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
         self.writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
@@ -50,9 +51,11 @@ class RunLogger:
     def training(
         self, terms: dict[str, torch.Tensor], images_per_second: float, utilization: float, step: int, images: int
     ) -> None:
-        """Loss terms of one training step, after so many images.
+        """Loss terms of one training step, and the speed.
 
-        `utilization` is the part of the machine's rate of matrix products that `images_per_second` makes use of.
+        Args:
+            utilization: FLOP/s relative to those of a large matrix product, see `system.machine`.
+            images: total images trained on.
         """
         self._scalars("train", terms, step, images)
         self.writer.add_scalar("speed/images_per_second", images_per_second, step)
@@ -65,7 +68,7 @@ class RunLogger:
         self.writer.flush()
 
     def scores(self, scores: dict[str, float], protocol: dict, step: int) -> None:
-        """Disentanglement scores, and how they were measured (plain data) beside them in scores.json."""
+        """Disentanglement scores; scores.json also holds their protocol (plain data)."""
         from logger.scores import write_scores  # imports every metric
 
         for name, value in scores.items():
@@ -75,25 +78,25 @@ class RunLogger:
         self.writer.flush()
 
     def scored(self, scored, factors: Sequence[str], step: int, draw: bool) -> None:
-        """A `metrics.ModelScores`: scores and codes; `draw`: also the matrices behind the scores."""
+        """The scores and codes of a `metrics.ModelScores`; with `draw`, also the matrices behind the scores."""
         self.scores(scored.values, scored.protocol, step)
         if draw:
             self.score_matrices(scored.matrices, factors, step)
         self.codes(scored.codes)
 
     def codes(self, arrays: dict[str, np.ndarray]) -> None:
-        """The mean codes of some images, and which: to codes.npz, which `python -m metrics` reads."""
+        """Mean codes and the indices of their images, to codes.npz, which `python -m metrics` reads."""
         with replacing(self.run.path / "codes.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def frame(self, model, inputs, step: int) -> None:
-        """Keep a frame for the animation of training, if one is due. inputs: `logger.inputs.PictureInputs`."""
+        """Store a frame of the training animation, if one is due. inputs: `logger.inputs.PictureInputs`."""
         if self._frame_recorder().due(step):
             self._frame_recorder().record(model, inputs.examples[:1], step)
 
     def pictures(self, model, inputs, step: int) -> None:
-        """Everything there is to see of the model, to TensorBoard and as PNG and GIF. inputs: `PictureInputs`."""
-        from logger import animations, grids, panels  # Pillow and Matplotlib, only where pictures are wanted
+        """All pictures of the model, to TensorBoard and as PNG and GIF files. inputs: `logger.inputs.PictureInputs`."""
+        from logger import animations, grids, panels  # imports Pillow and Matplotlib: slow
 
         start = time.perf_counter()
         drawn = panels.draw(model, inputs)
@@ -110,7 +113,7 @@ class RunLogger:
         self.writer.flush()
 
     def animate_training(self, step: int) -> None:
-        """Join the frames that were kept into an animation, if there are any."""
+        """Write the training animation, if frames were stored."""
         from logger import animations, grids
 
         frames = self._frame_recorder().read()
@@ -119,9 +122,12 @@ class RunLogger:
             self._image("training_animation", animation, frames[0].shape, step)
 
     def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
-        """The matrices behind the scores: catalogue name -> float `[latents, factors]`; drawn with a factor a row.
+        """Heat maps of the matrices that scores are computed from, with one row per factor.
 
-        Latents stand in the order of the pictures drawn last, or by number where there are none.
+        Latents are in the order of the last pictures, or by number if there are none.
+
+        Args:
+            matrices: catalogue name -> float `[latents, factors]`.
         """
         from logger import charts
 
@@ -133,7 +139,7 @@ class RunLogger:
         self.writer.flush()
 
     def lengths(self) -> dict[str, int]:
-        """Name and length in bytes of every log file, once all that was logged so far is on the disk."""
+        """Flush all logs to the disk. Returns the length in bytes of every log file, by its name."""
         self.writer.flush()
         return log_lengths(self.run)
 
@@ -157,7 +163,7 @@ class RunLogger:
         self._image(name, grids.png_bytes(picture), picture.shape, step)
 
     def _image(self, name: str, encoded: bytes, shape: tuple[int, ...], step: int) -> None:
-        """A PNG or GIF of the catalogue to its file, and to TensorBoard, which shows both as they are."""
+        """An encoded PNG or GIF of the catalogue, to its file and to TensorBoard."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         entry = PICTURES[name]

@@ -3,7 +3,7 @@
 import sys
 
 from metrics.cli import main
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
-keep_going_unheard()
+ignore_failed_writes()
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""The one exception that a person at the command line is meant to read, and the one form in which commands tell it."""
+"""The exception for problems that the user can fix, and how commands print it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class UserError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """Flags of a command; what is wrong with them is one line on stderr and exit status 2."""
+    """An argument parser whose errors are one line on stderr and exit status 2."""
 
     def error(self, message: str):
         sys.stderr.write(f"error: {one_spelling(message)} ({self.prog} --help lists every flag)\n")
@@ -30,8 +30,8 @@ def one_spelling(message: str) -> str:
     return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
 
 
-def told(error: OSError | UserError) -> str | None:
-    """The line on an error that a person can fix; None where the system did not say which file it means."""
+def error_line(error: OSError | UserError) -> str | None:
+    """The line to print for an error that the user can fix; None for an OSError without a file name."""
     if isinstance(error, UserError):
         return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -44,14 +44,14 @@ def told(error: OSError | UserError) -> str | None:
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
-    """For the `main` of a command line: it returns the exit status, 0, or 2 after the one line of `told`."""
+    """Decorates the `main` of a command: returns the exit status, 0, or 2 after printing the line of `error_line`."""
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
         try:
             return main(*args, **kwargs) or 0
         except (UserError, OSError) as error:
-            line = told(error)
+            line = error_line(error)
             if line is None:
                 raise
             sys.stderr.write(f"error: {line}\n")

@@ -1,4 +1,4 @@
-"""Flags of a command line: the kinds of value that they take, and how they are added and shown."""
+"""Flags of a command line: their types, how they are added, and how --help shows them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
-MOST = 2**53  # of a count: exact wherever it goes
-LARGEST = 2**16  # of a matrix: 256 x 256
+MOST = 2**53  # of a count, which is then exact as a float64
+LARGEST = 2**16  # entries of a matrix, 256 x 256
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 class CommandLine(NamedTuple):
-    """What was typed.
+    """A parsed command line.
 
-    args: every flag's value.
-    given: names of the flags that were typed; the others hold their defaults.
+    args: the values of all flags.
+    given: names of the flags on the command line; the others have their defaults.
     given_to_models: those of them that some model reads.
-    recorded: `(arguments, their file)` -> the arguments that a run recorded, checked and converted like typed ones;
-        raises UserError naming the file.
+    recorded: (recorded arguments of a run, their file) -> the same, checked and converted like flags. Raises UserError
+        naming the file.
     """
 
     args: Namespace
@@ -53,7 +53,7 @@ def integers(text: str) -> list[int]:
 
 
 def path(text: str) -> str:
-    """A path: some text."""
+    """A path: any non-empty text."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
     try:
@@ -66,7 +66,7 @@ def path(text: str) -> str:
 
 
 def optional(kind):
-    """`kind`, or the word None for the absence of a value."""
+    """`kind`, or the word none for None."""
 
     def parse(text: str):
         return None if text.lower() == "none" else kind(text)
@@ -76,7 +76,7 @@ def optional(kind):
 
 
 def at_least(minimum: float, kind=int, most: float = MOST):
-    """A number of the given kind, not below `minimum` and, where it is an integer, not above `most`."""
+    """A number of the given kind, at least `minimum`; an integer also at most `most`."""
 
     def parse(text: str):
         try:
@@ -137,7 +137,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
-    """Add a flag in the spelling given and with - and _ exchanged; a boolean may stand without a value."""
+    """Add a flag in the given spelling, with - for _, and with _ for -. A boolean without a value is True."""
     spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
     if kind is boolean:
         more |= {"nargs": "?", "const": True, "metavar": "BOOL"}

@@ -1,7 +1,7 @@
-"""What a run asks of the machine: memory, precision, compilation, and how much of the machine's speed it reaches.
+"""Device, memory, threads, precision, and speed.
 
-The yardstick is the rate of one large matrix product in the run's precision, measured where the run takes place. The
-share of it that a training step reaches is a figure that can be compared between machines.
+Speed is also given as utilization: FLOP/s of training relative to those of a large matrix product on the same device in
+the same precision. It can be compared between machines.
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import re
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 
 from system import randomness
+from system.environment import hardware
 from system.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
-BF16_PAYS = 1.5  # times the fp32 product, from which on a step in bf16 is faster
+BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a training step is faster in bf16
 
 
 def pick_device(name: str, index: int = 0) -> torch.device:
-    """`auto` is cuda (the one of this index), else mps, else cpu.
+    """The device `name`; `auto`: cuda, else mps, else cpu. `index` chooses among several CUDA devices.
 
-    Raises UserError for a device that this machine lacks.
+    Raises UserError if this machine has no such device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -40,7 +37,7 @@ def pick_device(name: str, index: int = 0) -> torch.device:
     if name != "cuda":
         return torch.device(name)
     torch.cuda.set_device(index)
-    # The same seed gives the same bits: no autotuned or atomic kernels.
+    # Deterministic kernels only, so that the same seed gives the same result.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -48,10 +45,10 @@ def pick_device(name: str, index: int = 0) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc's malloc hold on to what a step frees, for the next one.
+    """Make glibc's malloc keep the memory that a step frees for the next step.
 
-    By default it returns large blocks to the system and gets them back as fresh pages, which the kernel must fill with
-    zeros: up to a quarter of a step's time. Other C libraries are left as they are.
+    By default it returns large blocks to the system and gets new pages for the next step, which the kernel fills with
+    zeros: up to a quarter of a step's time. Does nothing with other C libraries.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -61,49 +58,8 @@ def keep_freed_memory() -> None:
     libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-def circumstances(device: torch.device, precision: str) -> dict:
-    """What else decides how fast a run is, and to the last bit how it ends: plain data for its record."""
-    return {
-        **hardware(device),
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "torch": str(torch.__version__),
-        "revision": revision(),
-    }
-
-
-def hardware(device: torch.device) -> dict[str, str]:
-    """What computes."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {"processor": processor(), "device": name}
-
-
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, with what PyTorch makes use of: `AMD EPYC 7763, AVX2`; `bf16` where it has units for it."""
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
-    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    parts = [name[1].strip() if name else platform.processor() or platform.machine()]
-    parts.append(torch.backends.cpu.get_cpu_capability())
-    if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", text):
-        parts.append("bf16")
-    return ", ".join(parts)
-
-
-def revision(folder: Path = ROOT) -> str | None:
-    """The git commit of the code, `-dirty` where files differ from it; None where it is no repository."""
-    if not (folder / ".git").exists():
-        return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # only looked at
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
 def set_threads(number: int | None) -> None:
-    """Use so many CPU threads; None: one per core, with a line of advice where other processes keep them busy."""
+    """Set the number of CPU threads; None: one per core, with a note if other processes keep the cores busy."""
     if number:
         torch.set_num_threads(number)
     else:
@@ -111,10 +67,10 @@ def set_threads(number: int | None) -> None:
 
 
 def advise_threads(load: float | None = None) -> None:
-    """Print a line of advice where this process is about to use every core of a machine that others keep busy.
+    """Print a note if this process uses every core of a machine on which other processes are busy.
 
     Args:
-        load: how many cores they use; None: the mean over the last minute, where the system tells.
+        load: number of busy cores; None: the system's mean over the last minute.
     """
     threads = torch.get_num_threads()
     if load is None:
@@ -127,13 +83,13 @@ def advise_threads(load: float | None = None) -> None:
 
 
 def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict] = ()) -> str:
-    """`auto` becomes bf16 where the device has units for it and its product is BF16_PAYS times that of fp32, else fp32.
+    """Resolve `auto`: bf16 if the device has bfloat16 units and its product is BF16_PAYS times as fast, else fp32.
 
-    Prints what was chosen, and a warning where bf16 was asked for and has no units.
+    Prints the choice, and a note if bf16 is slow on this device.
 
     Args:
-        sessions: the `circumstances` of the run so far. On the same hardware it keeps the precision of the last one: a
-            measurement near BF16_PAYS may come out otherwise, and the run would go on to other bits.
+        sessions: `system.environment.describe` of each earlier session of the run. On the same hardware, `auto`
+            keeps the precision of the last one, so that the run resumes bit for bit.
     """
     units = _has_bf16_units(device)
     if precision == "bf16" and not units:
@@ -147,7 +103,7 @@ def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict
     if before.get("precision") in ("fp32", "bf16") and hardware(device).items() <= before.items():
         print(f"precision {before['precision']} (--precision auto: as this run so far)")
         return before["precision"]
-    clock = time.process_time if device.type == "cpu" else time.perf_counter  # other processes must not decide
+    clock = time.process_time if device.type == "cpu" else time.perf_counter  # ignores other processes
     gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock) if units else 0.0
     reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
     precision = "bf16" if gain >= BF16_PAYS else "fp32"
@@ -156,7 +112,7 @@ def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict
 
 
 def _has_bf16_units(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16; where nobody tells, a measurement decides."""
+    """Whether the device has bfloat16 units; True if unknown."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -165,10 +121,10 @@ def _has_bf16_units(device: torch.device) -> bool:
 
 
 def set_precision(model: torch.nn.Module, precision: str, device: torch.device) -> None:
-    """How the model's training loss is computed: `fp32`, `tf32` (fp32 with shorter products on a GPU) or `bf16`.
+    """Set the precision of the loss: `fp32`, `tf32` (matrix products in TF32 on a GPU) or `bf16`.
 
-    `bf16` is autocast: products and convolutions in bfloat16, weights and optimiser in float32. Only `forward`, hence
-    training and validation, is affected: codes for scores and pictures stay in full precision.
+    `bf16` is autocast: products and convolutions in bfloat16, weights and optimiser in float32. Only `forward`, that is
+    training and validation, uses it; codes for scores and pictures are computed in full precision.
     """
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -207,7 +163,7 @@ def product_rate(
 
 
 def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    """The libraries that multiply two square matrices: MKL, which keeps to AVX2 on AMD's processors, and oneDNN."""
+    """The libraries to multiply two square matrices with: MKL, which uses only AVX2 on AMD processors, and oneDNN."""
     if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
         return [torch.mm]
 
@@ -216,20 +172,20 @@ def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.T
 
     try:
         one_dnn(*torch.ones(2, 2, 2, dtype=dtype))
-    except RuntimeError:  # oneDNN is not there, or has none in this type for this processor
+    except RuntimeError:  # no oneDNN, or not for this dtype and processor
         return [torch.mm]
     return [torch.mm, one_dnn]
 
 
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on the device. CUDA is not waited for: that takes memory which the system may not move."""
+    """The tensor on the device, without waiting for CUDA: the copy is made from pinned memory."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait for the device to finish all work."""
     if device.type in ("cuda", "mps"):
         getattr(torch, device.type).synchronize()
 
@@ -260,13 +216,13 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
 
 
 class Speed:
-    """Images/s of a training run, and its utilization: its share of the device's product rate.
+    """Images/s of a training run, and its utilization: its FLOP/s relative to the product rate of the device.
 
     Args:
-        objectives: what `make_optimisers` names.
+        objectives: the keys of `make_optimisers`.
         batch: images per step.
-        rate: what `product_rate` gave, before anything ran in the background.
-        precision: that of the run, and of the product.
+        rate: the result of `product_rate`, measured before anything ran in the background.
+        precision: of the run and of the product.
     """
 
     def __init__(
@@ -283,17 +239,17 @@ class Speed:
         self.laps: list[float] = []
 
     def utilization(self, images_per_second: float) -> float:
-        """The share of the product rate that this many images/s make."""
+        """The utilization at this many images/s."""
         return images_per_second * self.flops_per_image / self.product_rate
 
     def lap(self, images_per_second: float) -> float:
-        """Note the speed since the last report; returns its utilization."""
+        """Add the speed since the last report. Returns its utilization."""
         if len(self.laps) < MAX_LAPS:
             self.laps.append(images_per_second)
         return self.utilization(images_per_second)
 
     def summary(self) -> str:
-        """One line for the end of a run: the median over its reports."""
+        """One line for the end of a run, with the median speed of its reports."""
         if not self.laps:
             return "not measured: no report fell into this run"
         speed = statistics.median(self.laps)

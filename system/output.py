@@ -1,4 +1,4 @@
-"""What a command prints never ends it."""
+"""A command continues if its output cannot be written."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import io
 import sys
 
 
-class _Unheard(io.FileIO):
-    """A file descriptor that takes what cannot be written: the reader has gone, or its disk is full."""
+class _DiscardingFile(io.FileIO):
+    """A file descriptor that discards output which cannot be written: its reader has exited, or its disk is full."""
 
     def write(self, content) -> int:
         try:
@@ -16,14 +16,14 @@ class _Unheard(io.FileIO):
             return len(content)
 
 
-def keep_going_unheard() -> None:
-    """Let the command go on where nobody reads on (`main.py | head -1`); spell out what the terminal cannot show."""
+def ignore_failed_writes() -> None:
+    """Ignore failed writes to stdout and stderr (`main.py | head -1`); escape what the terminal cannot encode."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started the command
             continue
         stream.flush()
-        raw = _Unheard(stream.fileno(), "w", closefd=False)
+        raw = _DiscardingFile(stream.fileno(), "w", closefd=False)
         replacement = io.TextIOWrapper(
             io.BufferedWriter(raw),
             encoding=stream.encoding,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets.files import locked, make_directory
 from system.errors import Parser, UserError, command_line
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
 # name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
 RENDERERS = {
@@ -54,5 +54,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

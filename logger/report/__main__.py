@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from logger import report
 from system.errors import Parser, command_line
-from system.output import keep_going_unheard
+from system.output import ignore_failed_writes
 
 
 @command_line
@@ -24,5 +24,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    keep_going_unheard()
+    ignore_failed_writes()
     sys.exit(main())

@@ -11,7 +11,7 @@ import torch
 
 import main
 from logger.run_directory import RunDirectory
-from system import machine
+from system import environment
 
 TINY = ["--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=60", "--dataset=dsprites"]
 TINY += ["--split=0", "--seed=4", "--visualise=no", "--quiet", "--num-threads=1"]
@@ -69,7 +69,7 @@ def test_every_session_is_recorded_with_its_machine_and_revision(kept):
     assert (first["step"], second["step"]) == (0, 6)
     assert first["started"] <= first["stopped"] <= second["started"] <= second["stopped"]
     for session in (first, second):
-        assert session["processor"] == machine.processor() and session["revision"] == machine.revision()
+        assert session["processor"] == environment.processor() and session["revision"] == environment.revision()
         assert (session["device"], session["threads"], session["torch"]) == ("cpu", 1, str(torch.__version__))
         assert session["precision"] == "fp32"
 
@@ -88,20 +88,20 @@ def test_a_killed_session_stopped_at_its_last_checkpoint(tmp_path):
 def test_the_processor_is_named_with_what_speeds_it_up(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: AMD EPYC 9B45\nflags\t\t: avx2 avx512_bf16 bmi2\n")
-    assert machine.processor(cpuinfo) == f"AMD EPYC 9B45, {torch.backends.cpu.get_cpu_capability()}, bf16"
-    assert machine.processor(tmp_path / "none")
+    assert environment.processor(cpuinfo) == f"AMD EPYC 9B45, {torch.backends.cpu.get_cpu_capability()}, bf16"
+    assert environment.processor(tmp_path / "none")
 
 
 def test_the_revision_says_when_files_differ_from_it(tmp_path):
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, check=True).stdout
 
-    assert machine.revision(tmp_path) is None
+    assert environment.revision(tmp_path) is None
     git("init", "-q")
     (tmp_path / "code.py").write_text("1\n")
     git("add", "code.py")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD").strip()
-    assert machine.revision(tmp_path) == commit
+    assert environment.revision(tmp_path) == commit
     (tmp_path / "code.py").write_text("2\n")
-    assert machine.revision(tmp_path) == f"{commit}-dirty"
+    assert environment.revision(tmp_path) == f"{commit}-dirty"
