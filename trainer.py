@@ -245,7 +245,7 @@ def evaluate(command: CommandLine) -> None:
         checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())
         step = checkpoint["progress"]["step"] if checkpoint else 0  # runs of the authors' code have no checkpoint
         if checkpoint and run_dir.state() != "finished" and results is run_dir:
-            print("note: this run is unfinished; when it goes on, these scores stay in evaluations.jsonl alone")
+            print("note: this run is unfinished; when it is continued, these scores remain only in evaluations.jsonl")
         log = RunLogger(results)
         if args.visualise:  # before the scores, whose matrices show the latents in the order of the pictures
             log.pictures(model, picture_inputs(dataset, args.seed, device), step)

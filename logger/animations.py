@@ -20,7 +20,7 @@ SWEEP, TRAINING, PAUSE = 80, 350, 2000  # milliseconds a frame, and the last one
 class FrameRecorder:
     """Keeps a frame at step 20 and whenever the step has grown by a quarter since: some 40 over 200,000 steps.
 
-    A continued run goes on from the frames that are there.
+    A continued run adds to the frames that are there.
     """
 
     def __init__(self, run_path: Path):

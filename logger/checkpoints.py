@@ -1,4 +1,4 @@
-"""Checkpoints: all that continues a run, and the weights alone."""
+"""Checkpoints, from which a run resumes, and its weights alone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from system.tensors import load, not_finite, write
 
 
 def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> dict:
-    """What training.pt holds.
+    """The contents of training.pt.
 
     Args:
         optimisers: objective name -> optimiser.
-        progress: plain numbers: where the training loop stands.
+        progress: a `training_loop.Position` as a dict.
         args: the run's arguments, plain data.
-        logs: file name -> length in bytes of every log file now, see `RunLogger.lengths`.
+        logs: name -> current length in bytes of every log file, see `RunLogger.lengths`.
     """
     return {
         "model": model.state_dict(),
@@ -46,21 +46,21 @@ def save(
 ) -> None:
     """Write training.pt (see `state`) and model.pt (the state dict alone, in the reference layout).
 
-    The training.pt that was there becomes training.previous.pt: the last two are kept.
+    The previous training.pt becomes training.previous.pt.
 
     Args:
         model: a `models.vae.VAE`.
-        kept: another name for what model.pt holds, which no later checkpoint replaces.
+        kept: also write model.pt under this name, which later checkpoints do not replace.
     Raises:
-        UserError: a weight is not finite, or the disk is full or cannot be written; the files that were there stay.
+        UserError: a weight is not finite, or the files cannot be written; earlier files are unchanged.
     """
     if bad := not_finite(model.state_dict()):
         raise UserError(
             f"the weights {', '.join(bad[:3])} are not finite after step {progress['step']}; the last checkpoint is "
             "kept: lower --learning-rate"
         )
-    # model.pt first: a run that is killed between the two goes on from the checkpoint before and writes both again. The
-    # other way round, a run killed at its last step would be found trained to the end, with an old model.pt.
+    # model.pt first: a run killed between the two resumes from the previous checkpoint and writes both again. In the
+    # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
     for file in (kept, run.model_file) if kept else (run.model_file,):
         write(model.reference_state_dict(), file)
     write(state(model, optimisers, progress, args, logs), run.training_file, keep=run.previous_training_file)
@@ -73,16 +73,16 @@ def load_training(
     progress: dict,
     most: dict[str, int] | None = None,
 ) -> dict | None:
-    """The newest checkpoint of the run that is whole and fits, as `save` made it; None where it has none.
+    """The newest valid checkpoint of the run, as `save` wrote it; None if it has no checkpoint.
 
-    One that does not is reported on stderr and the one before it is taken.
+    If the last one is damaged or does not fit the run, prints a warning and returns the one before it.
 
     Args:
-        model, optimisers: what it must fit; freshly made. Without optimisers, theirs are not looked at.
-        progress: numbers of a new run, for their names and types.
-        most: the largest value that a number of `progress` may have, by name.
+        model, optimisers: newly made ones, which it must fit. None: its optimisers are not checked.
+        progress: that of a new run, for its names and types.
+        most: name in `progress` -> the largest valid value.
     Raises:
-        UserError: no checkpoint of the run is whole and fits.
+        UserError: the run has checkpoints, but none is valid.
     """
     from logger.checkpoint_flaws import flaw  # only where there is a checkpoint to look at
 
@@ -102,7 +102,7 @@ def load_training(
 
 
 def load_weights(model, path: Path) -> None:
-    """Put the state dict of a model.pt into a `models.vae.VAE`. Raises UserError where names or shapes differ."""
+    """Load a model.pt into a `models.vae.VAE`. Raises UserError if it is damaged or does not fit."""
     weights = load(path)
     try:
         model.load_reference_state_dict(weights)
@@ -114,9 +114,9 @@ def load_weights(model, path: Path) -> None:
 
 
 def load_base(path: Path, base_model: str) -> tuple[dict[str, torch.Tensor], str]:
-    """The state dict that --base-model-path names, a run or its model.pt, and the name of its model.
+    """The state dict of --base-model-path, a run or a model.pt, and the name of its model.
 
-    The run's own record of its model goes before `base_model`. Raises UserError where it is neither.
+    For a run, that is the recorded model, for a model.pt `base_model`. Raises UserError if the path is neither.
     """
     if not path.is_dir():
         return load(path), base_model
@@ -125,7 +125,7 @@ def load_base(path: Path, base_model: str) -> tuple[dict[str, torch.Tensor], str
 
 
 def restore(model: torch.nn.Module, optimisers: dict, checkpoint: dict) -> None:
-    """Put a checkpoint (what `save` wrote) into model, optimisers and the global generators."""
+    """Restore model, optimisers and the global random generators from a checkpoint."""
     model.load_state_dict(checkpoint["model"])
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(checkpoint["optimisers"][name])

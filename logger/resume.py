@@ -125,12 +125,13 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
         return _named(RunDirectory(path), mode)
     candidates = [run for run in versions(path) if run.args_file.is_file() and not _of_another_task(run)]
     if seed is not None:
-        candidates = [run for run in candidates if _seed(run) == seed]
+        candidates = [run for run in candidates if _recorded_seed(run) == seed]
     finished = [run for run in candidates if run.state() == "finished"]
+    unfinished = [run for run in candidates if run not in finished]
     if mode == "once" and finished:
         raise NothingToDo(f"run {finished[0].path} is finished: nothing to do")
     busy = None
-    for run in [*(run for run in candidates if run not in finished), *(finished if mode == "load" else [])]:
+    for run in [*unfinished, *finished] if mode == "load" else unfinished:
         if run.hold():
             if run in finished or run.state() != "finished":
                 return run
@@ -139,7 +140,7 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
         else:
             busy = f"run {run.path} is being trained by another process"
         if mode != "load":
-            print(f"{busy}: passed over", file=sys.stderr)
+            print(f"{busy}: skipped", file=sys.stderr)
     if mode == "once" and busy:
         raise NothingToDo(f"{busy}: nothing to do")
     if mode == "load":
@@ -168,11 +169,11 @@ def _named(run: RunDirectory, mode: str) -> RunDirectory:
     return run
 
 
-def _seed(run: RunDirectory) -> int | None:
+def _recorded_seed(run: RunDirectory) -> int | None:
     try:
         return run.read_args().get("seed")
     except UserError as error:
-        print(f"warning: {error}: passed over", file=sys.stderr)
+        print(f"warning: {error}: skipped", file=sys.stderr)
         return None
 
 
@@ -201,7 +202,7 @@ def check_and_rewind(
             f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
         )
     if checkpoint and (version := checkpoint["versions"]["torch"]) != recorded["torch"]:
-        print(f"warning: {run.path} goes on under torch {recorded['torch']}, not {version}: the last digits may differ")
+        print(f"warning: {run.path} continues under torch {recorded['torch']}, not {version}: last digits may differ")
     if run.state() != "finished":
         rewind(run, checkpoint)
     elif steps_done >= total_steps:

@@ -1,4 +1,4 @@
-"""The folder of one run, `<log-path>/version_<n>`: what lies where, who holds it, how a new one is claimed."""
+"""The directory of one run, `<log-path>/version_<n>`: its files, its lock, and how a new one is made."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pathlib import Path
 from system.errors import UserError
 from system.files import lock, read_json, write_text
 
-UNBORN = ".starting"  # ends the name of what becomes a run by a rename
+UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
 
 
 class RunDirectory:
-    """Paths of one run's files. The folder exists.
+    """Paths of the files of one run. The directory exists.
 
-    args.json            the arguments, readable, and all that --evaluate needs to rebuild the model
-    status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session, and on which machine
+    args.json            the arguments, from which --evaluate rebuilds the model
+    status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session with its environment
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
-    evaluations.jsonl    what every --evaluate gave, a line each; a run that is continued leaves it alone
-    checkpoints/         model.pt (the state dict in the reference layout), model_epoch_<e>.pt (--keep-epochs), and what
-                         continues the run
+    evaluations.jsonl    the scores of every --evaluate, one per line; not rewound when the run is continued
+    checkpoints/         model.pt (the state dict in the reference layout), model_epoch_<e>.pt (--keep-epochs), and
+                         training.pt and training.previous.pt (the last two checkpoints)
     events.*             TensorBoard
     *.png                pictures
     .lock                held by the process that trains here
@@ -47,15 +47,15 @@ class RunDirectory:
         self.training_file = self.checkpoints / "training.pt"
         self.previous_training_file = self.checkpoints / "training.previous.pt"
         self.reference_args_file = self.checkpoints / "args.pt"
-        self.is_new = False  # claimed by this process
+        self.is_new = False  # made by this process
         self._release: Callable[[], None] | None = None
 
     @classmethod
     def claim(cls, log_path: str | Path, args: dict | None = None) -> RunDirectory:
-        """Make `version_<n>` with the next free n, and hold it. Runs that start together get different ones.
+        """Make and lock `version_<n>` with the next free n; in a Slurm array, `version_<array job>_<task>`.
 
-        It appears at once with its arguments and the status `running`: a process that is killed leaves none without. In
-        a Slurm array it is `version_<array job>_<task>`. Raises UserError where the folder cannot be made.
+        It is made under another name, and renamed when it holds its arguments and the status `running`: a process that
+        is killed leaves no incomplete run. Raises UserError if the directory cannot be made.
         """
         log_path = Path(log_path)
         begun = cls(log_path / f".{secrets.token_hex(8)}{UNBORN}")
@@ -82,12 +82,12 @@ class RunDirectory:
 
     @property
     def is_run(self) -> bool:
-        """Whether a run lies here, of this project or of the authors' code."""
+        """Whether this is a run, of this project or of the authors' code."""
         return self.args_file.is_file() or self.reference_args_file.is_file()
 
     @classmethod
     def existing(cls, path: str | Path, flag: str = "--log-path") -> RunDirectory:
-        """A run made earlier, here or by the authors' code. Raises UserError, naming `flag`, where `path` is none."""
+        """An existing run, of this project or of the authors' code. Raises UserError, naming `flag`, if it is none."""
         run = cls(path)
         if not run.is_run:
             raise UserError(
@@ -96,7 +96,7 @@ class RunDirectory:
         return run
 
     def hold(self) -> bool:
-        """Take the run for this process; False where another process has it. The kernel frees it when one dies."""
+        """Lock the run; False if another process has locked it. The kernel releases the lock when a process dies."""
         try:
             release = lock(self.path / ".lock")
         except OSError as error:
@@ -107,14 +107,14 @@ class RunDirectory:
         return True
 
     def release(self) -> None:
-        """Let other processes take the run."""
+        """Unlock the run."""
         if self._release is not None:
             self._release()
             self._release = None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Release the run after the body. A new run that fails before its first checkpoint is removed."""
+        """Unlock the run after the body. Removes a new run that fails before its first checkpoint."""
         try:
             yield
         except BaseException:
@@ -125,16 +125,16 @@ class RunDirectory:
             self.release()
 
     def kept_file(self, epoch: int) -> Path:
-        """The weights that --keep-epochs keeps after the epoch. Their scores are `scores_epoch_<epoch>.json`."""
+        """The file of the weights that --keep-epochs keeps after this epoch."""
         return self.checkpoints / f"model_epoch_{epoch}.pt"
 
     def kept_epochs(self) -> list[int]:
-        """The epochs after which the weights were kept, in order."""
+        """The epochs whose weights were kept, in order."""
         numbers = (file.stem.removeprefix("model_epoch_") for file in self.checkpoints.glob("model_epoch_*.pt"))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
     def weights_file(self, epoch: int | None = None) -> Path:
-        """The newest weights, or those kept after an epoch. Raises UserError where these were not kept."""
+        """The file of the newest weights, or of those kept after an epoch. Raises UserError if they were not kept."""
         if epoch is None:
             return self.model_file
         if not self.kept_file(epoch).is_file():
@@ -146,11 +146,11 @@ class RunDirectory:
         return self.kept_file(epoch)
 
     def write_args(self, args: dict) -> None:
-        """Record the arguments (plain data) of the run."""
+        """Write args.json. args: plain data."""
         write_text(self.args_file, json.dumps(args, indent=2, sort_keys=True) + "\n")
 
     def read_args(self) -> dict:
-        """The recorded arguments, from args.json or the reference args.pt. Raises UserError where it is damaged."""
+        """The recorded arguments, from args.json or the reference args.pt. Raises UserError if the file is damaged."""
         if not self.args_file.is_file() and self.reference_args_file.is_file():
             from logger.reference_args import load_args  # imports torch
 
@@ -158,17 +158,17 @@ class RunDirectory:
         return read_json(self.args_file)
 
     def write_status(self, state: str, **more) -> None:
-        """Record how the run stands: `running`, `interrupted`, `failed` or `finished`."""
+        """Write status.json. state: `running`, `interrupted`, `failed` or `finished`."""
         content = {"state": state, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **more}
         write_text(self.status_file, json.dumps(content, indent=2) + "\n")
 
     def write_running(self, **more) -> None:
-        """Record that this process trains it."""
+        """Write to status.json that this process trains the run."""
         self.write_status("running", host=platform.node(), process=os.getpid(), **more)
 
     @contextlib.contextmanager
     def training(self, **environment) -> Iterator[None]:
-        """Record how the body goes: `running`, then `finished`, `interrupted` or `failed`.
+        """Write the state of the body to status.json: `running`, then `finished`, `interrupted` or `failed`.
 
         `environment` (plain data) is added to the session's entry in status.json.
         """
@@ -187,13 +187,13 @@ class RunDirectory:
             raise
 
     def state(self) -> str:
-        """The state recorded last; `unknown` where there is none."""
+        """The state in status.json; `unknown` if there is none."""
         return str(self._status().get("state", "unknown"))
 
     def sessions(self) -> list[dict]:
-        """When, on what machine and with which revision of the code the run was trained, session by session.
+        """Each session of the run: start and end time, and environment.
 
-        A session that is under way, or was killed, has stopped at the last checkpoint: what came later is not kept.
+        A session that is running, or was killed, ends at the last checkpoint, because later steps are not kept.
         """
         sessions = self._status().get("sessions", [])
         if not isinstance(sessions, list) or not all(isinstance(s, dict) and "started" in s for s in sessions):
@@ -216,14 +216,14 @@ class RunDirectory:
 
 
 def _timestamp(seconds: float) -> str:
-    """Seconds since 1970 as UTC, to the second: `2026-01-31T12:00:00Z`. They sort as they follow one another."""
+    """Seconds since 1970 as UTC: `2026-01-31T12:00:00Z`. Sorts by time."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirectory:
-    """Where an evaluation of the run is written: into the run, or the folder `result_path`, which is made.
+    """The directory for the results of --evaluate: the run, or `result_path`, which is made.
 
-    Raises UserError where that cannot be written.
+    Raises UserError if it cannot be written.
     """
     if result_path is None:
         existed = run.evaluations_file.exists()
@@ -245,7 +245,7 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
 
 
 def check_log_path(log_path: str | Path, flag: str = "--log-path") -> None:
-    """Raises UserError, naming the flag, where no run could be made below `log_path`."""
+    """Raise UserError, naming the flag, if no run can be made below `log_path`."""
     path = Path(log_path)
     existing = next(folder for folder in [path, *path.absolute().parents] if os.path.lexists(folder))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -253,7 +253,7 @@ def check_log_path(log_path: str | Path, flag: str = "--log-path") -> None:
 
 
 def versions(log_path: str | Path) -> list[RunDirectory]:
-    """The runs `version_*` under the folder, the newest first: by their numbers, not by the alphabet."""
+    """The runs `version_<n>` in the folder, in descending order of n."""
     numbered = []
     for path in Path(log_path).glob("version_*"):
         numbers = path.name.removeprefix("version_").split("_")
@@ -263,13 +263,13 @@ def versions(log_path: str | Path) -> list[RunDirectory]:
 
 
 def array_task() -> tuple[str, str] | None:
-    """Job and task of the Slurm array that this process belongs to."""
+    """Job and task of this process's Slurm array, if any."""
     job, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
     return (job, task) if job.isdecimal() and task.isdecimal() else None
 
 
 def _scheduler_names():
-    """The name that belongs to the array task, then the same with a number for its later runs."""
+    """Names for the runs of this array task: the first one, then numbered ones."""
     if task := array_task():
         name = "version_{}_{}".format(*task)
         yield name

@@ -65,7 +65,7 @@ class Group:
         except RuntimeError as error:
             raise UserError(
                 f"process {self.rank} of {self.size} lost another one ({str(error).splitlines()[0][:150]}): see the "
-                "first message; torchrun --max-restarts goes on from the last checkpoint"
+                "first message; torchrun --max-restarts continues from the last checkpoint"
             ) from error
 
     def part(self, n: int) -> slice:
