@@ -1,4 +1,4 @@
-"""Whether what a checkpoint file held is a whole checkpoint of the run that it lies in."""
+"""Checks whether the content of a checkpoint file is a complete checkpoint of its run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import torch
 from system import randomness
 from system.tensors import not_finite
 
-LARGEST = 2**53  # of a count: beyond any training, and exact wherever it goes
-MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step, not what: may change on the way
+LARGEST = 2**53  # of a count, which is then exact as a float64
+MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step: may differ from the run's
 
 
 def flaw(found, fresh: dict, optimisers: dict | None, most: dict[str, int]) -> str | None:
-    """Why the checkpoint cannot continue the run; None where it is whole and fits.
+    """Why the run cannot be resumed from the checkpoint; None if it can.
 
     Args:
-        found: what the file held.
+        found: the content of the file.
         fresh: the checkpoint of the same run before its first step (`logger.checkpoints.state`).
-        optimisers: the run's, which have done no step; None: whatever the checkpoint says of them is taken.
+        optimisers: newly made ones of the run; None: those of the checkpoint are not checked.
         most: the largest value of a number in `progress`, by name.
     """
     if not isinstance(found, dict) or (missing := [name for name in fresh if name not in found]):
@@ -122,7 +122,7 @@ def _is_plain(value) -> bool:
 
 
 def _kept_of_a_parameter(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What an optimiser of this kind keeps of a parameter after its first step: scalars, and tensors of its shape."""
+    """The state that such an optimiser keeps for a parameter after a step: scalars, and tensors of its shape."""
     parameter = torch.nn.Parameter(torch.zeros(2))
     parameter.grad = torch.zeros(2)
     probe = type(optimiser)([parameter], **optimiser.defaults)

@@ -1,11 +1,11 @@
-"""The arguments in the form that TensorBoard's comparison view (HPARAMS) reads, in the run's own event file."""
+"""Writes the arguments for TensorBoard's comparison view (HPARAMS) to the run's event file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-# Not what a run is, but where and how it was started.
+# Arguments that do not affect the results.
 LEFT_OUT = {"log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"}
 LEFT_OUT |= {"data_on_device", "result_path", "epoch", "bootstrap"}
 LOSSES = ("validation/loss", "validation/recon", "validation/kl")
@@ -13,7 +13,7 @@ DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean"
 
 
 def shown_values(args: dict) -> list[str]:
-    """Tags of the values beside the arguments; the paper's scores, where the run takes any, come first."""
+    """Tags of the values to show; the paper's scores come first, if the run is scored."""
     scores = []
     if args.get("metrics") or args.get("end_metrics", True):
         from metrics import headlines
@@ -23,7 +23,7 @@ def shown_values(args: dict) -> list[str]:
 
 
 def comparable(args: dict) -> dict[str, bool | float | str]:
-    """The arguments that tell runs of a sweep apart, in the view's three types; anything else becomes its text."""
+    """The arguments that distinguish the runs of a sweep, as bool, float or text."""
     return {
         name: value if isinstance(value, bool) else float(value) if isinstance(value, int | float) else str(value)
         for name, value in sorted(args.items())
@@ -32,17 +32,16 @@ def comparable(args: dict) -> dict[str, bool | float | str]:
 
 
 def first_columns(model, args: dict) -> set[str]:
-    """The five arguments that the view opens with: what was trained, and two weights of the model's loss, if it has."""
+    """The five arguments to show first: model, dataset, seed, and two weights of the loss or training settings."""
     weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
     return {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
 
 
 def write(writer, args: dict, first: Collection[str]) -> None:
-    """Declare the run as one session of the comparison. The view takes the metrics from the run's own scalars.
+    """Add the run to the comparison view, which reads the metrics from the run's own scalars.
 
-    The view shows five arguments until more are asked for: those marked as differing, by name, before the others. The
-    mark is taken from one run of a sweep, so it cannot tell what really differs; it is set on `first`.
-    `SummaryWriter.add_hparams` would make a second run below this one.
+    By default the view shows five arguments, first those marked as differing. The mark is read from one run, which does
+    not know what differs in a sweep, so it is set on `first`. `SummaryWriter.add_hparams` would write a second run.
     """
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData

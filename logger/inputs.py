@@ -1,4 +1,4 @@
-"""The images that every set of pictures of a run is drawn from, chosen once so that pictures compare over time."""
+"""The images that all pictures of a run are drawn from: always the same, so that pictures can be compared over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 EXAMPLES = 10  # images whose reconstructions are drawn; the first is the data point of the traversals
-PAIRS = 12  # images whose factors are moved
-SAMPLE = 256  # images whose codes are measured
+PAIRS = 12  # images whose factors are changed
+SAMPLE = 256  # images whose codes are used for diagnostics
 
 
 class PictureInputs(NamedTuple):
@@ -17,8 +17,8 @@ class PictureInputs(NamedTuple):
 
     examples: EXAMPLES images.
     sample: SAMPLE images.
-    pairs: factor name -> PAIRS images, and the same images with this factor an eighth of its range further on.
-    paths: factor name -> the first example with every value of this factor. Both are empty where the data set is no
+    pairs: factor name -> PAIRS images, and the same images with this factor increased by an eighth of its range.
+    paths: factor name -> the first example with every value of this factor. Both are empty if the data set is not a
         grid of factors.
     """
 
@@ -29,7 +29,7 @@ class PictureInputs(NamedTuple):
 
 
 def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInputs:
-    """Cut the images out of a data set.
+    """Read the images from a data set.
 
     Args:
         dataset: has `factor_names`, `factor_sizes`, `is_grid`, `index_to_factors`, `factors_to_index` and

@@ -1,4 +1,4 @@
-"""Read runs back: the one reader, for notebooks, reports and tables."""
+"""Reads runs, for notebooks, reports and tables."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it lies on disk.
+    """One run, as read from its directory.
 
     path: its directory.
-    args: its arguments; empty where none were recorded.
-    state: `finished`, `running`, `interrupted`, `failed`, or `unknown` where nothing says, as in the authors' runs.
-    scores: the newest value of every score; empty where none was taken.
+    args: its arguments; empty if none were recorded.
+    state: `finished`, `running`, `interrupted`, `failed`, or `unknown` (runs of the authors' code).
+    scores: the newest value of every score; empty if it was not scored.
     protocol: how the scores were measured: `preset`, `seed`, `dataset`, `data_source`, `images`, `step`.
-    pictures: name in the catalogue -> file, of those that were drawn.
+    pictures: name in the catalogue -> file, for every picture that was drawn.
     time: when its log was last written, in seconds since 1970.
     """
 
@@ -50,10 +50,10 @@ class Run:
     def scalars(self) -> pandas.DataFrame:
         """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
 
-        It is read from the event files; where a continued run went over a step again, the later value counts. Without
-        a validation in them (the authors' runs), log_metrics.txt gives `validation/<term>` and `dmetric/<score>`, with
-        the epoch as step: the number of validations so far; of scores taken again, the last count. Scores of weights
-        that were kept (`scores_epoch_<e>.json`) stand at the step of that epoch's validation.
+        Read from the event files; if a step was logged twice, the later value counts. If they have no validation (runs
+        of the authors' code), `validation/<term>` and `dmetric/<score>` are read from log_metrics.txt, with the number
+        of validations so far as step. Scores of kept weights (`scores_epoch_<e>.json`) have the step of that epoch's
+        validation.
         """
         import pandas
 
@@ -72,7 +72,7 @@ class Run:
         return table.drop(columns="time").reset_index(drop=True)
 
     def curve(self, tag: str) -> pandas.DataFrame:
-        """The rows of one tag, by step; none where it was never logged."""
+        """The rows of one tag, by step; empty if it was never logged."""
         return self.scalars[self.scalars.tag == tag]
 
     def last(self, tag: str) -> float | None:
@@ -85,7 +85,7 @@ def read_run(path: str | Path) -> Run:
     """Read a run directory, `<log-path>/version_<n>`, of this project or of the authors' code.
 
     Raises:
-        UserError: the path is no run, or a file of it is damaged or cannot be read.
+        UserError: the path is not a run, or one of its files is damaged or cannot be read.
     """
     path = Path(path)
     run = RunDirectory(path)
@@ -109,7 +109,7 @@ def read_run(path: str | Path) -> Run:
 
 
 def read_runs(paths: Sequence[str | Path], left_out: list[str]) -> list[Run]:
-    """All runs among and below the paths that can be read; a line on each that cannot is added to `left_out`."""
+    """All readable runs among and below the paths. Adds a line to `left_out` for every other one."""
     runs = []
     for path in find_runs(paths, left_out):
         try:

@@ -1,4 +1,4 @@
-"""Scores as a file and as a short table on the screen: each value beside the protocol that gave it."""
+"""Scores with their protocol, as files and as a short table on the screen."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
-    """scores.json: the values, the protocol (plain data), and the versions of the packages that computed them."""
+    """Write scores.json: values, protocol (plain data), and versions of the packages that computed them."""
     write_text(path, json.dumps(_content(scores, protocol), indent=2) + "\n")
 
 
 def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
-    """The same content as one more line of a file, with the time."""
+    """Append the same content, with the time, as one line to a file."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scores, protocol)}
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
@@ -34,10 +34,10 @@ def _content(scores: dict[str, float], protocol: dict) -> dict:
 
 
 def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
-    """The short form for the screen: the paper's scores a line each, then a line for each question.
+    """The table for the screen: one line for each of the paper's scores, then one line per question.
 
-    Every value stands beside its direction and ideal, those of the paper also beside what it gives for `model` on this
-    data set. Stars mark values of which something is to be remarked.
+    Each value has its direction and ideal, and the paper's scores also the paper's value for `model` on this data set.
+    Stars refer to remarks.
     """
     groups, remarks = score_guide.grouped(scores), score_guide.remarks(scores, protocol)
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))

@@ -1,4 +1,4 @@
-"""Start a model from the encoder and the decoder of another one, layer by layer."""
+"""Initialise a model from the encoder and decoder of another one, layer by layer."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from system.errors import UserError
 
 @dataclass
 class Taken:
-    """Names of layers, `encoder.0` for `encoder.0.weight` and `encoder.0.bias`."""
+    """Names of layers, such as `encoder.0` for `encoder.0.weight` and `encoder.0.bias`."""
 
-    taken: list[str]  # of the model, now with the other model's weights
-    left: list[str]  # of the other model, that fit nowhere
-    fresh: list[str]  # of the model, as they were drawn
+    taken: list[str]  # layers of the model that were copied from the other model
+    left: list[str]  # layers of the other model that fit no layer
+    fresh: list[str]  # layers of the model that keep their initial weights
 
 
 def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path: str) -> None:
-    """Start from the layers of another run's encoder and decoder that fit; say which.
+    """Copy the layers of another model's encoder and decoder that fit into `model`, and print which.
 
     Args:
-        state: a state dict in the reference layout.
-        trained_as: the name of the model that it belongs to.
-        path: what --base-model-path named, for messages.
+        state: the state dict of the other model, in the reference layout.
+        trained_as: the name of the other model.
+        path: --base-model-path, for messages.
     Raises:
-        UserError: nothing in it fits, or the model is not known.
+        UserError: no layer fits, or the other model is unknown.
     """
     if trained_as not in MODELS:
         raise UserError(f"--base-model-path {path} is a run of the model {trained_as!r}, which is not known here")
@@ -41,14 +41,14 @@ def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path
 
 
 def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> Taken:
-    """Copy into `model` every layer of `state` that lies at the same place and has the same shapes.
+    """Copy into `model` every layer of `state` that has the same place and the same shapes.
 
-    The same place is the same name, or the same number in the trunk of the encoder or decoder: the Lie group VAE keeps
-    its first convolution as `encoder.prior_group.0`, the others as `encoder.0`. A layer is taken whole or not at all.
+    The same place: the same name, or the same number in the trunk of the encoder or decoder. The first convolution, for
+    example, is `encoder.prior_group.0` in the Lie group VAE and `encoder.0` in the others.
 
     Args:
-        state: a reference state dict.
-        trunk: `trunk` of the class that it belongs to.
+        state: the state dict of the other model, in the reference layout.
+        trunk: `trunk` of the other model's class.
     """
     own, theirs = _layers(model.reference_state_dict()), _layers(state)
     sources: dict[str, str] = {}  # layer of the model -> layer of the state dict
@@ -71,7 +71,7 @@ def _layers(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]
 
 
 def _moved(layer: str, trunk: dict[str, str], own_trunk: dict[str, str]) -> str:
-    """The layer's name with the other model's trunk exchanged for the model's own; unchanged outside the trunk."""
+    """The layer's name in the model's own trunk; unchanged outside the trunk."""
     for part, prefix in trunk.items():
         if layer.startswith(prefix + "."):
             return own_trunk[part] + layer[len(prefix) :]

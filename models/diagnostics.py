@@ -1,6 +1,6 @@
-"""What a basis and a model did to the group: pure functions from matrices, codes and models to numbers.
+"""Measures of a learned basis and of the group action: pure functions of matrices, codes and models.
 
-Several subgroups are one block-diagonal group: matrices of different subgroups multiply to zero and commute.
+Several subgroups form one block-diagonal group: matrices of different subgroups commute, and their product is zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TINY = 1e-12  # below it a squared norm counts as zero
 
 
 class Matrix(NamedTuple):
-    """A matrix to be drawn: `values` float `[rows, columns]`; names None stand for the latents, in their order."""
+    """A matrix to draw: `values` float `[rows, columns]`; names None: the latents, in order."""
 
     title: str
     values: np.ndarray
@@ -25,12 +25,12 @@ class Matrix(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What a model reports of itself, ready to be logged and drawn by someone who does not know the model.
+    """Measures of a model, to be logged and drawn without knowledge of the model.
 
     scalars: tag -> number.
     matrices: name -> Matrix.
-    per_latent: parts of a whole that is to be drawn as one bar a latent: name -> float `[latents]`.
-    spectra: eigenvalues of each latent's matrix, complex `[m]`; empty where a latent has no matrix.
+    per_latent: name -> float `[latents]`; drawn as stacked bars, one per latent.
+    spectra: eigenvalues of each latent's matrix, complex `[m_k]` each; empty for a model without matrices.
     """
 
     scalars: dict[str, float]
@@ -45,7 +45,7 @@ def basis_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def product_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
-    """`||A_i A_j||_F`, the diagonal included: `[latents, latents]`, what the Hessian penalty drives to zero off it."""
+    """`||A_i A_j||_F`, with the diagonal: `[latents, latents]`. The Hessian penalty drives the rest to zero."""
     return torch.block_diag(*[_products(basis).norm(dim=(2, 3)) for basis in bases])
 
 
@@ -83,8 +83,8 @@ def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple
         bases: `[latents_k, m_k, m_k]` for each subgroup.
         z: codes `[n, latents]`.
     Returns:
-        The root mean square over the codes, and its ratio to that of `||exp(sum_j z_j A_j) - I||_F`, how far the codes
-        move from the identity at all (0 where they do not move).
+        The root mean square over the codes, and its ratio to that of `||exp(sum_j z_j A_j) - I||_F`, the distance from
+        the identity (0 if that is 0).
     """
     error, moved = torch.zeros(len(z)), torch.zeros(len(z))  # [n] each
     for basis, part in zip(bases, z.split([len(basis) for basis in bases], dim=1), strict=True):
@@ -102,11 +102,11 @@ def eigenvalues(bases: Sequence[torch.Tensor]) -> list[np.ndarray]:
 
 
 def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
-    """How much of each `||A_j||_F^2` rotates, scales and shears: three arrays `[latents]` in [0, 1] that sum to 1.
+    """The fractions of each `||A_j||_F^2` that rotate, scale and shear: three arrays `[latents]` that sum to 1.
 
-    In Schur form A = Q (D + N) Q*, D the eigenvalues and N strictly triangular, `||A||^2 = ||D||^2 + ||N||^2`. The
-    imaginary parts of D turn (`exp(tA)` has the frequencies Im), the real parts grow or shrink, and N, which vanishes
-    for a normal matrix, shears (Henrici's departure from normality). A zero matrix reads 0, 0, 0.
+    In Schur form A = Q (D + N) Q*, with the eigenvalues in D and N strictly triangular, `||A||^2 = ||D||^2 + ||N||^2`.
+    Imaginary parts of D rotate (they are the frequencies of `exp(tA)`), real parts scale, and N, which is zero for a
+    normal matrix, shears (Henrici's departure from normality). For a zero matrix all three are 0.
     """
     spectra = eigenvalues(bases)
     total = basis_norms([basis.double() for basis in bases]).cpu().numpy() ** 2  # [latents]
@@ -120,7 +120,7 @@ def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
 def condition_numbers(elements: Sequence[torch.Tensor]) -> torch.Tensor:
     """Largest over smallest singular value of block-diagonal group elements: `[n, m_k, m_k]` each -> `[n]`.
 
-    Infinite where an element is singular to working precision.
+    Infinite if an element is singular to working precision.
     """
     singular = torch.cat([torch.linalg.svdvals(element) for element in elements], dim=1)  # [n, sum(m_k)]
     return singular.amax(dim=1) / singular.amin(dim=1)
@@ -128,17 +128,17 @@ def condition_numbers(elements: Sequence[torch.Tensor]) -> torch.Tensor:
 
 @torch.no_grad()
 def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
-    """Does moving a factor of the image act as one group element, `exp(t A_j)`, whatever the image?
+    """Does changing a factor of the image act as one group element, `exp(t A_j)`, that is the same for all images?
 
-    For every latent j, t is the mean change of that code over the images; the code of the image before the move is
-    carried by the group action, decoded, and compared with the decoded code of the image after it.
+    For every latent j, t is the mean change of z_j over the images. The code of the image before the change is moved by
+    the group action, decoded, and compared with the decoded code of the image after the change.
 
     Args:
         model: has `decode(z)` and `act(z, moves)`, both to logits.
-        before, after: mean codes of images and of the same images with one factor moved, `[n, latents]` each.
+        before, after: mean codes of images and of the same images with one factor changed, `[n, latents]` each.
     Returns:
-        float `[latents]`: squared error in pixels over that of leaving the image as it was. 0: the latent does what
-        the factor does. 1: no better than doing nothing. Above 1: it does something else. 1 where nothing moves.
+        float `[latents]`: squared error over pixels, relative to that of not moving the code. 0: the latent does what
+        the factor does. 1: no better than not moving. Above 1: it does something else. 1 if the images do not change.
     """
     start, target = torch.sigmoid(model.decode(before)), torch.sigmoid(model.decode(after))  # [n, c, h, w] each
     nothing = (start - target).square().sum().item()
@@ -151,10 +151,10 @@ def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.
 
 
 def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
-    """The errors of `equivariance_errors` for every factor; as scalars, the best latent's for each, and their mean.
+    """`equivariance_errors` for every factor; as scalars, the smallest error for each factor, and their mean.
 
     Args:
-        pairs: factor name -> mean codes before and after its move, `[n, latents]` each.
+        pairs: factor name -> mean codes before and after its change, `[n, latents]` each.
     """
     errors = {name: equivariance_errors(model, *codes) for name, codes in pairs.items()}  # each [latents]
     scalars = {f"equivariance_error/{name}": float(values.min()) for name, values in errors.items()}
@@ -167,7 +167,7 @@ def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> 
 
 
 def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Tensor], z: torch.Tensor) -> Findings:
-    """Everything above that concerns the basis alone.
+    """All measures of the basis.
 
     Args:
         bases: `[latents_k, m_k, m_k]` for each subgroup.
@@ -195,7 +195,7 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
 
 
 def merged(*parts: Findings) -> Findings:
-    """One report out of several."""
+    """Several findings as one."""
     return Findings(
         {k: v for part in parts for k, v in part.scalars.items()},
         {k: v for part in parts for k, v in part.matrices.items()},

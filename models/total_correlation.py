@@ -1,14 +1,14 @@
 """Minibatch estimates of the aggregate posterior q(z), and of the total correlation (Chen et al. 2018).
 
-`q(z) = 1/N sum_n q(z|x_n)` runs over all N training images; a step sees a batch of B of them. With z_i drawn from
-q(z|x_i), both estimators weigh the densities q(z_i|x_j) of the batch:
+`q(z) = 1/N sum_n q(z|x_n)` is a mean over all N training images, of which a batch has B. With z_i drawn from q(z|x_i),
+both estimators are weighted sums of the densities q(z_i|x_j) of the batch:
 
-- `weighted` (minibatch weighted sampling, eq. 5 there): `1/(N B) sum_j q(z_i|x_j)`. N only shifts its logarithm, by
-  log N at each use, so it moves the reported total correlation and no gradient.
+- `weighted` (minibatch weighted sampling, eq. 5 there): `1/(N B) sum_j q(z_i|x_j)`. N shifts its logarithm by
+  log N, so it changes the reported total correlation, but no gradient.
 - `stratified` (minibatch stratified sampling, appendix C.2):
   `1/N q(z_i|x_i) + (N-1)/(N (B-1)) sum_{j != i} q(z_i|x_j)`, unbiased for q(z_i), and exact when the batch holds all
-  images. The paper's form singles out one of the other images for a weight of its own; this is the mean of that form
-  over which one it is: the same expectation, less variance.
+  images. The paper's form gives one of the other images a different weight; this is the mean of that form over the
+  choice of that image: the same expectation, less variance.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch
 
 
 def log_weights(batch: int, images: int | None, estimator: str, like: torch.Tensor) -> torch.Tensor:
-    """Logarithms of the weights of q(z_i|x_j), `[batch, batch]`; see the module's text.
+    """Logarithms of the weights of q(z_i|x_j), `[batch, batch]`; see the module docstring.
 
     Args:
-        images: N; None for a batch that is the whole set.
-        like: a tensor of the dtype and on the device wanted.
+        images: N; None: the batch is the training set.
+        like: a tensor with the dtype and device of the result.
     """
     images = max(images or batch, batch)
     if estimator == "weighted":
@@ -51,7 +51,7 @@ def aggregate_log_densities(
 
     Args:
         z, mu, logvar: `[batch, latents]`, row i of z drawn from N(mu_i, exp(logvar_i)).
-        images: N, size of the training set (None: the batch is all of it).
+        images: N, size of the training set; None: the batch is the training set.
         estimator: `weighted` or `stratified`.
     Returns:
         `log_qz, log_qz_product`, each `[batch]`.

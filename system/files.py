@@ -1,5 +1,4 @@
-"""One way to write a file (a temporary name beside it, flushed to the disk, then renamed over the old one), to read
-JSON, and to lock."""
+"""Atomic writes (to a temporary file, flushed to the disk, then renamed), reading of JSON, and file locks."""
 
 from __future__ import annotations
 
@@ -18,16 +17,15 @@ from system.errors import UserError
 def replacing(
     path: str | os.PathLike, temporary: Path | None = None, keep: str | os.PathLike | None = None
 ) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it takes the place of `path`, on failure it is removed.
+    """Yield a temporary path in the same folder; on success it replaces `path`, on failure it is removed.
 
     Args:
-        temporary: its name, the same every time, so that a large file that a killed process left is written over. Two
-            processes may then not write at once. None: a name of this process's own.
-        keep: what stood at `path` takes this name, at the last moment: a process that is killed at any time leaves a
-            whole file under one of the two names.
-
+        temporary: a fixed temporary path, so that a large file left by a killed process is overwritten; then only one
+            process may write at a time. None: a path with the number of this process.
+        keep: the old file is renamed to this, immediately before it is replaced: a process that is killed at any time
+            leaves a complete file under one of the two names.
     Raises:
-        UserError: the folder cannot be written or the disk is full; the file that was there is untouched.
+        UserError: the folder cannot be written or the disk is full; the old file is unchanged.
     """
     path = Path(path)
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -47,7 +45,7 @@ def replacing(
 
 
 def flush_to_disk(path: str | os.PathLike) -> None:
-    """Wait until the file, or the names in the folder, are on the disk. Raises OSError."""
+    """Wait until the file or folder is written to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -56,21 +54,21 @@ def flush_to_disk(path: str | os.PathLike) -> None:
 
 
 def remove_partial(folder: str | os.PathLike) -> None:
-    """Remove what processes that were killed while they wrote left in the folder."""
+    """Remove the temporary files that killed processes left in the folder."""
     for path in Path(folder).glob(".*.partial"):
         path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replace the file `path` by `text`, in UTF-8. Raises UserError as `replacing` does."""
+    """Write `text` to the file atomically, in UTF-8. Raises UserError as `replacing`."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a path may be no Unicode
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths may be invalid Unicode
 
 
 def writable_folder(path: str | os.PathLike, flag: str) -> None:
-    """Make the folder that the file `path` is to lie in, where it is missing: asked before the work.
+    """Make the folder of the file `path` if it is missing; called before the work.
 
-    Raises UserError, naming the flag, where a file cannot be written there.
+    Raises UserError, naming the flag, if a file cannot be written there.
     """
     folder = Path(path).absolute().parent
     try:
@@ -84,7 +82,7 @@ def writable_folder(path: str | os.PathLike, flag: str) -> None:
 
 
 def read_json(path: str | os.PathLike) -> dict:
-    """The JSON object in a file. Raises UserError where it cannot be read or is none."""
+    """The JSON object in a file. Raises UserError if it cannot be read or is not a JSON object."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -97,16 +95,16 @@ def read_json(path: str | os.PathLike) -> dict:
 
 
 def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | None:
-    """Take the lock of the file `path`, which is made and stays. The kernel frees it when this process dies.
+    """Lock the file `path`, which is made if missing. The kernel releases the lock when this process dies.
 
-    Where the file system has no locks, a line on stderr says so, and the lock counts as taken.
+    If the file system has no locks, prints a warning to stderr, and returns as if the file were locked.
 
     Returns:
-        What frees it; None where another process has it and `wait` is false.
+        A function that releases the lock; None if another process holds it and `wait` is false.
     Raises:
         OSError: the file cannot be written.
     """
-    import filelock  # only where something is locked
+    import filelock  # only for commands that lock
 
     held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
@@ -122,9 +120,9 @@ def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | No
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
-    """Hold the lock of the file `path` for the body. `waiting` is said on stderr where another process has it.
+    """Hold the lock of the file `path` for the body. Prints `waiting` to stderr if another process holds it.
 
-    Raises UserError, ending in `remedy`, where the file cannot be written.
+    Raises UserError, ending in `remedy`, if the file cannot be written.
     """
     try:
         release = lock(path)

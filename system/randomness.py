@@ -1,6 +1,6 @@
-"""The global generators of Python, NumPy and PyTorch.
+"""The global random generators of Python, NumPy and PyTorch.
 
-The project draws from none of them but while a model is made; a user's model or metric may.
+The project uses them only to initialise models, but a user's model or metric may draw from them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 
 def seed_all(seed: int) -> None:
-    """Seed every global generator. seed: in [0, 2^32), as NumPy's takes it."""
+    """Seed every global generator. seed: in [0, 2^32), the range of NumPy."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
@@ -33,7 +33,7 @@ def states() -> dict:
 
 
 def restore(states: dict) -> None:
-    """Set every global generator to what `states` gave; CUDA's where there are as many devices."""
+    """Set every global generator to its state in `states`; those of CUDA if the number of devices is the same."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
@@ -43,7 +43,7 @@ def restore(states: dict) -> None:
 
 
 def flaw(states) -> str | None:
-    """Why `restore` could not take them; None where it can. No global generator is touched."""
+    """Why `restore` would fail; None if it would not. Changes no global generator."""
     try:
         version, internal, gauss = states["python"]
         random.Random().setstate((version, tuple(internal), gauss))
@@ -54,14 +54,14 @@ def flaw(states) -> str | None:
         torch.Generator().set_state(states["torch"])
         if any(state.dtype != torch.uint8 for state in states["cuda"]):
             raise TypeError("CUDA's states")
-    except Exception as error:  # each library has errors of its own for what is no state of its generator
+    except Exception as error:  # the libraries raise different errors for invalid states
         return f"the random states are none ({type(error).__name__})"
     return None
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Leave every global generator as it was, whatever the body draws."""
+    """Restore every global generator after the body."""
     before = states()
     try:
         yield

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT: a run finishes its step, writes a checkpoint, and exits with a status that asks for a restart."""
+"""On SIGTERM or SIGINT, a run finishes its step, writes a checkpoint, and exits with a status that means: restart."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import signal
 import time
 from collections.abc import Iterator
 
-# EX_TEMPFAIL of sysexits.h, "try again later". Slurm's script requeues on it (scripts/slurm_sweep.sbatch); HTCondor and
-# LSF take it in `on_exit_remove` and `bsub -Q`.
+# EX_TEMPFAIL of sysexits.h, "try again later". scripts/slurm_sweep.sbatch requeues on it; so do HTCondor and LSF with
+# `on_exit_remove` and `bsub -Q`.
 EXIT_STATUS = 75
 SAME_REQUEST = 1.0  # seconds
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop. A KeyboardInterrupt, so that no `except Exception` on the way swallows it."""
+    """A signal stopped the run. A KeyboardInterrupt, so that `except Exception` does not catch it."""
 
 
 class Interruption:
-    """Listens for SIGTERM and SIGINT while it is entered.
+    """Context manager that handles SIGTERM and SIGINT.
 
-    At first a signal raises Interrupted where the program is. Inside `deferred()` it is only noted in `requested`, for
-    the training loop to see between two steps; a second signal raises at once. Signals that follow one within
-    SAME_REQUEST are the same request: Ctrl-C reaches a run from the terminal, and again from the script around it.
+    A signal raises Interrupted at once. Inside `deferred()`, the first one only sets `requested`, which the training
+    loop checks after each step. Signals within SAME_REQUEST of the last one are ignored: Ctrl-C reaches a run from the
+    terminal, and again from the script that started it.
     """
 
     def __init__(self):
         self.requested: str | None = None  # name of the signal
-        self._heard = -math.inf  # when, on the monotonic clock
+        self._received = -math.inf  # time of the last signal, on the monotonic clock
         self._deferring = False
 
     def __enter__(self) -> Interruption:
@@ -40,9 +40,9 @@ class Interruption:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame) -> None:
-        if time.monotonic() - self._heard < SAME_REQUEST:
+        if time.monotonic() - self._received < SAME_REQUEST:
             return
-        self._heard = time.monotonic()
+        self._received = time.monotonic()
         again = self.requested is not None
         self.requested = signal.Signals(number).name
         if again or not self._deferring:
@@ -54,7 +54,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def deferred(self, deferring: bool = True) -> Iterator[None]:
-        """Only note signals in the body; with False, let them raise at once again, one that was noted included."""
+        """Defer signals in the body. With False, they raise at once again, also one that was deferred."""
         before, self._deferring = self._deferring, deferring
         try:
             if self.requested and not deferring:

@@ -1,4 +1,4 @@
-"""Files of tensors and plain data: written atomically, read whole or not at all, and without executing anything."""
+"""Files of tensors and plain data: written atomically, verified when read, and never executed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from system.files import replacing
 
 def write(content, path: Path, keep: Path | None = None) -> None:
     """torch.save `content` to `path`, atomically; `keep` as in `system.files.replacing`. Raises UserError."""
-    buffer = io.BytesIO()  # so that a full disk is met by an OSError of Python's, not inside torch.save
+    buffer = io.BytesIO()  # so that a full disk raises OSError, and not an error inside torch.save
     torch.save(content, buffer)
     with replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
         file.write(buffer.getbuffer())
 
 
 def load(path: Path, allowed: tuple = ()):
-    """Read a file of tensors and plain data onto the CPU. Nothing that it holds is executed.
+    """Read a file of tensors and plain data onto the CPU, without executing code in it.
 
-    The checksums that torch.save wrote are compared: torch.load does not.
+    Also verifies the checksums of torch.save, which torch.load ignores.
 
     Args:
-        allowed: classes that may be in it besides, such as argparse.Namespace.
+        allowed: other classes that the file may contain, such as argparse.Namespace.
     Raises:
-        UserError: it is missing, damaged, or holds anything else.
+        UserError: it is missing, damaged, or contains anything else.
     """
     try:
         content = Path(path).read_bytes()
@@ -50,7 +50,7 @@ def load(path: Path, allowed: tuple = ()):
         raise UserError(
             f"{path} is damaged or was not written by torch.save, and nothing in it was run; restore it or train again"
         ) from error
-    except Exception as error:  # the decoders have no common error for what is damaged
+    except Exception as error:  # the decoders raise many kinds of errors for damaged files
         raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
 
 
@@ -60,9 +60,9 @@ def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:
 
 
 def _compare_checksums(content: bytes) -> None:
-    """Raises ValueError or zipfile's errors where a part of torch.save's archive is not what was written.
+    """Raise ValueError or an error of zipfile if a checksum in torch.save's archive is wrong.
 
-    Parts are stored as they are: none can unpack to more than the file. Files older than the archive have no checksums.
+    Refuses compressed parts, which could unpack to any size. Files of PyTorch before 1.6 have no checksums.
     """
     if not content.startswith(b"PK\x03\x04"):
         return
