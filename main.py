@@ -18,6 +18,7 @@ from system.signals import EXIT_STATUS, Interrupted
 
 PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
+BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N resamplings; takes N times as long"
 MAX_THREADS = 1024  # some systems fail to start more
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
 MAX_LATENTS = 2**12
@@ -72,13 +73,7 @@ def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
 def _add_data_flags(group) -> None:
     add(group, "--dataset", str, "shapes3d", "data set to train on; images, arrays: your own", choices=tuple(DATASETS))
     add(group, "--data-path", optional(path), None, "the data files, or their folder; none: render a replica")
-    add(
-        group,
-        "--fixed_shape",
-        optional(at_least(0)),
-        None,
-        "dSprites with this one shape only (0 square, 1 ellipse, 2 heart)",
-    )
+    add(group, "--fixed_shape", optional(at_least(0)), None, "dSprites: only this shape (0 square, 1 ellipse, 2 heart)")
     add(group, "--channels", optional(at_least(1)), None, "1 (grey) or 3 (RGB); none: as they are")
     add(group, "--resize", optional(str), None, "how to make images square: crop, pad or stretch, see --help-data")
     add(
@@ -86,13 +81,7 @@ def _add_data_flags(group) -> None:
     )
     add(group, "--crop", optional(str), None, "the part of each image to use, see --help-data")
     add(group, "--part", optional(str), None, "the publisher's split to use, see --help-data; none: all")
-    add(
-        group,
-        "--data-seed",
-        optional(at_least(0)),
-        None,
-        "seed of random colours, noise or patches in the images; none: 0",
-    )
+    add(group, "--data-seed", optional(at_least(0)), None, "seed of random colours or noise in the images; none: 0")
     add(group, "--help-data", boolean, False, "describe --dataset and its flags, then exit")
     add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
     add(group, "--shuffle", boolean, True, "train in a new random order every epoch")
@@ -105,21 +94,8 @@ def _add_model_flags(group) -> None:
     add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
     add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
     add(group, "--recons_loss_type", str, "l2", "reconstruction loss", choices=("l2", "bce"))
-    add(
-        group,
-        "--base-model",
-        str,
-        "beta_celeb",
-        "model of --base-model-path, if that is a model.pt",
-        choices=tuple(MODELS),
-    )
-    add(
-        group,
-        "--base-model-path",
-        optional(path),
-        None,
-        "run or model.pt that initialises encoder and decoder",
-    )
+    add(group, "--base-model", str, "beta_celeb", "model of a --base-model-path model.pt", choices=tuple(MODELS))
+    add(group, "--base-model-path", optional(path), None, "run or model.pt that initialises encoder and decoder")
 
 
 def _add_lie_flags(group) -> None:
@@ -138,14 +114,7 @@ def _add_baseline_flags(group) -> None:
     add(group, "--tc_beta", at_least(0, float), 6.0, "weight of the total correlation in beta_tcvae")
     add(group, "--annealed_gamma", at_least(0, float), 1000.0, "weight of |KL - C(step)| in annealed_vae")
     add(group, "--hy_tc", at_least(0, float), 0.0, "any model: weight of an additional total correlation")
-    add(
-        group,
-        "--tc_estimator",
-        str,
-        "weighted",
-        "estimator of the total correlation",
-        choices=("weighted", "stratified"),
-    )
+    add(group, "--tc_estimator", str, "weighted", "its estimator of q(z)", choices=("weighted", "stratified"))
     add(group, "--hy_dip", at_least(0, float), 0.0, "any model: weight of an additional DIP penalty")
     add(group, "--dip_type", str, "ii", "DIP: covariance of the means (i) or of all codes (ii)", choices=("i", "ii"))
     add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight on the diagonal")
@@ -157,20 +126,8 @@ def _add_training_flags(group) -> None:
     add(group, "--max-steps", optional(at_least(0)), None, "stop after this many steps, also within an epoch")
     add(group, "--batch-size", at_least(1), 128, "images per step")
     add(group, "--learning-rate", at_least(0, float), 1e-4, "Adam's learning rate", "-lr")
-    add(
-        group,
-        "--seed",
-        optional(at_least(0, most=MAX_SEED)),
-        None,
-        "seed of everything random; none: one is drawn, printed and recorded",
-    )
-    add(
-        group,
-        "--checkpoint-steps",
-        optional(at_least(1)),
-        None,
-        "also write a checkpoint every N steps, not only after every epoch",
-    )
+    add(group, "--seed", optional(at_least(0, most=MAX_SEED)), None, "random seed; none: drawn, printed and recorded")
+    add(group, "--checkpoint-steps", optional(at_least(1)), None, "checkpoint every N steps, and after every epoch")
     add(group, "--keep-epochs", optional(at_least(1)), None, "keep the weights of every N-th epoch, see --epoch")
     add(group, "--resume", str, "no", RESUME_HELP, choices=("no", "auto", "once"))
     add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
@@ -182,23 +139,10 @@ def _add_evaluation_flags(group) -> None:
     add(group, "--visualise", boolean, True, "draw reconstructions and traversals")
     add(group, "--metrics", boolean, False, "compute scores after every epoch")
     add(group, "--end-metrics", boolean, True, "compute scores after training")
-    add(
-        group,
-        "--metric-preset",
-        str,
-        "full",
-        "sample sizes of the scores; full: as in the literature",
-        choices=("full", "fast"),
-    )
+    add(group, "--metric-preset", str, "full", "sample sizes; full: the literature's", choices=("full", "fast"))
     add(group, "--evaluate", boolean, False, "score the run in --log-path, without training")
     add(group, "--result-path", optional(path), None, "with --evaluate: folder for the scores; none: the run")
-    add(
-        group,
-        "--bootstrap",
-        optional(at_least(2, most=MAX_REPLICATES)),
-        None,
-        "with --evaluate: 95%% intervals from N resamplings; takes N times as long",
-    )
+    add(group, "--bootstrap", optional(at_least(2, most=MAX_REPLICATES)), None, BOOTSTRAP_HELP)
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: score the weights kept after this epoch")
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
     add(group, "--eval_data_path", optional(path), None, "its data files, or their folder; none: --data-path")

@@ -168,7 +168,7 @@ def test_help_does_not_import_torch_and_has_one_line_a_flag():
 def test_help_starts_with_what_the_program_is_for_fits_100_columns_and_ends_with_examples_that_parse():
     text = main.build_parser().format_help()
     assert max(map(len, text.splitlines())) <= 100
-    assert text.split("\n\n")[1].startswith("Trains VAEs whose latents")
+    assert text.split("\n\n")[1].startswith("Trains VAEs that learn")
     examples = [line.split()[1:] for line in text.split("examples:")[1].splitlines() if " main.py " in line]
     assert len(examples) == 3
     for example in examples:

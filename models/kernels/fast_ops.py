@@ -1,6 +1,6 @@
 """The convolution stacks of the 64x64 networks on a CPU: same values up to rounding, fewer bytes moved.
 
-In float32, or under autocast in bfloat16 with sums in float32; results are the same to the bit from run to run.
+In float32, or under autocast in bfloat16 with sums in float32; results are bit-identical from run to run.
 
 PyTorch's own layers lose most of their time here in four places, and each has a remedy below:
 
