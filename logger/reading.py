@@ -50,21 +50,18 @@ class Run:
     def scalars(self) -> pandas.DataFrame:
         """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
 
-        Read from the event files; if a step was logged twice, the later value counts. If they have no validation (runs
-        of the authors' code), `validation/<term>` and `dmetric/<score>` are read from log_metrics.txt, with the number
-        of validations so far as step. Scores of kept weights (`scores_epoch_<e>.json`) have the step of that epoch's
-        validation.
+        Read from the event files; if a step was logged twice, the later value counts. Validations that they lack (all
+        of a run of the authors' code; those before a run went on elsewhere) are read from log_metrics.txt, as
+        `validation/<term>` and `dmetric/<score>`: see `_text_rows`. Scores of kept weights (`scores_epoch_<e>.json`)
+        have the step of that epoch's validation.
         """
         import pandas
 
         rows = _event_rows(self.path)
-        if not any(tag.startswith("validation/") for tag, *_ in rows):
+        logged = sorted((step, value) for tag, step, value, _ in rows if tag == "validation/loss")
+        if not logged:
             rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
-            count: dict[str, int] = {"": 0}  # validations so far, by term
-            for tag, value in _log_lines(RunDirectory(self.path).metrics_file):
-                if tag.startswith("metric/"):
-                    count[tag] = count.get(tag, 0) + 1
-                rows.append((re.sub("^metric/", "validation/", tag), count.get(tag, max(count.values())), value, 0.0))
+        rows += _text_rows(RunDirectory(self.path).metrics_file, logged)
         rows += _kept_scores(self.path, sorted({step for tag, step, *_ in rows if tag == "validation/loss"}))
         table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
         table = table.astype({"tag": str, "step": int, "value": float})
@@ -188,6 +185,27 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
         ) from error
     tags = events.Tags()["scalars"]
     return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
+
+
+def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[str, int, float, float]]:
+    """Rows as of `_event_rows` for the validations of log_metrics.txt before the first one of the event files.
+
+    Args:
+        logged: steps and losses of the validations in the event files, in order. The text has no steps: those before
+            the first one are spread evenly up to it. Without any, all of the text is taken, and a step is the number of
+            validations so far.
+    """
+    lines, count = [], {"": 0}  # validations so far, by term
+    for tag, value in _log_lines(file):
+        if tag.startswith("metric/"):
+            count[tag] = count.get(tag, 0) + 1
+        lines.append((re.sub("^metric/", "validation/", tag), count.get(tag, max(count.values())), value))
+    if not logged:
+        return [(*line, 0.0) for line in lines]
+    first, loss = logged[0]  # of the event files, which hold float32
+    here = [n for tag, n, value in lines if tag == "validation/loss" and math.isclose(value, loss, rel_tol=1e-6)]
+    before = min(here, default=1) - 1
+    return [(tag, first * n // (before + 1), value, 0.0) for tag, n, value in lines if n <= before]
 
 
 def _kept_scores(path: Path, validated: Sequence[int]) -> list[tuple[str, int, float, float]]:
