@@ -13,14 +13,14 @@ SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # of L-BFGS; it takes 20 to 120 iter
 
 def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray) -> float:
     """Mean one-against-rest AUC over the classes that occur and do not fill the set; 0.5 when there is none."""
-    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
 
-    own = factor[:, None] == classes  # [n, classes]
-    ones, n = own.sum(axis=0), len(factor)
-    # The area is the share of the pairs of a sample of the class and one of the rest that are in the right order.
-    below = np.where(own, rankdata(probabilities, axis=0), 0).sum(axis=0) - ones * (ones + 1) / 2  # [classes]
-    some = (ones > 0) & (ones < n)
-    return float(np.mean(below[some] / (ones * (n - ones))[some])) if some.any() else 0.5
+    areas = [
+        roc_auc_score(factor == value, probabilities[:, column])
+        for column, value in enumerate(classes)
+        if 0 < (factor == value).sum() < len(factor)
+    ]
+    return float(np.mean(areas)) if areas else 0.5
 
 
 def score(
