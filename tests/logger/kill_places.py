@@ -43,13 +43,13 @@ def arm() -> None:
     """Count from now on: steps, checkpoint writes, pictures, scores and what follows the last step."""
     import torch
 
-    import metrics
     from logger import grids
     from logger.run_directory import RunDirectory
+    from metrics import model_scores
 
     torch.optim.Adam.step = after(torch.optim.Adam.step, "step")
     grids.png_bytes = after(grids.png_bytes, "picture")
-    metrics.evaluate = after(metrics.evaluate, "score")
+    model_scores.evaluate = after(model_scores.evaluate, "score")
     replace, fsync, write_status, release = os.replace, os.fsync, RunDirectory.write_status, RunDirectory.release
 
     def counted_replace(source, target):
