@@ -124,7 +124,8 @@ class Run:
 
             state, trained_as = checkpoints.load_base(Path(args.base_model_path), args.base_model)
             start_from(self.model, state, trained_as, args.base_model_path)
-        if args.global_step is not None:
+        # A command that is repeated until its run is finished numbers the steps once.
+        if args.global_step is not None and (checkpoint is None or (args.load_model and not self.group.restarted)):
             position.step = args.global_step
         return checkpoint, position
 

@@ -52,13 +52,20 @@ def save(
         model: a `models.vae.VAE`.
         kept: also write model.pt under this name, which later checkpoints do not replace.
     Raises:
-        UserError: a weight is not finite, or the files cannot be written; earlier files are unchanged.
+        UserError: a weight or a state of an optimiser is not finite, or the files cannot be written; earlier files are unchanged.
     """
     if bad := not_finite(model.state_dict()):
         raise UserError(
             f"the weights {', '.join(bad[:3])} are not finite after step {progress['step']}; the last checkpoint is "
             "kept: lower --learning-rate"
         )
+    for name, optimiser in optimisers.items():  # `load_training` would refuse them
+        for moments in optimiser.state.values():
+            if bad := not_finite(moments):
+                raise UserError(
+                    f"{bad[0]} of the optimiser {name} is not finite after step {progress['step']}, its gradients are "
+                    "too large; the last checkpoint is kept: lower the largest weight of the loss"
+                )
     # model.pt first: a run killed between the two resumes from the previous checkpoint and writes both again. In the
     # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
     for file in (kept, run.model_file) if kept else (run.model_file,):

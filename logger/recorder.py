@@ -12,9 +12,11 @@ import torch
 from tqdm import tqdm
 
 from logger import checkpoints, resume
+from logger.reading import read_run
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from system import environment
+from system.errors import UserError
 from system.processes import NullObject
 
 
@@ -42,7 +44,8 @@ def recording(run) -> Iterator[Recorder | NullObject]:
         if is_new:
             log.arguments(recorded, run.model)
             recorder.save()
-        yield recorder
+        with contextlib.closing(recorder.bar):  # so that an error is printed on a line of its own
+            yield recorder
         recorder.finish()
     print(f"training speed     {run.speed.summary()}")
     print_paths(run_dir, args.visualise)
@@ -98,12 +101,20 @@ class Recorder:
     def finish(self) -> None:
         """After the last step: the animation of the training, and the scores if --metrics has not just written them."""
         args, step = self.run.args, self.run.position.step
-        self.bar.close()
         if args.visualise:
             self.log.animate_training(step)
-        if args.end_metrics and not (args.metrics and step):
+        if args.end_metrics and not (args.metrics and self.run.steps_done):
             self.score()
+        else:
+            self._note_older_scores()
         self.log.close()
+
+    def _note_older_scores(self) -> None:
+        """Say so if the scores of the run are not those of its last step."""
+        with contextlib.suppress(UserError):  # damaged: whoever reads them says so
+            scored = read_run(self.run.run_dir.path).protocol.get("step")
+            if scored not in (None, self.run.position.step):
+                print(f"note: the scores in this run are those of step {scored}: --evaluate scores its last step")
 
 
 def progress_bar(run) -> tqdm:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from logger import arguments
+from logger.catalogue import PICTURES
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
 from system.files import flush_to_disk, locked, remove_partial
@@ -217,8 +218,13 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
     """Truncate every log file to its length at the checkpoint, so that no step is logged twice.
 
     Removes event files that are newer than the checkpoint; without a checkpoint, all of them: the run starts over.
+    Scores that are cut off take their files with them: the run must not end with scores of an earlier step.
     """
     lengths = checkpoint["logs"] if checkpoint else {}
+    if _scored_since(run, lengths.get(run.metrics_file.name, 0)):
+        pictures = (run.path / picture.file for picture in PICTURES.values() if picture.section == "scores")
+        for path in (run.scores_file, run.codes_file, *pictures):
+            path.unlink(missing_ok=True)
     remove_partial(run.path)
     remove_partial(run.checkpoints)
     for path in [run.metrics_file, *run.path.glob("events.*")]:
@@ -227,6 +233,15 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
             path.unlink(missing_ok=True)
         elif path.stat().st_size > length:
             os.truncate(path, length)
+
+
+def _scored_since(run: RunDirectory, length: int) -> bool:
+    """Whether scores stand in log_metrics.txt beyond its first `length` bytes."""
+    if not run.metrics_file.exists():
+        return False
+    with open(run.metrics_file, "rb") as file:
+        file.seek(length)
+        return b"dmetric/" in file.read()
 
 
 def log_lengths(run: RunDirectory) -> dict[str, int]:

@@ -27,6 +27,7 @@ class RunDirectory:
     status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session with its environment
     log_metrics.txt      lines `tag : value`, the newest last
     scores.json          the scores with their protocol
+    codes.npz            mean codes of the images scored
     evaluations.jsonl    the scores of every --evaluate, one per line; not rewound when the run is continued
     checkpoints/         model.pt (the state dict in the reference layout), model_epoch_<e>.pt (--keep-epochs), and
                          training.pt and training.previous.pt (the last two checkpoints)
@@ -41,6 +42,7 @@ class RunDirectory:
         self.status_file = self.path / "status.json"
         self.metrics_file = self.path / "log_metrics.txt"
         self.scores_file = self.path / "scores.json"
+        self.codes_file = self.path / "codes.npz"
         self.evaluations_file = self.path / "evaluations.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.model_file = self.checkpoints / "model.pt"

@@ -86,7 +86,7 @@ class RunLogger:
 
     def codes(self, arrays: dict[str, np.ndarray]) -> None:
         """Mean codes and the indices of their images, to codes.npz, which `python -m metrics` reads."""
-        with replacing(self.run.path / "codes.npz") as temporary, temporary.open("wb") as file:
+        with replacing(self.run.codes_file) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def frame(self, model, inputs, step: int) -> None:

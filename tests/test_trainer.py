@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import main
+from logger.run_directory import RunDirectory
+from system.tensors import load
 from tests.test_main import PUBLISHED_DSPRITES
 
 pytestmark = pytest.mark.usefixtures("cheap_scores")
@@ -148,6 +150,24 @@ def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_
     theirs, ours = weights(trained), weights(tmp_path / "version_0")
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
     assert "taken" in capsys.readouterr().out
+
+
+SILENT = ("--seed=1", "--end-metrics=no", "--visualise=no", "--metric-preset=fast", "--model=vae")
+
+
+def test_a_repeated_command_with_resume_numbers_the_steps_once(small_dsprites, tmp_path):
+    same = (*SILENT, "--global-step=7", "--resume=auto")
+    run(small_dsprites, tmp_path, *same, "--max-steps=2")
+    RunDirectory(tmp_path / "version_0").write_status("interrupted")
+    run(small_dsprites, tmp_path, *same, "--max-steps=3")
+    assert load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"] == 10
+
+
+def test_scores_that_are_older_than_the_end_of_the_run_are_named(small_dsprites, tmp_path, capsys):
+    run(small_dsprites, tmp_path, *SILENT, "--max-steps=1")
+    (tmp_path / "version_0/scores.json").write_text(json.dumps({"scores": {}, "protocol": {"step": 1}}))
+    run(small_dsprites, tmp_path, *SILENT, "--max-steps=2", "--load-model")
+    assert "the scores in this run are those of step 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("split", ["0", "0.25"])

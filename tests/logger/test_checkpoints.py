@@ -216,6 +216,18 @@ def test_weights_that_are_not_finite_are_not_saved(run, model):
     assert not run.previous_training_file.exists()
 
 
+def test_moments_of_the_optimiser_that_are_not_finite_are_not_saved(run, model):
+    save(run, model, 1)
+    optimisers = model.make_optimisers(0.1)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 1e30)  # finite, and its square is not
+    (optimiser,) = optimisers.values()
+    optimiser.step()
+    with pytest.raises(UserError, match="exp_avg_sq of the optimiser vae is not finite after step 2"):
+        save(run, model, 2, optimisers)
+    assert step(run) == 1
+
+
 def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model, monkeypatch):
     save(run, model, 1)
 

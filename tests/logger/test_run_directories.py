@@ -133,6 +133,19 @@ def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
     assert not run.metrics_file.exists() and not old.exists()
 
 
+@pytest.mark.parametrize(("cut_off", "stay"), [("dmetric/fac_eval", False), ("metric/loss", True)])
+def test_scores_that_are_cut_off_take_their_files_with_them(tmp_path, cut_off, stay):
+    run = RunDirectory.claim(tmp_path)
+    run.append_metrics({"dmetric/fac_eval": 0.5})
+    logs = resume.log_lengths(run)
+    run.append_metrics({cut_off: 0.9})
+    files = [run.path / name for name in ("scores.json", "codes.npz", "importance.png", "mutual_information.png")]
+    for file in [*files, run.path / "traversals.png"]:
+        file.touch()
+    resume.rewind(run, {"logs": logs})
+    assert [file.exists() for file in files] == [stay] * 4 and (run.path / "traversals.png").exists()
+
+
 def test_the_status_says_how_a_run_ended(tmp_path):
     run = RunDirectory.claim(tmp_path)
     assert run.state() == "running"
