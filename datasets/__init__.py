@@ -86,7 +86,10 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
         return trained_on
     dataset = load_dataset(name, path, progress=not args.quiet, **_options(args, name))
     if dataset.channels != trained_on.channels:
-        raise UserError(f"--eval_dataset {name} has {dataset.channels} channels, the model {trained_on.channels}")
+        raise UserError(
+            f"--eval_dataset {name} has {dataset.channels} channels, the model {trained_on.channels}: leave it out, or "
+            "name a data set of as many"
+        )
     return dataset
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from system.errors import UserError
 
 LARGEST = 1e150  # squares of larger codes leave the range of float64
+NUMBERED = "number classes that are texts, such as by numpy.unique(column, return_inverse=True)[1]"
 ROUNDING = 4  # a latent whose range is so many times its rounding error, or less, is constant
 
 
@@ -38,9 +39,10 @@ def as_table(values, name: str, columns: str) -> np.ndarray:
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(
             f"{name}: expected a table [samples, {columns}] with at least one of each, got shape {array.shape}"
+            + ("; of a single column, give values[:, None]" if array.ndim == 1 and array.size else "")
         )
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; {NUMBERED}")
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array).all(axis=1)).sum())
         raise InputError(f"{name}: {bad} of {len(array)} rows hold NaN or infinity; remove these rows or fix the model")

@@ -163,6 +163,13 @@ def test_a_repeated_command_with_resume_numbers_the_steps_once(small_dsprites, t
     assert load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"] == 10
 
 
+def test_an_error_is_no_part_of_the_line_of_the_bar(small_dsprites, tmp_path, capsys):
+    loud = [word for word in command(small_dsprites, tmp_path, *SILENT, "-lr=1e30") if word != "--quiet"]
+    assert main.main([*loud, "--max-steps=3"]) == 2
+    *_, bar, error = capsys.readouterr().err.splitlines()
+    assert "images/s" in bar and error.startswith("error: ")
+
+
 def test_scores_that_are_older_than_the_end_of_the_run_are_named(small_dsprites, tmp_path, capsys):
     run(small_dsprites, tmp_path, *SILENT, "--max-steps=1")
     (tmp_path / "version_0/scores.json").write_text(json.dumps({"scores": {}, "protocol": {"step": 1}}))

@@ -26,7 +26,7 @@ def _parser() -> Parser:
         action="append",
         default=[],
         metavar="FACTOR=K",
-        help="draw only every K-th value of a factor, for a small file; may be given for several factors",
+        help="draw only every K-th value of a factor, for a small file; repeat it for several factors",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
