@@ -91,7 +91,7 @@ def heat_map_picture(
     """`heat_map` as a picture of its own, uint8 `[Y, X, 3]`."""
     left = 0.7 + 0.085 * max(map(len, rows))
     width, height = max(7.0, left + 1.0 + 0.6 * len(columns)), max(2.8, 1.2 + 0.42 * len(rows))
-    with figure(width, height, left=left) as canvas:
+    with figure(width, height, left=left, right=0.6) as canvas:  # right: the numbers of the colour bar
         axes = canvas.subplots()
         heat_map(axes, values, rows, columns, title, **limits)
         axes.set(xlabel=x_label, ylabel=y_label)

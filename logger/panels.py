@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,9 @@ def own_traversal_picture(walks: np.ndarray, names: list[str], own: np.ndarray, 
     """
     values = np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])  # [steps]
     nearest = np.abs(own[:, None] - values).argmin(axis=1)  # [latents]
-    rows = [name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, own, strict=True)]
+    rows = [
+        name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, np.round(own, 1) + 0.0, strict=True)
+    ]
     title = "Traversals around it; framed: nearest to its own value"
     return grids.headed(traversal_picture(walks, rows, title, framed=nearest), {"The image": image})
 
@@ -154,27 +157,30 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
 
 
 def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
-    """Small planes, one per latent, on one scale; uint8 `[Y, X, 3]`."""
+    """Small planes, one per latent, on one scale; uint8 `[Y, X, 3]`. Very small and large numbers stand in powers of
+    ten, which the label names, so that those of neighbours do not meet."""
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0
+    exponent = math.floor(math.log10(limit))
+    scale, unit = (1.0, "") if -1 <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
     norms = sum(findings.per_latent.values())  # [latents]
     with charts.figure(2.5 * columns + 1, 2.8 * rows + 0.55, left=0.9, bottom=0.75) as canvas:
         planes = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, j, name in zip(planes, order, latents, strict=False):
             axes.axhline(0, color="0.7", lw=0.8)
             axes.axvline(0, color="0.7", lw=0.8)
-            axes.plot(findings.spectra[j].real, findings.spectra[j].imag, "o", ms=5, alpha=0.8)
+            axes.plot(findings.spectra[j].real / scale, findings.spectra[j].imag / scale, "o", ms=5, alpha=0.8)
             percent = [f"{100 * values[j] / max(norms[j], 1e-12):.0f}%" for values in findings.per_latent.values()]
             axes.set_title(f"{name}: {' / '.join(percent)}", fontsize=11)
-            axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+            axes.set(xlim=(-limit / scale, limit / scale), ylim=(-limit / scale, limit / scale), aspect="equal")
             axes.locator_params(nbins=FEW_TICKS)
         for axes in planes[len(order) :]:
             axes.set_axis_off()
         canvas.supxlabel(
-            f"real part.  Titles: {' / '.join(findings.per_latent)}, shares of the squared norm", fontsize=11
+            f"real part{unit}.  Titles: {' / '.join(findings.per_latent)}, shares of the squared norm", fontsize=11
         )
-        canvas.supylabel("imaginary part", x=0.005, fontsize=11)
+        canvas.supylabel(f"imaginary part{unit}", x=0.005, fontsize=11)
         return charts.to_array(canvas)
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from argparse import Namespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -254,3 +255,12 @@ def test_numbers_of_a_heat_map_stand_as_they_are_where_they_can(value, text, tit
         charts.heat_map(axes, np.array([[value, 0.0]]), ["a"], ["z0", "z1"], "t")
         assert [label.get_text() for label in axes.texts] == [text, "0"]
         assert title in axes.get_title()
+
+
+def test_no_text_of_a_chart_is_cut_off_by_its_edge():
+    heat_map = charts.heat_map_picture(
+        np.full((3, 10), 0.97), ["a", "b", "c"], ["z0"] * 10, "t", "x", "y", vmin=0, vmax=2
+    )
+    small = SimpleNamespace(spectra=[np.array([0.0044 + 0.0044j])] * 5, per_latent={"rotate": np.ones(5)})
+    for picture in (heat_map, panels.eigenvalue_picture(small, np.arange(5), ["z0"] * 5)):
+        assert picture[:, [0, -1]].min() > 200 and picture[[0, -1]].min() > 200
