@@ -52,7 +52,8 @@ def save(
         model: a `models.vae.VAE`.
         kept: also write model.pt under this name, which later checkpoints do not replace.
     Raises:
-        UserError: a weight or a state of an optimiser is not finite, or the files cannot be written; earlier files are unchanged.
+        UserError: a weight or a state of an optimiser is not finite, or the files cannot be written; earlier files are
+            unchanged.
     """
     if bad := not_finite(model.state_dict()):
         raise UserError(
