@@ -72,9 +72,9 @@ def collect(args: argparse.Namespace) -> None:
     statistics = ["mean", "std", *(["median", "iqr"] if args.quartiles else [])]
     shown = rows[["_config", *(f"{c}.{s}" for c in COLUMNS for s in statistics), "n_samples", "path", "ctime"]]
     result_file = Path(args.result_file)
-    write_text(result_file, FORMATS[args.format](as_text(shown), best(shown)))
+    write_text(result_file, FORMATS[args.format](as_text(shown), best(shown, rows.data)))
     overview = rows[["_config", *(f"{column}.mean" for column in COLUMNS), "n_samples", "path"]]
-    starred = as_text(overview).mask(best(overview), as_text(overview) + "*")
+    starred = as_text(overview).mask(best(overview, rows.data), as_text(overview) + "*")
     if len(rows):
         print(starred.rename(columns=lambda name: name.removesuffix(".mean")).to_string(index=False))
     print(f"{len(runs)} runs in {len(rows)} rows, {len(left_out)} left out: {result_file}")
@@ -128,12 +128,14 @@ def rows_and_members(
     values = samples[[]].assign(**{name: [_text(run.args.get(name)) for run in runs] for name in variables})
     key = values.agg("-".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
     rows = summary(samples, values, key)
+    scored_on = values[[]].assign(data=[_text(run.args.get("eval_dataset") or run.args.get("dataset")) for run in runs])
+    rows["data"] = scored_on.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))
     if not args.group_by:  # also a directory without a run that counts
         experiments = [str(path) for path in dict.fromkeys(path.parent for path in paths)]
         rows = rows.reindex(experiments)
         rows["path"] = experiments
-    rows = rows.astype({"_config": object, "ctime": object})  # of no run at all they would be numbers
-    rows = rows.fillna({"_config": "-", "n_samples": 0, "ctime": "-"}).astype({"n_samples": int})
+    rows = rows.astype({"_config": object, "ctime": object, "data": object})  # of no run at all they would be numbers
+    rows = rows.fillna({"_config": "-", "n_samples": 0, "ctime": "-", "data": "-"}).astype({"n_samples": int})
     return rows, [samples[key == name] for name in rows.index]
 
 
@@ -154,14 +156,18 @@ def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Ser
     return rows
 
 
-def best(shown: pandas.DataFrame) -> pandas.DataFrame:
-    """Which cells hold the best mean of a score, as printed: all that are equal to it; none where all are alike."""
+def best(shown: pandas.DataFrame, data: pandas.Series) -> pandas.DataFrame:
+    """Which cells hold the best mean of a score, as printed, among the rows that were scored on the same data.
+
+    All cells equal to it are marked; none if all of these rows are equal.
+    """
     from metrics import columns
 
     means = shown.filter(like=".mean").round(DECIMALS)
     means = means.drop(columns=[f"{name}.mean" for name, score in columns().items() if not score.better])
     means.loc[:, [f"{name}.mean" for name, score in columns().items() if score.better == "lower"]] *= -1
-    marks = means.eq(means.max()) & (means.nunique() > 1)
+    by_data = means.groupby(data)
+    marks = means.eq(by_data.transform("max")) & (by_data.transform("nunique") > 1)
     return marks.reindex(columns=shown.columns, fill_value=False)
 
 

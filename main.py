@@ -131,7 +131,13 @@ def _add_training_flags(group) -> None:
     add(group, "--keep-epochs", optional(at_least(1)), None, "keep the weights of every N-th epoch, see --epoch")
     add(group, "--resume", str, "no", RESUME_HELP, choices=("no", "auto", "once"))
     add(group, "--load-model", boolean, False, "continue the newest run under --log-path; there must be one")
-    add(group, "--global-step", optional(at_least(0)), None, "number of the next step; not with --resume")
+    add(
+        group,
+        "--global-step",
+        optional(at_least(0)),
+        None,
+        "number of the first step of a new run; with --load-model, of the next one",
+    )
 
 
 def _add_evaluation_flags(group) -> None:

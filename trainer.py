@@ -91,7 +91,8 @@ class Run:
         self.recorder: Recorder | NullObject = NullObject()
         sessions = run_dir.sessions() if run_dir else []
         args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device, sessions))
-        product_rate = machine.product_rate(device, args.precision)  # before data are read in the background
+        product = machine.product_precision(args.precision, device)
+        product_rate = machine.product_rate(device, product)  # before data are read in the background
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
@@ -107,7 +108,7 @@ class Run:
         if args.data_on_device:
             self.dataset.to_device(device)
         machine.set_precision(self.model, args.precision, device)
-        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, args.precision)
+        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, product)
         if args.compile:  # CUDA graphs on a GPU, where launching the many small operations dominates
             self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
         group.average_gradients(self.optimisers.values())
@@ -119,6 +120,7 @@ class Run:
         if checkpoint is not None:
             checkpoints.restore(self.model, self.optimisers, checkpoint)
             position = Position(**checkpoint["progress"])
+            self._check_data(position)
         elif args.base_model_path:
             from models.base_weights import start_from
 
@@ -128,6 +130,15 @@ class Run:
         if args.global_step is not None and (checkpoint is None or (args.load_model and not self.group.restarted)):
             position.step = args.global_step
         return checkpoint, position
+
+    def _check_data(self, position: Position) -> None:
+        """Raise UserError if the data set has another number of images than the run was trained on so far."""
+        n = len(self.train_index)
+        if position.images != position.epoch * n + min(position.batch * self.args.batch_size, n):
+            raise UserError(
+                f"the data set has {len(self.dataset):,} images now, another number than when this run was started: "
+                "restore --data-path, or start a new run"
+            )
 
     def _load_checkpoint(self) -> dict | None:
         if self.run_dir is None:

@@ -105,6 +105,15 @@ def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.nd
     values = as_table(factors, f"factors{suffix}", "factors")
     if len(codes) != len(values):
         raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
+    if (
+        hasattr(representations, "iloc")
+        and hasattr(factors, "iloc")
+        and not representations.index.equals(factors.index)
+    ):
+        raise InputError(
+            f"representations{suffix} and factors{suffix} are pandas tables with different indices: align them, for "
+            "example by factors.loc[representations.index], or drop the indices by .to_numpy()"
+        )
     return codes, values
 
 

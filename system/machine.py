@@ -132,6 +132,11 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
         model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
 
 
+def product_precision(precision: str, device: torch.device) -> str:
+    """The precision of the matrix product to compare a run with: bf16 for bf16 if there are units for it, else fp32."""
+    return "bf16" if precision == "bf16" and _has_bf16_units(device) else "fp32"
+
+
 def product_rate(
     device: torch.device,
     precision: str = "fp32",
@@ -222,7 +227,7 @@ class Speed:
         objectives: the keys of `make_optimisers`.
         batch: images per step.
         rate: the result of `product_rate`, measured before anything ran in the background.
-        precision: of the run and of the product.
+        product: the precision of that product, from `product_precision`.
     """
 
     def __init__(
@@ -232,10 +237,10 @@ class Speed:
         device: torch.device,
         batch: int,
         rate: float,
-        precision: str = "fp32",
+        product: str = "fp32",
     ):
         self.flops_per_image = step_flops(model, objectives, device, batch) / batch
-        self.product_rate, self.product = rate, "bf16" if precision == "bf16" else "fp32"
+        self.product_rate, self.product = rate, product
         self.laps: list[float] = []
 
     def utilization(self, images_per_second: float) -> float:

@@ -253,6 +253,20 @@ def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
     assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
 
 
+def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
+    for dataset, low, high in (("dsprites", 0.1, 0.2), ("shapes3d", 0.7, 0.8)):
+        for model, value in (("a", low), ("b", high)):
+            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, {"fac_eval": value}, model=model, dataset=dataset)
+    write_run(tmp_path / "logs" / "alone", 0, {"fac_eval": 0.9}, dataset="cars3d")
+    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
+    assert collect_results.main(flags) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value}**" in text] == [
+        "0.200",
+        "0.800",
+    ]
+
+
 def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
     flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
     assert collect_results.main(flags) == 2

@@ -68,6 +68,23 @@ def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(
     assert "Traversals around an image" in page.read_text() and "Factors in latent space" not in page.read_text()
 
 
+def test_a_run_is_not_continued_after_pictures_were_added(tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, pixels in enumerate(images()[:20]):
+        Image.fromarray(pixels).save(pictures / f"{number:03d}.png")
+    options = ("--seed=1", "--end-metrics=no", "--visualise=no")
+    run = train("images", pictures, tmp_path / "log", *options)
+    before = (run / "checkpoints" / "training.pt").read_bytes()
+    Image.fromarray(images()[20]).save(pictures / "020.png")
+    again = [*TINY, "--dataset=images", f"--data-path={pictures}", f"--log-path={run.parent}", *options]
+    assert main.main([*again, "--max-steps=8", "--load-model"]) == 2
+    assert "the data set has 21 images now" in capsys.readouterr().err
+    assert (run / "checkpoints" / "training.pt").read_bytes() == before
+    (pictures / "020.png").unlink()
+    assert main.main([*again, "--max-steps=8", "--load-model"]) == 0
+
+
 def test_seeds_are_compared_by_the_codes_that_runs_leave(folder, tmp_path, capsys):
     options = ("--visualise=no",)
     runs = [train("images", folder, tmp_path / str(seed), f"--seed={seed}", *options) for seed in (1, 2)]

@@ -145,6 +145,15 @@ def test_lists_and_pandas_tables_are_scored():
     assert score(pandas.DataFrame(CODES), pandas.DataFrame(FACTORS), CHEAP) == score(CODES, metrics=CHEAP)
 
 
+def test_pandas_tables_of_different_rows_are_refused():
+    import pandas
+
+    codes, factors = pandas.DataFrame(CODES), pandas.DataFrame(FACTORS)
+    with pytest.raises(UserError, match="different indices: align them"):
+        score(codes, factors.sample(frac=1, random_state=0), CHEAP)
+    assert score(codes, factors.sample(frac=1, random_state=0).loc[codes.index], CHEAP) == score(codes, factors, CHEAP)
+
+
 @pytest.mark.parametrize("convert", [np.asarray, lambda z: z.numpy(), lambda z: z.tolist(), lambda z: z.bfloat16()])
 def test_an_encoder_may_return_numpy_lists_or_half_precision(convert):
     images = cases.CodesAsImages(SIZES, cases.all_factors(SIZES))  # small whole numbers, exact in every dtype

@@ -77,6 +77,14 @@ def test_a_run_in_bf16_is_measured_by_the_bf16_product():
     assert "100% of this machine's bf16 matrix product" in speed.summary()
 
 
+@pytest.mark.parametrize(
+    ("precision", "units", "product"), [("bf16", True, "bf16"), ("bf16", False, "fp32"), ("tf32", True, "fp32")]
+)
+def test_the_product_is_in_bf16_only_if_there_are_units_for_it(precision, units, product, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": units})
+    assert machine.product_precision(precision, CPU) == product
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_product_is_the_product_on_any_processor(dtype):
     a, b = (torch.randn(5, 5).to(dtype) for _ in range(2))
