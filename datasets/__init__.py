@@ -11,15 +11,17 @@ from system.errors import UserError
 
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
-# name on the command line -> the module that loads it, or, of a module with several, `module:object`. Each has
-#   FILE: DataFile                        the official file; or `files(**options)`, several; neither: a person's own
-#   load(path, *, progress, **options) -> FactorDataset   reads the file, or the directory of several
-#   ABOUT: About                          what `python -m datasets --list` says of it
-#   OPTIONS: dict[str, Collection]        the flags of the command line that it takes -> their values; left out for none
-#   RENDER: str                           `module:function`, (directory, progress) -> path: draws a replica of the file
-#   REPLICA_VERSION: int                  to be raised when it draws other pixels than before
-#   check(path)                           a person's own: raises UserError for a path that cannot be right
-# It is imported when it is used, so that `main.py --help` waits for nothing.
+# Name on the command line -> the module that loads the data set, or `module:object` for one of several in a module.
+# Required attributes:
+#   load(path, *, progress, **options) -> FactorDataset   `path` is the official file, or the directory of several files
+#   ABOUT: About                          the description for `python -m datasets --list`
+# Optional attributes:
+#   FILE: DataFile                        the official file; `files(**options)` if several; none for user data
+#   OPTIONS: dict[str, Collection]        option that `load` takes -> its allowed values
+#   RENDER: str                           `module:function`, (directory, progress) -> path: renders a replica
+#   REPLICA_VERSION: int                  to increase whenever the rendered pixels change
+#   check(path)                           user data: raises UserError if the path cannot be right
+# Modules are imported on use, so that `main.py --help` is fast.
 DATASETS: dict[str, str] = {
     "dsprites": "datasets.dsprites",
     "shapes3d": "datasets.shapes3d",
@@ -40,7 +42,7 @@ DATASETS: dict[str, str] = {
     "arrays": "datasets.arrays",
 }
 
-# The flags that choose among the forms of a data set, as they are spelt.
+# Options of data sets -> their flags on the command line.
 OPTIONS = {
     "fixed_shape": "--fixed_shape",
     "channels": "--channels",
@@ -53,12 +55,12 @@ OPTIONS = {
 
 
 def find(name: str):
-    """The module, or the object of a module, that loads the data set `name` of DATASETS."""
+    """The module or object that loads the data set `name` of DATASETS."""
     return resolve_name(DATASETS[name])
 
 
 def check_args(args: Namespace) -> None:
-    """Refuse data sets and paths of the command line that cannot be used. Raises UserError."""
+    """Check the data sets and paths of the command line, without loading them. Raises UserError."""
     for flag, name in (("--dataset", args.dataset), ("--eval_dataset", args.eval_dataset)):
         if name is not None and name not in DATASETS:
             raise UserError(f"{flag}: {name!r} is no data set; choose from {', '.join(DATASETS)}")
@@ -72,14 +74,14 @@ def check_args(args: Namespace) -> None:
 
 
 def from_args(args: Namespace) -> FactorDataset:
-    """The data set that the command line's namespace names. Raises UserError as `load_dataset`."""
+    """Load the training data set of the command line. Raises UserError as `load_dataset`."""
     return load_dataset(args.dataset, args.data_path, progress=not args.quiet, **_options(args))
 
 
 def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDataset:
-    """What --eval_dataset and --eval_data_path name; without them, or where nothing is scored, the training's data.
+    """The data set of --eval_dataset and --eval_data_path; `trained_on` without these flags, or if nothing is scored.
 
-    Raises UserError where its images have other channels.
+    Raises UserError if its images have another number of channels, or as `load_dataset`.
     """
     name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
     if (name, path) == (args.dataset, args.data_path) or not (args.metrics or args.end_metrics):
@@ -94,40 +96,42 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
 
 
 def _options(args: Namespace, dataset: str | None = None) -> dict:
-    """The options of --dataset; for another data set they mean nothing."""
+    """The options given for --dataset. They do not apply to another data set."""
     if dataset not in (None, args.dataset):
         return {}
-    return {name: getattr(args, name, None) for name in OPTIONS}  # runs of older versions recorded fewer
+    return {name: getattr(args, name, None) for name in OPTIONS}  # runs of older versions lack some
 
 
 def load_dataset(
     name: str, data_path: str | Path | None = None, *, progress: bool = True, download: bool = True, **options
 ) -> FactorDataset:
-    """The data set `name`, from its file, from its publisher, or from the project's own renderer.
+    """Load a data set: from its file, downloaded if missing, or as a replica.
 
     Args:
-        data_path: the file, or the directory that has it, or into which it is fetched. None: the replica is drawn into
-            the cache directory at the first use (`$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`).
-        progress: whether long work shows a bar on stderr.
-        download: whether a missing file may be fetched.
-        options: names of OPTIONS that the data set takes, such as `fixed_shape=1`; None counts as not given.
+        name: one of DATASETS.
+        data_path: the file, or its directory; a missing file is downloaded there. None: a replica, rendered on first
+            use into the cache directory (`$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`).
+        progress: show a progress bar on stderr.
+        download: download missing files.
+        options: options of the data set (see OPTIONS), such as `fixed_shape=1`; None means not given.
 
-    Raises: UserError, one line that names the flag or the file and the remedy.
+    Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
-    from datasets.locate import prepared
+    from datasets.locate import prepare
 
     given = check_data_path(name, data_path, **options)
     module = find(name)
-    path = prepared(name, module, None if data_path is None else Path(data_path), given, progress, download)
+    path = prepare(name, module, None if data_path is None else Path(data_path), given, progress, download)
     return module.load(path, progress=progress, **given)
 
 
 def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
-    """Raises UserError if the data set cannot be loaded from `data_path`, as far as can be told without any work.
+    """Check that the data set can be loaded from `data_path`, without loading it.
 
-    A file must begin as one of its kind does; a directory must have it, or be one into which it can be fetched.
+    A file must start with the magic bytes of its format; a directory must hold the file, or be writable to download it.
 
-    Returns: the options that were given, each one that the data set takes.
+    Returns: the options without those that are None.
+    Raises: UserError also for options that the data set does not take.
     """
     from datasets.locate import check
 
@@ -141,13 +145,13 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
         if option not in allowed:
             raise UserError(f"{flag} does nothing for --dataset {name}: leave it out")
         if value not in allowed[option]:
-            raise UserError(f"{flag}: give {described(allowed[option])}, or leave it out")
+            raise UserError(f"{flag}: give {describe_values(allowed[option])}, or leave it out")
     check(name, module, None if data_path is None else Path(data_path), given)
     return given
 
 
-def described(values) -> str:
-    """The values that an option may have, in words."""
+def describe_values(values) -> str:
+    """The allowed values of an option, as text."""
     if isinstance(values, range):
         return f"a number from {values.start} to {values.stop - 1}"
     return " or ".join(map(str, values))

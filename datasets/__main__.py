@@ -1,4 +1,4 @@
-"""`python -m datasets --list`: every data set with its images, factors, source, licence, and what was verified."""
+"""`python -m datasets --list`: describes every data set: images, factors, source, licence, checksum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from system.errors import Parser, command_line
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = Parser(prog="python -m datasets", description=__doc__, allow_abbrev=False)
-    parser.add_argument("datasets", nargs="*", choices=[*DATASETS, []], metavar="NAME", help="only these")
+    parser.add_argument(
+        "datasets", nargs="*", choices=[*DATASETS, []], metavar="NAME", help="data sets to list (default: all)"
+    )
     parser.add_argument("--list", action="store_true", help="list all (the default)")
     args = parser.parse_args(arguments)
     print("\n\n".join(describe(name) for name in args.datasets or DATASETS))

@@ -1,23 +1,23 @@
-"""What each data set is, in words: `python -m datasets --list`, `main.py --help-data`, the table in docs/data.md."""
+"""Descriptions of the data sets, for `python -m datasets --list`, `main.py --help-data` and docs/data.md."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datasets import DATASETS, OPTIONS, described, find
+from datasets import DATASETS, OPTIONS, describe_values, find
 from datasets.locate import files_of
 
 
 @dataclass(frozen=True)
 class About:
-    """One data set in words.
+    """Description of a data set.
 
-    title: what it shows.
-    images: how many, as published.
-    factors: their names with numbers of values, in order, the last one fastest; or words for them.
-    source: who made it, and where it comes from.
-    licence: as its publisher states it.
-    tested: on what its loader was tested here.
+    title: what the images show.
+    images: the number of images, as text.
+    factors: name -> number of values, the last factor varying fastest; or a text.
+    source: author and origin.
+    licence: as stated by the publisher.
+    tested: the files that the loader was tested on.
     """
 
     title: str
@@ -29,14 +29,14 @@ class About:
 
 
 def factors_of(about: About) -> str:
-    """`shape 3, scale 6, ...`, or the words for them."""
+    """The factors as text: `shape 3, scale 6, ...`."""
     if isinstance(about.factors, str):
         return about.factors
     return ", ".join(f"{name} {size}" for name, size in about.factors.items())
 
 
 def checksums(name: str) -> str:
-    """Whether the files of a data set can be verified."""
+    """Whether checksums of the files of a data set are known, as text."""
     files = files_of(find(name))
     known = sum(bool(file.checksum) for file in files)
     if not files:
@@ -45,7 +45,7 @@ def checksums(name: str) -> str:
 
 
 def describe(name: str) -> str:
-    """All that is known of a data set, a line each."""
+    """The description of a data set, one line per item."""
     module = find(name)
     about, files = module.ABOUT, files_of(module)
     lines = {
@@ -59,13 +59,13 @@ def describe(name: str) -> str:
         "loader tested on": about.tested,
     }
     for option, values in getattr(module, "OPTIONS", {}).items():
-        lines[OPTIONS[option]] = described(values)
+        lines[OPTIONS[option]] = describe_values(values)
     width = max(map(len, lines)) + 2
     return "\n".join(f"{key:{width}}{value}" for key, value in lines.items())
 
 
 def table() -> str:
-    """All data sets in Markdown, for docs/data.md."""
+    """A Markdown table of all data sets, for docs/data.md."""
     rows = ["| `--dataset` | images | factors, the last one fastest | source, licence | checksum | loader tested on |"]
     rows += ["|---|---|---|---|---|---|"]
     for name in DATASETS:

@@ -1,4 +1,4 @@
-"""Members of a tar, a zip, or of the folder that one was unpacked to, by name: pictures and MATLAB's arrays."""
+"""Reads members of tar and zip archives, or of an unpacked folder: images and MATLAB arrays."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import IO, cast
 import numpy as np
 from PIL import Image
 
-from datasets.files import FETCH_AGAIN, damage_told
+from datasets.files import FETCH_AGAIN, damage_as_user_error
 from datasets.resizing import resized
 from system.errors import UserError
 
 
 @contextmanager
 def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """Names of the files inside, in the order in which they are stored, and a reader of one of them.
+    """Yields the names of the members, in stored order, and a function that reads one of them by name.
 
-    A compressed tar is fast only where its members are read in that order. Names of a folder's files begin with its own
-    name, as in the archive. Nothing is unpacked to the disk. Raises UserError, ending in `remedy`, for a damaged file.
+    Read compressed tars in stored order: other orders are slow. For a folder, names start with the folder's name, as in
+    the archive. Nothing is unpacked to disk. Raises UserError, ending in `remedy`, if the archive is damaged.
     """
-    with damage_told(path, "archive", remedy):
+    with damage_as_user_error(path, "archive", remedy):
         if path.is_dir():
             files = {
                 file.relative_to(path.parent).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()
@@ -41,19 +41,19 @@ def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[tuple[list[str], C
 
 
 def picture(path: Path, name: str, content: bytes, remedy: str = FETCH_AGAIN, **how) -> np.ndarray:
-    """A member that is a picture, brought to 64x64 by `resized(..., **how)`. Raises UserError for a broken one."""
+    """Decode an image member and resize it with `resized(..., **how)`. Raises UserError if it cannot be decoded."""
     try:
         with Image.open(BytesIO(content)) as image:
             return resized(image, **how)
-    except Exception as error:  # a decoder may raise anything on a broken file
+    except Exception as error:  # decoders raise many types on broken files
         raise UserError(f"{path}: {name} cannot be read ({error}): {remedy}") from None
 
 
 def matlab(path: Path, name: str, content: bytes, variable: str, remedy: str = FETCH_AGAIN) -> np.ndarray:
-    """A variable of a member that is a MATLAB file. Raises UserError for a broken one."""
+    """Read a variable of a MATLAB member. Raises UserError if it cannot be read."""
     from scipy.io import loadmat
 
     try:
         return loadmat(BytesIO(content), variable_names=[variable])[variable]
-    except Exception as error:  # SciPy raises many kinds for a file that it cannot parse
+    except Exception as error:  # SciPy raises many types on broken files
         raise UserError(f"{path}: {name} cannot be read ({error}): {remedy}") from None

@@ -1,7 +1,7 @@
-"""Images of one's own in an array, with or without factors: `.npz` or `.h5` (docs/your_data.md).
+"""User data in an array file, `.npz` or `.h5`, with or without factors (docs/your_data.md).
 
-`images` is uint8 `[n, h, w]` or `[n, h, w, c]` with 1 or 3 channels; `factors`, if there, `[n, k]`, integers or levels;
-`factor_names`, if there, k texts. Where the factors are a full grid, in any order, the images are put into its order.
+`images` is uint8 `[n, h, w]` or `[n, h, w, c]` with 1 or 3 channels; optional are `factors` `[n, k]`, integers or
+levels, and `factor_names`, k strings. If the factors are a full grid, in any order, the images are sorted into it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image
 from datasets import npz
 from datasets.about import About
 from datasets.factor_dataset import FactorDataset
-from datasets.files import damage_told
-from datasets.grid import find_grid, numbered
+from datasets.files import damage_as_user_error
+from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from system.errors import UserError
@@ -33,15 +33,15 @@ ABOUT = About(
 )
 OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
 WANTED = "name a .npz or .h5 file with an array images"
-MAX_LEVELS = 1000  # more values than these make a measurement, not a factor
+MAX_LEVELS = 1000  # a column with more values is a measurement, not a factor
 _REMEDY = "see docs/your_data.md for the format"
-_TOGETHER = 256  # images read at a time
+_BATCH = 256  # images read at a time
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 
 
 def check(path: Path) -> None:
-    """Raises UserError unless the file begins as one of the two kinds does."""
+    """Raises UserError unless the file starts like a `.npz` or an HDF5 file."""
     if path.is_dir():
         raise UserError(f"--data-path {path} is a folder: {WANTED}, or use --dataset images for a folder of pictures")
     try:
@@ -56,7 +56,7 @@ def check(path: Path) -> None:
 def load(
     path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
-    """The images of the file, at 64x64, and the factors that it tells. Raises UserError naming expected and found."""
+    """Load the images, resized to 64x64, and the factors. Raises UserError if the arrays have another form."""
     with _opened(path) as (shape, read, images):
         if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
             raise UserError(
@@ -82,12 +82,12 @@ def load(
             progress=progress,
         )
     table = None if places is not None else levels
-    pixel_max = 255 if brightest > 1 else 1  # masks of 0 and 1 are white where they are 1
+    pixel_max = 255 if brightest > 1 else 1  # masks of 0 and 1
     return FactorDataset("arrays", path.name, names, sizes, array, (64, 64, channels), pixel_max, table)
 
 
 def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
-    """Names, sizes and levels int64 `[n, k]` of the factors. Raises UserError for what cannot be factors."""
+    """Names, sizes and levels int64 `[n, k]` of the factors. Raises UserError if they are not usable as factors."""
     values, given = read("factors"), read("factor_names")
     if values is None:
         return [], [], np.zeros((count, 0), np.int64)
@@ -102,7 +102,7 @@ def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
     )
     if len(names) != values.shape[1] or len(set(names)) != len(names):
         raise UserError(f"{path}: expected {values.shape[1]} different names, found {', '.join(names)}: {_REMEDY}")
-    levels, sizes = numbered(values)
+    levels, sizes = to_levels(values)
     for name, size in zip(names, sizes, strict=True):
         if size > MAX_LEVELS or (2 * size > count and find_grid(levels, sizes) is None):
             raise UserError(
@@ -118,13 +118,13 @@ def _text(name) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
-    """The shape of `images`; a reader of a small array by name (None: not there); and an iterator over the images."""
+    """Yields the shape of `images`, a function to read another array (None if missing), one to iterate over images."""
     with path.open("rb") as handle:
         is_hdf5 = handle.read(len(_HDF5)) == _HDF5
     if is_hdf5:
         import h5py
 
-        with damage_told(path, "HDF5 file", _REMEDY), h5py.File(path, "r") as file:
+        with damage_as_user_error(path, "HDF5 file", _REMEDY), h5py.File(path, "r") as file:
             yield _from_hdf5(path, file)
         return
     with npz.opened(path, _REMEDY) as archive:
@@ -140,7 +140,7 @@ def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
             except ValueError as error:
                 raise UserError(f"{path}: {name} cannot be read ({error}): {_REMEDY}") from None
 
-        yield shape, read, lambda: chain.from_iterable(npz.rows(path, archive, "images", _TOGETHER, _REMEDY))
+        yield shape, read, lambda: chain.from_iterable(npz.rows(path, archive, "images", _BATCH, _REMEDY))
 
 
 def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
@@ -148,12 +148,12 @@ def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
         raise UserError(f"{path}: expected an array images, found {', '.join(file) or 'nothing'}: {_REMEDY}")
     images = file["images"]
     _check_dtype(path, images.dtype, False)
-    together = max(_TOGETHER, images.chunks[0] if images.chunks else 0)  # whole chunks are unpacked once
+    batch = max(_BATCH, images.chunks[0] if images.chunks else 0)  # unpacks whole chunks once
 
     def read(name: str) -> np.ndarray | None:
         return file[name][()] if name in file else None
 
-    pieces = (images[start : start + together] for start in range(0, len(images), together))
+    pieces = (images[start : start + batch] for start in range(0, len(images), batch))
     return images.shape, read, lambda: chain.from_iterable(pieces)
 
 

@@ -1,4 +1,4 @@
-"""Two binary formats of arrays: smallNORB's, which is little-endian, and MNIST's IDX, which is big-endian."""
+"""Reads two binary array formats: that of smallNORB (little-endian) and IDX of MNIST (big-endian)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from datasets.files import damage_told
+from datasets.files import damage_as_user_error
 
 REMEDY = "move it away and fetch it again"
-_NORB = {b"\x55\x4c\x3d\x1e": "<u1", b"\x54\x4c\x3d\x1e": "<i4"}  # of its kinds, those that smallNORB has
+_NORB = {b"\x55\x4c\x3d\x1e": "<u1", b"\x54\x4c\x3d\x1e": "<i4"}  # the dtypes that smallNORB uses
 _IDX = b"\0\0\x08"  # uint8
 
 
 def read_rows(path: Path, dtype: str = "u1") -> Iterator:
-    """A file in either format, packed by gzip or not: first the shape, then each element along the first axis.
+    """Yields the shape of the array, then each row along the first axis. The file may be compressed by gzip.
 
-    smallNORB: magic, int32 dimensions, at least three int32 sizes (padded with 1), then the values, row-major.
-    IDX: two zero bytes, a type, the number of dimensions in a byte, that many big-endian int32 sizes, the values.
+    smallNORB: magic, int32 number of dimensions, at least three int32 sizes (padded with 1), values in row-major order.
+    IDX: two zero bytes, type byte, number of dimensions in a byte, big-endian int32 sizes, values in row-major order.
 
-    Raises: UserError where the file is of another kind or dtype, damaged, or too short.
+    Raises: UserError if the file has another format or dtype, is damaged, or too short.
     """
-    with damage_told(path, "file in the official format", REMEDY, also=(ValueError,)), _opened(path) as handle:
+    with damage_as_user_error(path, "file in the official format", REMEDY, also=(ValueError,)), _opened(path) as handle:
         start = handle.read(4)
         if start[:3] == _IDX and len(start) == 4 and dtype == "u1":
             shape = _integers(handle, ">i4", start[3])
@@ -45,14 +45,14 @@ def read_rows(path: Path, dtype: str = "u1") -> Iterator:
 
 
 def read_matrix(path: Path, dtype: str) -> np.ndarray:
-    """All of a small file."""
+    """Read a whole array into memory. Raises UserError as `read_rows`."""
     rows = read_rows(path, dtype)
     shape = next(rows)
     return np.array(list(rows)).reshape(shape)
 
 
 def _integers(handle: BinaryIO, kind: str, count: int) -> tuple[int, ...]:
-    """Raises ValueError where there are fewer, or one that cannot be a size."""
+    """Read sizes. Raises ValueError if there are too few, or a negative one."""
     found = np.frombuffer(handle.read(4 * count), kind)
     if len(found) != count or (found < 0).any():
         raise ValueError("its header cannot be read")
@@ -62,4 +62,4 @@ def _integers(handle: BinaryIO, kind: str, count: int) -> tuple[int, ...]:
 def _opened(path: Path) -> BinaryIO:
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")  # gzip's file has no common base
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")  # GzipFile is not a BinaryIO

@@ -1,8 +1,8 @@
 """Cars3D: 183 car models from 24 azimuths and 4 elevations, RGB (Reed et al. 2015, Deep Visual Analogy-Making).
 
-Factors and order as in disentanglement_lib: elevation, azimuth, object, the object fastest. Objects are in the order of
-`data/cars/list.txt`, as in disent; disentanglement_lib takes that of the directory's listing, which is nobody's. From
-128x128 to 64x64 by Pillow's LANCZOS, as disentanglement_lib; `--resample bilinear` as disent.
+Factors as in disentanglement_lib: elevation, azimuth, object, the object varying fastest. Objects are in the order of
+`data/cars/list.txt`, as in disent; disentanglement_lib uses the order of the directory listing, which is not defined.
+Resized from 128x128 to 64x64 with Pillow's LANCZOS, as disentanglement_lib; `--resample bilinear`: as disent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CARS = PurePosixPath("data/cars")
 
 
 def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> FactorDataset:
-    """The data set in the official archive. Raises UserError, naming expected and found, when it is not right."""
+    """Load the data set from the official archive. Raises UserError if its contents are not as expected."""
     with archive.opened(path) as (names, read):
         if f"{_CARS}/list.txt" not in names:
             raise UserError(
@@ -50,7 +50,7 @@ def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> Fac
         members = {f"{_CARS}/{PurePosixPath(name).stem}.mat": number for number, name in enumerate(order)}
         if missing := sorted(members.keys() - set(names)):
             raise UserError(f"{path}: {missing[0]} of its list.txt is missing: {FETCH_AGAIN}")
-        stored = [name for name in names if name in members]  # read in this order, each goes to its place
+        stored = [name for name in names if name in members]  # fast to read in this order
         elevations, azimuths, cars = *(FACTORS[name] for name in ("elevation", "azimuth")), len(order)
         grid = np.arange(elevations * azimuths * cars).reshape(elevations, azimuths, cars)
         places = np.concatenate([grid[:, :, members[name]].ravel() for name in stored])  # [n]
@@ -71,7 +71,7 @@ def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> Fac
 
 
 def _views(path: Path, name: str, content: bytes, elevations: int, azimuths: int) -> np.ndarray:
-    """The images of one car, elevation by elevation: uint8 `[elevations * azimuths, height, width, 3]`."""
+    """The images of one car, the azimuth varying fastest: uint8 `[elevations * azimuths, height, width, 3]`."""
     im = archive.matlab(path, name, content, "im")  # [height, width, 3, azimuth, elevation]
     if im.dtype != np.uint8 or im.ndim != 5 or im.shape[2:] != (3, azimuths, elevations):
         expected = f"uint8 [128, 128, 3, {azimuths}, {elevations}]"

@@ -1,11 +1,11 @@
 """CelebA: 202,599 photographs of faces, aligned and cropped to 178x218, RGB (Liu, Luo, Wang, Tang 2015).
 
-Its publisher asks for agreement to a licence, so nothing is fetched: `img_align_celeba.zip` (or the folder it unpacks
-to) and `list_attr_celeba.txt` are taken from `--data-path`; `--part` wants `list_eval_partition.txt` as well.
+The publisher requires agreement to a licence, so nothing is downloaded: `--data-path` must hold `img_align_celeba.zip`
+(or the unpacked folder) and `list_attr_celeba.txt`; `--part` also needs `list_eval_partition.txt`.
 
-There is no one convention for the crop: `--crop center148` (default) takes the square of 148 pixels in the middle, as
-many VAEs do; `full` squeezes the whole picture, as disentangling-vae does; `face128` takes columns 25 to 152 and rows
-45 to 172. The 40 attributes are factors of two values, of which not all combinations are there: a table, no grid.
+Crops differ in the literature: `--crop center148` (default) is the central square of 148 pixels, as in many VAEs;
+`full` squeezes the whole image, as disentangling-vae; `face128` takes columns 25 to 152 and rows 45 to 172. The 40
+attributes are binary factors. Not all combinations occur, so they are a table, not a grid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datasets import archive
 from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
-from datasets.grid import numbered
+from datasets.grid import to_levels
 from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-CROPS = {"center148": 148, "full": None, "face128": 128}  # pixels to a side of the square in the middle
+CROPS = {"center148": 148, "full": None, "face128": 128}  # side of the central square in pixels
 PARTS = {"all": (0, 1, 2), "train": (0,), "valid": (1,), "test": (2,)}
 OPTIONS = {"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)}
 ABOUT = About(
@@ -50,7 +50,7 @@ _REMEDY = f"get it anew at {PAGE}"
 
 
 def files(part: str = "all", **_) -> tuple[DataFile, ...]:
-    """Images and attributes; the partition too where only a part is wanted."""
+    """Images and attributes; with `part` other than `all`, also the partition."""
     return (_IMAGES, _ATTRIBUTES) if part == "all" else (_IMAGES, _ATTRIBUTES, _PARTITION)
 
 
@@ -63,12 +63,12 @@ def load(
     channels: int = 3,
     progress: bool = True,
 ) -> FactorDataset:
-    """The images in the order of their numbers. Raises UserError, naming expected and found, for wrong files."""
+    """Load the images in the order of their numbers. Raises UserError if a file is not as expected."""
     source, attributes, *partition = (path_of(directory, file, alone=False) for file in files(part))
     table = _attributes(attributes)
     if partition:
         table = table[np.isin(_partition(partition[0], table.index), PARTS[part])]
-    levels, sizes = numbered(table.to_numpy())  # [n, 40]
+    levels, sizes = to_levels(table.to_numpy())  # [n, 40]
     with archive.opened(source, _REMEDY) as (_, read):
 
         def contents():
@@ -99,7 +99,7 @@ def load(
 
 
 def _attributes(path: Path) -> pandas.DataFrame:
-    """Values -1 or 1: a row for each image, a column for each attribute."""
+    """Attributes, -1 or 1: one row per image, indexed by file name, one column per attribute."""
     import pandas
 
     try:

@@ -1,9 +1,9 @@
 """3D Chairs: 1,393 rendered chairs from 2 elevations and 31 azimuths, RGB on white (Aubry et al. 2014).
 
-Read from the archive, nothing is unpacked. Models are in the order of `all_chair_names.mat`, views in that of elevation
-and azimuth. The whole picture of about 600x600 becomes 64x64 (`--crop full`), as in disentangling-vae and 1Konny's
-FactorVAE; `center400` takes the square of 400 pixels in the middle first. `--channels 1` makes grey images, as in the
-first of the two.
+Read from the archive without unpacking it. Models are in the order of `all_chair_names.mat`, views in the order of
+elevation and azimuth. The whole image of about 600x600 is resized to 64x64 (`--crop full`), as in disentangling-vae and
+1Konny's FactorVAE; `center400` first crops the central square of 400 pixels. `--channels 1` converts to grey, as
+disentangling-vae does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datasets import archive
 from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN, DataFile
-from datasets.grid import find_grid, numbered
+from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
 from system.errors import UserError
@@ -30,7 +30,7 @@ FILE = DataFile(
     unpacked="rendered_chairs",
 )
 FACTORS = {"model": 1393, "elevation": 2, "azimuth": 31}
-CROPS = {"full": None, "center400": 400}  # pixels to a side of the square in the middle
+CROPS = {"full": None, "center400": 400}  # side of the central square in pixels
 OPTIONS = {"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)}
 ABOUT = About(
     title="3D Chairs: rendered chairs (Aubry et al. 2014)",
@@ -46,14 +46,14 @@ _NAME = re.compile(r"rendered_chairs/([^/]+)/renders/image_\d+_p(\d+)_t(\d+)_r\d
 def load(
     path: Path, *, crop: str = "full", channels: int = 3, resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
-    """The data set in the official archive or its folder. Raises UserError, naming expected and found."""
+    """Load the data set from the archive or the unpacked folder. Raises UserError if they are not as expected."""
     with archive.opened(path) as (names, read):
         views = [(name, *match.groups()) for name in names if (match := _NAME.fullmatch(name))]
         order = _order(path, names, read)
         if missing := sorted({model for _, model, *_ in views} - order.keys()):
             raise UserError(f"{path}: the chair {missing[0]} is not in all_chair_names.mat: {FETCH_AGAIN}")
         labels = [(order[model], int(elevation), int(azimuth)) for _, model, elevation, azimuth in views]
-        levels, sizes = numbered(np.array(labels, np.int64).reshape(-1, 3))
+        levels, sizes = to_levels(np.array(labels, np.int64).reshape(-1, 3))
         places = find_grid(levels, sizes)
         if places is None:
             found = f"{len(views)} images of {sizes[0]} chairs, {sizes[1]} elevations and {sizes[2]} azimuths"
@@ -82,7 +82,7 @@ def load(
 
 
 def _order(path: Path, names: list[str], read) -> dict[str, int]:
-    """Chair -> its number, by the publisher's list."""
+    """Name of a chair -> its position in the publisher's list."""
     member = "rendered_chairs/all_chair_names.mat"
     if member not in names:
         raise UserError(f"{path}: expected {member} and rendered_chairs/<chair>/renders/, found no list: {FETCH_AGAIN}")

@@ -1,4 +1,4 @@
-"""One-time conversions of official files into arrays that are mapped into memory."""
+"""Converts official files, once, into arrays that can be memory-mapped."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from system.errors import UserError
 
 
 def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:
-    """uint8 `shape` found at `offset` in the file, mapped into memory, read-only. Raises ValueError if it is too short.
+    """Memory-map a uint8 array of this shape, which starts at `offset` in the file; read-only.
 
-    Random batches out of a file that is not in the page cache cost only their own pages, and meanwhile the file is read
-    in the background, so that nothing waits for the disk any more after its first minute.
+    Random access reads only the pages it needs. The file is also read into the page cache in the background, so that
+    after about a minute no batch waits for the disk. Raises ValueError if the file is too short.
     """
     with path.open("rb") as handle:
         mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
@@ -35,23 +35,23 @@ def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:
 
 
 def read_ahead(path: Path) -> threading.Thread | None:
-    """Reads the file once from end to end in the background, if the memory that is free could hold it half again.
+    """Read the file into the page cache in a background thread, if 1.5 times its size is available as memory.
 
-    It then lies in the system's page cache, which is nobody's memory: it gives way to whoever needs it.
+    The system frees the page cache when processes need the memory. Does nothing on systems other than Linux.
     """
     try:
         described = Path("/proc/meminfo").read_text()
     except OSError:
-        return None  # not Linux: the system reads ahead as it likes
+        return None  # not Linux
     available = 1024 * int(described.partition("MemAvailable:")[2].split()[0])
     if path.stat().st_size * 1.5 > available:
         return None
-    reader = threading.Thread(target=_read_to_the_end, args=(path,), daemon=True)
+    reader = threading.Thread(target=_read_file, args=(path,), daemon=True)
     reader.start()
     return reader
 
 
-def _read_to_the_end(path: Path) -> None:
+def _read_file(path: Path) -> None:
     block = memoryview(bytearray(2**20))
     with path.open("rb", buffering=0) as handle:
         while handle.readinto(block):
@@ -59,7 +59,7 @@ def _read_to_the_end(path: Path) -> None:
 
 
 def npy_header(shape: Sequence[int]) -> bytes:
-    """The beginning of a `.npy` file of uint8 in C order, equally long for any number of images."""
+    """Header of a `.npy` file of uint8 in C order; its length does not depend on the number of images."""
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
     return header.getvalue()
@@ -68,18 +68,18 @@ def npy_header(shape: Sequence[int]) -> bytes:
 def convert_once(
     source: Path, name: str, suffix: str, key: dict, size: int, write: Callable[[BinaryIO], dict]
 ) -> tuple[np.ndarray, dict]:
-    """The memory-mapped array made from `source`, and what was noted about it; `write` makes it at the first use.
+    """Memory-map the array converted from `source`; convert it first if that was not done yet.
 
-    It lies beside `source`, or, where that directory cannot be written or is too full, in the cache directory of the
-    data set `name`. A note beside it (JSON) says from which file it was made: when `key` differs, it is made again.
+    The converted file is stored next to `source`, or in the cache directory of the data set `name` if that directory is
+    not writable or full. A JSON file next to it holds `key` and a checksum: if they differ, it is converted again.
 
     Args:
-        suffix: added to the source's name.
-        key: tells one content of the source from another.
-        size: bytes that the array needs.
-        write: writes a `.npy` file to the open file it is given, and returns what to note (JSON).
+        suffix: appended to the name of the source.
+        key: identifies the contents of the source (JSON).
+        size: bytes of the array.
+        write: writes a `.npy` file to an open file; returns metadata (JSON).
 
-    Returns: the array, memory-mapped and read-only, and the note. Raises UserError when no directory has room.
+    Returns: the array, memory-mapped and read-only, and the metadata. Raises UserError if no directory has room.
     """
     key = {"key": key, "size": size}
     cached = f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]}-{source.name}{suffix}"
@@ -108,13 +108,13 @@ def _note(path: Path) -> Path:
 
 
 def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
-    """The conversion at `path` and its note, if both are there, made from the same source, and as they were written."""
+    """The converted array at `path` and its metadata; None if it is missing, outdated or damaged."""
     try:
         noted = json.loads(_note(path).read_bytes())
         if {"key": noted["key"], "size": noted["size"]} != key:
             return None
         if noted["crc32"] != _checksum(path):
-            print(f"warning: {path} is not what was written (a fault of the disk?): it is made again", file=sys.stderr)
+            print(f"warning: {path} is damaged (checksum differs); converting it again", file=sys.stderr)
             return None
         with path.open("rb") as handle:
             np.lib.format.read_magic(handle)
@@ -125,7 +125,7 @@ def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
 
 
 def _checksum(path: Path) -> int:
-    """CRC-32 of the file. It is read from end to end, at 6 GB/s once it is in the page cache."""
+    """CRC-32 of the file; about 6 GB/s from the page cache."""
     checksum, block = 0, memoryview(bytearray(2**20))
     with path.open("rb", buffering=0) as handle:
         while size := handle.readinto(block):
@@ -133,14 +133,14 @@ def _checksum(path: Path) -> int:
     return checksum
 
 
-def _begun(path: Path) -> int:
-    """Bytes of `path` that another process has written so far, or a killed one has left to be written over."""
+def _partial_size(path: Path) -> int:
+    """Bytes of the partial file of `path`, which a running or killed process wrote and which will be overwritten."""
     partial = partial_path(path)
     return partial.stat().st_size if partial.exists() else 0
 
 
 def _place_with_room(places: Sequence[Path], size: int) -> Path:
-    """The first path whose directory can be written and has room for `size` bytes. Raises UserError if none has."""
+    """The first path whose directory is writable and has room for `size` bytes. Raises UserError if there is none."""
     found = []
     for path in places:
         directory = path.parent
@@ -149,7 +149,7 @@ def _place_with_room(places: Sequence[Path], size: int) -> Path:
             continue
         while not directory.exists():
             directory = directory.parent
-        free = free_bytes(directory) + _begun(path)
+        free = free_bytes(directory) + _partial_size(path)
         if free > size + 2**24:
             return path
         found.append(f"{path.parent} has {free / 1e9:.1f} GB")

@@ -1,7 +1,7 @@
-"""MNIST and FashionMNIST: IDX files of 28x28 grey images, one for each split, without factors.
+"""MNIST and FashionMNIST: 28x28 grey images without factors, in one IDX file per split.
 
-MNIST is a qualitative set of the paper. FashionMNIST's files have MNIST's names: keep the two in different folders.
-From 28x28 to 64x64 by Pillow's LANCZOS, `--resize stretch`; `pad` first adds black to 32x32, as some in the field do.
+The paper shows MNIST qualitatively. Both sets use the same file names: keep them in different folders. Images are
+resized to 64x64 with Pillow's LANCZOS; `--resize pad` first pads them to 32x32 with black, as some implementations do.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _PADDING = 2  # pixels on each side: 28 -> 32
 
 @dataclass
 class Digits:
-    """One of the two sets.
+    """One of the two data sets.
 
-    name: on the command line.
-    address: the folder of its files.
-    checksums: of the images of each split.
+    name: its name on the command line.
+    address: URL of the folder of its files.
+    checksums: split -> checksum of its images.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Digits:
     OPTIONS = {"part": tuple(_SPLITS), "resize": ("stretch", "pad")}
 
     def files(self, part: str = "all", **_) -> tuple[DataFile, ...]:
-        """The images of each split."""
+        """The image file of each split."""
         names = {split: f"{split}-images-idx3-ubyte" for split in _SPLITS[part]}
         return tuple(
             DataFile(
@@ -58,7 +58,7 @@ class Digits:
     def load(
         self, directory: Path, *, part: str = "all", resize: str = "stretch", progress: bool = True
     ) -> FactorDataset:
-        """Training images, then test images, at 64x64. Raises UserError for wrong files."""
+        """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
         paths = [path_of(directory, file, alone=False) for file in self.files(part)]
         for split, path in zip(_SPLITS[part], paths, strict=True):
             self._check_is_not_the_other(split, path)
@@ -79,7 +79,7 @@ class Digits:
         return FactorDataset(self.name, f"{self.name} {part}", [], [], array, factors=nothing)
 
     def _check_is_not_the_other(self, split: str, path: Path) -> None:
-        """Raises UserError where the file is that of the other set, which has the same name."""
+        """Raises UserError if the file, by its checksum, is that of the other data set."""
         from datasets.download import is_official
 
         other = FASHION_MNIST if self is MNIST else MNIST

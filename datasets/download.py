@@ -1,4 +1,4 @@
-"""Fetches the official files of a data set: `python -m datasets.download dsprites DIR`."""
+"""Downloads the official files of a data set: `python -m datasets.download dsprites DIR`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from system.output import ignore_failed_writes
 
 @command_line
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. Its exit status is 130 when it was interrupted."""
+    """The command line. Returns the exit status: 130 if interrupted."""
     parser = Parser(prog="python -m datasets.download", description=__doc__)
-    parser.add_argument("dataset", choices=DATASETS, help="the data set")
-    parser.add_argument("directory", type=Path, help="where its file goes; made if missing")
-    parser.add_argument("--url", help="a mirror of the file (default: its publisher)")
+    parser.add_argument("dataset", choices=DATASETS, help="name of the data set")
+    parser.add_argument("directory", type=Path, help="folder to download into; created if missing")
+    parser.add_argument("--url", help="URL of a mirror of the file (default: the publisher's)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     args = parser.parse_args(arguments)
     files = files_of(find(args.dataset))
@@ -30,15 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--url {args.url}: {args.dataset} has {len(files)} files ({names}): put them there yourself")
     try:
         for file in files:
-            fetch_checked(file, args.directory, args.url, not args.quiet)
+            fetch_and_verify(file, args.directory, args.url, not args.quiet)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     return 0
 
 
-def fetch_checked(file: DataFile, directory: Path, url: str | None, progress: bool) -> None:
-    """Fetches the file where it is missing, verifies it also where it is not, and prints where it is."""
+def fetch_and_verify(file: DataFile, directory: Path, url: str | None, progress: bool) -> None:
+    """Download the file if it is missing, verify its checksum, and print its path. Raises UserError."""
     there = (directory / file.name).is_file()
     path = fetch(file, directory, url=url, progress=progress)
     if there and not file.checksum:

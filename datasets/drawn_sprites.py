@@ -1,12 +1,12 @@
-"""The random variants of dSprites (Locatello et al. 2019): images drawn when they are asked for, from (seed, index).
+"""Random variants of dSprites (Locatello et al. 2019), generated on access from the seed and the index of the image.
 
-Colour dSprites shows each sprite in a colour of its own on black: as in disentanglement_lib, its three channels are
-uniform from 0.5 to 1, here in 128 levels, and the colour is no factor. Noisy dSprites shows white sprites on noise,
-uniform from 0 to 1 in every pixel and channel. `datasets.scream_dsprites` is the third.
+Colour dSprites shows each sprite in a random colour on black: as in disentanglement_lib, its three channels are uniform
+from 0.5 to 1, here in 128 levels, and the colour is not a factor. Noisy dSprites shows white sprites on noise, uniform
+from 0 to 1 in every pixel and channel. The third variant is in `datasets.scream_dsprites`.
 
-disentanglement_lib draws colours, noise and patches anew each time; here an image is a pure function of the seed and
-its index, so that it is the same whenever it is asked for. Random bytes come from SplitMix64 (Steele, Lea, Flood 2014):
-word j of image i is the hash of `key(seed, i) + j`. Pixels have 256 levels, where disentanglement_lib has floats.
+disentanglement_lib draws new colours, noise and patches at every access; here an image depends only on the seed and its
+index. Random bytes come from SplitMix64 (Steele, Lea, Flood 2014): word j of image i is the hash of `key(seed, i) + j`.
+Pixels have 256 levels; disentanglement_lib uses floats.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from system.errors import UserError
 SEEDS = range(2**63)
 OPTIONS = {**dsprites.OPTIONS, "data_seed": SEEDS}
 ROW = 64 * 3  # bytes of a row of an RGB image
-_PIECE = 32  # images drawn at a time: they stay in the processor's cache
+_PIECE = 32  # images generated at a time: they fit into the CPU cache
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-# The eight pixels of every byte of a packed sprite, three channels each: 255 on the sprite, 0 beside it.
+# Byte of a packed sprite -> its eight pixels with three channels each: 255 on the sprite, else 0.
 _MASKS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).repeat(3, axis=1) * np.uint8(255)  # [256, 24]
 
 # (seed, masks uint8 [n, 64, 192], 255 on the sprite; indices int64 [n]) -> uint8 [n, 64, 192]
@@ -36,20 +36,20 @@ Paint = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
 def random_words(seed: int, index: np.ndarray, count: int) -> np.ndarray:
-    """uint64 `[n, count]`, independent and uniform; a row depends on the seed and its index alone."""
+    """uint64 `[n, count]`, uniform; row i depends only on the seed and `index[i]`."""
     state = np.asarray(index, np.uint64) * _GOLDEN + np.uint64(seed)  # [n]
-    state = _mixed(_mixed(state) ^ np.uint64(seed))  # [n], far apart for neighbours
+    state = _splitmix64(_splitmix64(state) ^ np.uint64(seed))  # [n], unrelated for neighbouring indices
     words = state[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN  # [n, count]
-    return _mixed(words)
+    return _splitmix64(words)
 
 
 def random_bytes(seed: int, index: np.ndarray, count: int) -> np.ndarray:
-    """uint8 `[n, count]`, uniform; a row depends on the seed and its index alone."""
+    """uint8 `[n, count]`, uniform; row i depends only on the seed and `index[i]`."""
     words = random_words(seed, index, -(-count // 8))  # [n, count / 8]
     return words.astype("<u8", copy=False).view(np.uint8)[:, :count]
 
 
-def _mixed(words: np.ndarray) -> np.ndarray:
+def _splitmix64(words: np.ndarray) -> np.ndarray:
     """SplitMix64's hash, in place."""
     shifted = words >> np.uint64(30)
     words ^= shifted
@@ -63,11 +63,12 @@ def _mixed(words: np.ndarray) -> np.ndarray:
 
 
 class DrawnImages(RawImages):
-    """RGB images, painted on packed sprites when they are asked for.
+    """RGB images, generated on access from packed sprites.
 
     Args:
-        packed: uint8 `[N, 512]`, eight pixels of a sprite in a byte.
-        paint, seed: how, see `Paint`.
+        packed: uint8 `[N, 512]`, eight pixels of a sprite per byte.
+        paint: generates images, see `Paint`.
+        seed: the seed given to `paint`.
     """
 
     def __init__(self, packed: np.ndarray, paint: Paint, seed: int):
@@ -88,25 +89,25 @@ class DrawnImages(RawImages):
         return images.reshape(-1, 64, 64, 3)
 
     def to_device(self, device):
-        """Refused: there is no array to copy."""
-        raise UserError("--data-on-device: these images are drawn when they are asked for: leave the flag out")
+        """Raises UserError: there is no array to copy."""
+        raise UserError("--data-on-device: these images are generated on access: leave the flag out")
 
 
 def load_drawn(name: str, path: Path, paint: Paint, fixed_shape: int | None, seed: int, progress: bool):
-    """dSprites, from the file at `path`, painted: a FactorDataset."""
+    """The FactorDataset of a variant, from the dSprites file at `path`."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
     images = DrawnImages(base.images.packed, paint, seed)
     return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))
 
 
 def about(title: str, source: str, licence: str = "Apache-2.0", tested: str = "miniatures; the replica") -> About:
-    """What is said of a variant."""
+    """The description of a variant."""
     return About(title, dsprites.ABOUT.images, dsprites.ABOUT.factors, source, licence, tested)
 
 
 @dataclass
 class DrawnSprites:
-    """A variant that needs dSprites' file alone, or its replica."""
+    """A variant that needs only the dSprites file, or its replica."""
 
     name: str
     paint: Paint
@@ -117,7 +118,7 @@ class DrawnSprites:
     def load(
         self, path: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
     ) -> FactorDataset:
-        """The images, from dSprites' file."""
+        """Load the variant from the dSprites file."""
         return load_drawn(self.name, path, self.paint, fixed_shape, data_seed, progress)
 
 

@@ -1,7 +1,7 @@
 """dSprites: 737,280 binary 64x64 images of a shape on black (Matthey, Higgins, Hassabis, Lerchner, 2017).
 
-The official `.npz` unpacks to 3 GB. At the first use it is packed, eight pixels in a byte, into a file of 377 MB
-beside it, which is mapped into memory from then on.
+The official `.npz` holds 3 GB, compressed. On first use it is converted to a file of 377 MB next to it, with eight
+pixels per byte, which is then memory-mapped.
 """
 
 from __future__ import annotations
@@ -40,21 +40,23 @@ ABOUT = About(
     tested="miniatures; the replica, all 737,280",
 )
 OPTIONS = {"fixed_shape": range(FACTORS["shape"])}
-LEFT_OUT = ("shape",)  # of MIG and factor leakage, by the reference
+LEFT_OUT = ("shape",)  # the reference leaves it out of MIG and factor leakage
 _COLUMNS = {"color": 1, **FACTORS}  # the official file counts the one colour as a factor
 _PIXELS = 64 * 64
 _CHUNK = 4096  # images unpacked at a time: 16 MB
 
 
 def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -> FactorDataset:
-    """The data set in a file of the official layout.
+    """Load the data set from a file of the official layout.
 
-    With `fixed_shape`, only that shape's images (0 square, 1 ellipse, 2 heart), and no factor `shape`: a factor that
-    never varies has no place in a score. Raises UserError, naming expected and found, when the file is not right.
+    Args:
+        fixed_shape: keep only the images of this shape (0 square, 1 ellipse, 2 heart), without the factor `shape`.
+
+    Raises: UserError if the file is not as expected.
     """
     with npz.opened(path) as archive:
         count = _check_arrays(path, archive)
-        # The archive's own checksums tell one content from another, whatever happens to the file's date.
+        # Checksums stored in the archive identify its contents, independent of the date of the file.
         key = {name: archive.getinfo(f"{name}.npy").CRC for name in ("imgs", "latents_classes")}
         packed, note = convert_once(
             path,
@@ -82,7 +84,7 @@ def _marks(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
-    """The number of images, from the headers alone. UserError where shapes or types are not the official ones."""
+    """The number of images, read from the headers. Raises UserError if shapes or dtypes are not the official ones."""
     shape, fortran, dtype = npz.header(path, archive, "imgs")
     if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
         raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
@@ -95,7 +97,7 @@ def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
 
 
 def _convert(path: Path, archive: zipfile.ZipFile, count: int, handle: BinaryIO, progress: bool) -> dict:
-    """Packs the images into a `.npy` file, chunk by chunk. Returns the factors' sizes and whether it is a replica."""
+    """Pack the images into a `.npy` file, chunk by chunk. Returns the sizes of the factors and if it is a replica."""
     marks = _marks(archive)
     with archive.open("latents_classes.npy") as member:
         classes = np.lib.format.read_array(member, allow_pickle=False)  # [n, 6]

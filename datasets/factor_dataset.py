@@ -1,4 +1,4 @@
-"""Images, and what is known of each: its place in a grid of factors, a row of a table of factors, or nothing."""
+"""Images with discrete factors of variation, given by a grid or a table; or without factors."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ if TYPE_CHECKING:
 class FactorDataset:
     """n images and K discrete factors of each.
 
-    Where the images are all combinations of the factors in row-major order (the last factor runs fastest), the data set
-    is a grid: an image's factors follow from its index, and every score applies. Else its factors are a table, without
-    columns where nothing is known of the images.
+    If the images are all combinations of the factors in row-major order (the last factor varies fastest), the data set
+    is a grid: the factors of an image follow from its index, and every score applies. Otherwise the factors are a
+    table, which has no columns if there are no factors.
 
     Args:
-        name: the data set's name on the command line (`dsprites`, `shapes3d`).
-        source: where the images come from: `replica`, or the name of the file.
-        factor_names, factor_sizes: K names and K numbers of values; the product of a grid's sizes is n.
-        images: a store of `datasets.images`, or anything that yields uint8 `[n, height, width, channels]` when indexed
-            with int64 `[n]` (a NumPy array does).
+        name: name of the data set on the command line (`dsprites`, `shapes3d`).
+        source: origin of the images: `replica`, or the name of the file.
+        factor_names: K names.
+        factor_sizes: number of values of each of the K factors; for a grid, their product is n.
+        images: a store of `datasets.images`, or anything that returns uint8 `[m, height, width, channels]` if indexed
+            with int64 `[m]`, such as a NumPy array.
         image_shape: height, width, channels.
-        pixel_max: the uint8 value that means 1.0 (1 for dSprites, 255 for 3D Shapes).
+        pixel_max: the uint8 value that stands for 1.0 (1 for dSprites, 255 for 3D Shapes).
         factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
-        left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; those that the data set lacks
-            count for nothing.
+        left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; unknown names are ignored.
+
+    Raises: ValueError if the numbers of images, factors and names do not match.
     """
 
     def __init__(
@@ -68,17 +70,17 @@ class FactorDataset:
 
     @property
     def is_grid(self) -> bool:
-        """Whether every combination of the factors is there, once, and the index says which."""
+        """Whether the images are all combinations of the factors, in row-major order."""
         return self.factors is None
 
     def index_to_factors(self, index: np.ndarray) -> np.ndarray:
-        """int64 `[n]` -> int64 `[n, K]`. Raises ValueError or IndexError where an index is out of range."""
+        """int64 `[n]` -> int64 `[n, K]`. Raises ValueError or IndexError if an index is out of range."""
         if self.factors is not None:
             return self.factors[index]  # [n, K]
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1)  # [n, K]
 
     def factors_to_index(self, factors: np.ndarray) -> np.ndarray:
-        """int64 `[n, K]` -> int64 `[n]`, of a grid. Raises ValueError where a factor is out of its range."""
+        """int64 `[n, K]` -> int64 `[n]`. Raises ValueError if a factor is out of range, or this is not a grid."""
         if self.factors is not None:
             raise ValueError(f"{self.name} is no grid: its factors do not tell which image is meant")
         return np.ravel_multi_index(np.asarray(factors).T, self.factor_sizes)  # [n]
@@ -90,25 +92,28 @@ class FactorDataset:
     def batch(self, index: np.ndarray | torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
         """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order.
 
-        On `device`; with None, where the images are: the CPU, or where `to_device` took them.
+        device: None for where the images are stored: the CPU, or the device of `to_device`.
         """
         images = self.images.floats(index, device)  # [n, height, width, channels]
         return images.permute(0, 3, 1, 2)  # [n, channels, height, width]
 
     def to_device(self, device: torch.device | str) -> FactorDataset:
-        """Copies the uint8 images to the device's memory, where `batch` then cuts them; returns this data set.
+        """Copy the uint8 images to the memory of the device, in place; returns self.
 
-        Raises UserError (`--data-on-device`) when they do not fit there.
+        Raises UserError (`--data-on-device`) if they do not fit.
         """
         self.images = self.images.to_device(device)
         return self
 
 
 def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint random parts of `range(n)`, each in order: training, and the fraction `split` for validation.
+    """Split `range(n)` at random into training and validation indices, each in ascending order.
 
-    Returns: int64 `[n - v]` and int64 `[v]`, drawn from the seed alone; v is 0 only if split is 0.
-    Raises: UserError (`--split`) unless 0 <= split < 1 leaves something to train on.
+    Args:
+        split: fraction for validation.
+
+    Returns: int64 `[n - v]` and int64 `[v]`; v is 0 only if split is 0.
+    Raises: UserError (`--split`) unless 0 <= split < 1 and at least one training image is left.
     """
     if not 0 <= split < 1:
         raise UserError(f"--split {split}: give a fraction from 0 up to, not including, 1")

@@ -1,4 +1,4 @@
-"""Fetches an official file with progress, resumed, retried and checked."""
+"""Downloads an official file: shows progress, resumes, retries, verifies the checksum."""
 
 from __future__ import annotations
 
@@ -16,20 +16,28 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from datasets.files import DataFile, by_hand, free_bytes, is_disk_full, locked, make_directory, partial_path
+from datasets.files import (
+    DataFile,
+    free_bytes,
+    is_disk_full,
+    locked,
+    make_directory,
+    manual_download_error,
+    partial_path,
+)
 from system.errors import UserError
 
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors that may be over in a moment
-_SPARE = 2**24  # bytes that stay free on the disk
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry
+_SPARE = 2**24  # bytes to leave free on the disk
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a fetch keeps trying.
+    """Retry policy of a download.
 
-    tries: failures in a row, none of which brought the file further, before it gives up; two if nothing ever answered.
-    first_wait: seconds before the second try; each further wait is twice the last, at most a minute.
-    timeout: seconds without a byte after which a connection counts as lost.
+    tries: failures in a row, without new bytes, before giving up; two if the server never answered.
+    first_wait: seconds before the first retry; doubled for each further one, up to a minute.
+    timeout: seconds without data after which a connection is considered lost.
     """
 
     tries: int = 6
@@ -45,19 +53,23 @@ def fetch(
     progress: bool = True,
     patience: Patience | None = None,
 ) -> Path:
-    """The official file in `directory`: as it is there, or fetched from `url` (by default the publisher's).
+    """Download the official file into `directory`, unless it is there already.
 
-    What arrives goes to `<name>.partial`, from which an interrupted fetch, of this process or an earlier one, goes on;
-    it gets its name when the checksum is right. Several processes at once fetch once: the others wait.
+    Data is written to `<name>.partial`, from which an interrupted download resumes, and renamed after the checksum is
+    verified. If several processes ask for the file, one downloads it and the others wait.
 
-    Raises: UserError, one line with the URL and the remedy.
+    Args:
+        url: default: the publisher's.
+
+    Returns: the path of the file.
+    Raises: UserError if it cannot be downloaded, or the checksum differs.
     """
     target = make_directory(Path(directory), "name a directory that can be written") / file.name
     if target.is_dir() or (target.is_symlink() and not target.exists()):
         what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
         raise UserError(f"{target} is {what}: move it away, or name another directory")
     if not (url or file.url):
-        raise by_hand(file, target.parent)
+        raise manual_download_error(file, target.parent)
     with locked(target):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
@@ -72,7 +84,7 @@ def is_official(file: DataFile, path: Path) -> bool:
 
 
 def checksum(path: Path, kind: str) -> str:
-    """In hexadecimal; kind is `md5`, `sha256`, or `git-blob`."""
+    """The checksum of a file in hexadecimal; kind is `md5`, `sha256` or `git-blob`."""
     start = b"blob %d\0" % path.stat().st_size if kind == "git-blob" else b""
     algorithm = "sha1" if kind == "git-blob" else kind
     with path.open("rb") as handle:
@@ -80,9 +92,9 @@ def checksum(path: Path, kind: str) -> str:
 
 
 def warn_unverified(file: DataFile, path: Path) -> None:
-    """One line on stderr with the checksum that arrived."""
+    """Print on stderr that the file could not be verified, with its checksum."""
     found = checksum(path, "sha256")
-    print(f"{file.name} is unverified: no checksum of it is known; sha256:{found} arrived", file=sys.stderr)
+    print(f"{file.name} is unverified: no official checksum is known; received sha256:{found}", file=sys.stderr)
 
 
 def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Patience) -> None:
@@ -90,7 +102,7 @@ def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Pat
     resumed = partial.exists()
     _Transfer(file, partial, url, patience).run(progress)
     if resumed and file.checksum and not is_official(file, partial):
-        # What an earlier run left may have been the beginning of another file.
+        # The partial file of an earlier run may have been the start of another file.
         partial.unlink()
         _Transfer(file, partial, url, patience).run(progress)
     if not file.checksum:
@@ -108,19 +120,19 @@ def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Pat
 
 
 class _Interrupted(Exception):
-    """A failure after which another try may go further."""
+    """A failure that is worth a retry."""
 
 
 class _Transfer:
-    """One file on its way into `partial`, over as many connections as it takes."""
+    """Download of one file into `partial`, over one or more connections."""
 
     def __init__(self, file: DataFile, partial: Path, url: str, patience: Patience):
         self.file, self.partial, self.url, self.patience = file, partial, url, patience
-        self.answered = False  # whether the server has ever sent anything
-        self.version: str | None = None  # the server's ETag: only the same version is resumed
+        self.answered = False  # whether the server has answered at all
+        self.version: str | None = None  # ETag of the server: only the same version can be resumed
 
     def run(self, progress: bool) -> None:
-        """Returns when the server has no more to send. Raises UserError."""
+        """Download until the file is complete. Raises UserError."""
         failures, furthest = 0, self._size()
         with tqdm(desc=self.file.name, unit="B", unit_scale=True, disable=not progress) as bar:
             while True:
@@ -130,20 +142,20 @@ class _Transfer:
                     failures = 1 if self._size() > furthest else failures + 1
                     furthest = max(furthest, self._size())
                     if failures >= (self.patience.tries if self.answered else 2):
-                        raise UserError(self._given_up(error)) from None
+                        raise UserError(self._failure_message(error)) from None
                 time.sleep(min(self.patience.first_wait * 2 ** (failures - 1), 60))
 
-    def _given_up(self, error: Exception) -> str:
+    def _failure_message(self, error: Exception) -> str:
         remedy = "check the network and HTTPS_PROXY, or draw the replica by leaving --data-path out"
         if self._size():
-            remedy = f"repeat, and it goes on after the {self._size()} bytes that are here"
+            remedy = f"repeat the command, which continues after the {self._size()} bytes received so far"
         return f"{self.url} cannot be fetched ({error}): {remedy}"
 
     def _size(self) -> int:
         return self.partial.stat().st_size if self.partial.exists() else 0
 
     def _receive(self, bar: tqdm) -> None:
-        """One connection: the rest of the file, or all of it where the server cannot resume."""
+        """Download over one connection: the rest of the file, or all of it if the server cannot resume."""
         offset = self._size()
         try:
             with self._open(offset) as response:
@@ -152,10 +164,10 @@ class _Transfer:
             self.answered = True
             with error:
                 if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{offset}":
-                    return  # everything is here
+                    return  # the file is complete
             if error.code == 416:
-                self._start_over("the server has less than is here already")
-            if error.code in _PASSING:
+                self._start_over("the server's file is smaller than the partial file")
+            if error.code in _TRANSIENT:
                 raise _Interrupted(f"HTTP {error.code} {error.reason}") from None
             remedy = (
                 "see whether the publisher moved it, and name the new address with python -m datasets.download --url"
@@ -187,7 +199,7 @@ class _Transfer:
         if response.status == 206:
             described = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             if not described or int(described[1]) != offset:
-                self._start_over("the server sent another part than it was asked for")
+                self._start_over("the server did not send the part that was asked for")
         else:
             offset = 0
         total = None if length is None else offset + int(length)
@@ -196,7 +208,7 @@ class _Transfer:
         if total is not None and free_bytes(self.partial.parent) < total - offset + _SPARE:
             raise UserError(self._no_room((total - offset) / 1e6))
         etag = response.headers.get("ETag", "")
-        self.version = etag if etag.startswith('"') else None  # a weak one (W/) cannot be resumed by
+        self.version = etag if etag.startswith('"') else None  # weak ETags (W/) do not allow resuming
         bar.total, bar.n = total, offset
         bar.refresh()
         received = offset + self._write(response, start, "ab" if offset else "wb", bar)
@@ -204,13 +216,13 @@ class _Transfer:
             raise _Interrupted(f"the connection ended after {received} of {total} bytes")
 
     def _write(self, response: http.client.HTTPResponse, block: bytes, mode: str, bar: tqdm) -> int:
-        """Writes the block and all that follows it; returns the number of bytes."""
+        """Write `block` and the rest of the response; returns the number of bytes."""
         received = 0
         with self.partial.open(mode, buffering=0) as handle:
             while block:
                 rest = memoryview(block)
                 try:
-                    while rest:  # unbuffered, so that an interruption loses nothing
+                    while rest:  # an unbuffered write may be partial
                         rest = rest[handle.write(rest) :]
                 except OSError as error:
                     if is_disk_full(error):
@@ -226,10 +238,10 @@ class _Transfer:
         return f"no room {needed} of {self.url} on the disk of {self.partial.parent}: free some space, then repeat"
 
     def _check_start(self, response: http.client.HTTPResponse, start: bytes) -> None:
-        """Raises UserError if what begins to arrive is a page for people, as a proxy that wants a password sends it."""
+        """Raises UserError if the response is an HTML page, as sent by proxies that ask for a password."""
         page = response.headers.get_content_type() == "text/html" or start.lstrip()[:1] == b"<"
         if page and not (self.file.magic and start.startswith(self.file.magic)):
             raise UserError(
-                f"{self.url} gave an HTML page in place of {self.file.name}: a proxy or a sign-in page stands between; "
+                f"{self.url} gave an HTML page in place of {self.file.name}: perhaps from a proxy or a sign-in page; "
                 f"open the address in a browser, or fetch the file elsewhere and put it into {self.partial.parent}"
             )

@@ -1,4 +1,4 @@
-"""What the files of every data set need: a description, the cache, locks, atomic writes."""
+"""Files of data sets: their description, the cache directory, locks, atomic writes, errors."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from system.errors import UserError
 
 @dataclass(frozen=True)
 class DataFile:
-    """An official file.
+    """An official file of a data set.
 
-    name: under which it is published and kept.
-    url: where it is fetched from; empty where its publisher asks for a form or a licence first: see `page`.
-    magic: its first bytes, by which a sign-in page is told from the file.
+    name: published file name.
+    url: download address; empty if the publisher requires a form or a licence first, see `page`.
+    magic: its first bytes, to detect HTML pages and other wrong files.
     checksum: `md5:<hex>`, `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes);
-        empty where none is published: the file is then taken as it arrives, and said to be unverified.
-    page: the publisher's page, for people.
-    unpacked: the name of what the file unpacks to, if that will do in its place.
+        empty if none is published: a warning then says that the download is unverified.
+    page: the web page of the publisher.
+    unpacked: name of the unpacked file or folder, if the loader can read it instead.
     """
 
     name: str
@@ -40,24 +40,25 @@ class DataFile:
     unpacked: str = ""
 
 
-def by_hand(file: DataFile, directory: Path) -> UserError:
-    """The error for a file that no program may fetch."""
-    return UserError(
-        f"{file.name} is given out by its publisher only: get it at {file.page} and put it into {directory}"
-    )
+def manual_download_error(file: DataFile, directory: Path) -> UserError:
+    """The error for a missing file that has to be downloaded by hand."""
+    return UserError(f"{file.name} must be downloaded by hand: get it at {file.page} and put it into {directory}")
 
 
-FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # the remedy for one that is not right
+FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # remedy for a wrong or damaged file
 
-# What Python's readers of archives and h5py raise for a file that is not whole; RuntimeError for an encrypted one, say.
+# Exceptions of zipfile, tarfile and h5py for damaged or encrypted files.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, RuntimeError, KeyError)
 
 
 @contextmanager
-def damage_told(path: Path, kind: str, remedy: str = FETCH_AGAIN, also: tuple = ()) -> Iterator[None]:
-    """Raises UserError, ending in `remedy`, where the body meets a file that is not a whole one of its kind.
+def damage_as_user_error(path: Path, kind: str, remedy: str = FETCH_AGAIN, also: tuple = ()) -> Iterator[None]:
+    """Convert errors of the body that mean a damaged or unreadable file into UserError.
 
-    also: errors that mean damage here besides those of archives and HDF5 files.
+    Args:
+        kind: what the file should be, for the message.
+        remedy: end of the message.
+        also: further exception types that mean a damaged file.
     """
     try:
         yield
@@ -70,13 +71,13 @@ def damage_told(path: Path, kind: str, remedy: str = FETCH_AGAIN, also: tuple = 
 
 
 def cache_directory(name: str) -> Path:
-    """Where replicas and conversions of the data set `name` live: `$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`."""
+    """Folder of replicas and conversions of the data set, in `$LIE_VAE_CACHE` or else `~/.cache/lie-group-vae`."""
     root = os.environ.get("LIE_VAE_CACHE") or "~/.cache/lie-group-vae"
     return Path(root).expanduser() / name
 
 
 def make_directory(directory: Path, remedy: str) -> Path:
-    """Makes the directory and its parents. Raises UserError, ending in `remedy`, where that is impossible."""
+    """Create the directory and its parents. Raises UserError, ending in `remedy`, if that fails."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,28 +86,25 @@ def make_directory(directory: Path, remedy: str) -> Path:
 
 
 def can_be_written(directory: Path) -> bool:
-    """Whether files can be made in the directory, or, where it does not exist yet, in what it would be made in."""
+    """Whether files can be created in the directory or, if it does not exist, the directory itself."""
     while not directory.exists() and directory != directory.parent:
         directory = directory.parent
     return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
 
 
 def free_bytes(directory: Path) -> int:
-    """Bytes free on the directory's disk."""
+    """Free bytes on the disk of the directory."""
     return shutil.disk_usage(directory).free
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed because the disk, or the user's share of it, is full."""
+    """Whether a write failed because the disk or the quota of the user is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds `<path>.lock`: of several processes that would make `path`, one at a time runs the body, the others wait.
-
-    A holder that is killed frees it. The lock's file is removed at the end.
-    """
+    """Hold the lock `<path>.lock`: other processes that want it wait. A killed process releases it."""
     lock = path.with_name(path.name + ".lock")
     waiting = f"waiting for another process that is making {path}"
     with system_files.locked(lock, waiting, "name a directory that can be written"):
@@ -117,15 +115,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where the file that will be `path` grows."""
+    """Path of the incomplete file that is renamed to `path` when complete."""
     return path.with_name(path.name + ".partial")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A binary file to write: it takes the name `path`, whole and on the disk, when the body ends without an error.
+    """Yields a binary file to write, which replaces `path` atomically if the body ends without an error.
 
-    Hold `locked(path)`. Raises UserError when the disk is full, and for every other OSError of the body.
+    Hold `locked(path)`. Raises UserError if the disk is full, and for every other OSError of the body.
     """
     with system_files.replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
         yield handle

@@ -1,4 +1,4 @@
-"""Grids of factors: found in a table of labels, in any order, or required of it."""
+"""Finds, or requires, a full grid of factors in a table of labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from system.errors import UserError
 
 
 def find_grid(levels: np.ndarray, sizes: Sequence[int]) -> np.ndarray | None:
-    """For each row its place in the grid: int64 `[n]`, or None where combinations are missing or repeat.
+    """The position of each row in the row-major grid: int64 `[n]`; None if combinations are missing or repeated.
 
     Args:
         levels: int64 `[n, K]`, values from 0 to size - 1.
-        sizes: of the K factors.
+        sizes: number of values of each of the K factors.
     """
     if not len(sizes) or np.prod(sizes, dtype=np.float64) != len(levels):
         return None
@@ -23,16 +23,16 @@ def find_grid(levels: np.ndarray, sizes: Sequence[int]) -> np.ndarray | None:
     return place if (np.bincount(place, minlength=len(place)) == 1).all() else None
 
 
-def numbered(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Any values `[n, K]` -> int64 `[n, K]`, the values of a column numbered upwards from 0, and how many each has."""
+def to_levels(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Values `[n, K]` -> ranks int64 `[n, K]` (from 0, per column), and the number of values of each column."""
     ranks = [np.unique(column, return_inverse=True) for column in columns.T]
     levels = np.stack([rank for _, rank in ranks], axis=1) if ranks else np.zeros((len(columns), 0), np.int64)
     return levels.astype(np.int64), tuple(len(values) for values, _ in ranks)
 
 
 def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:
-    """Sizes of the K factors whose values, `[n, K]`, are all combinations in row-major order, else UserError."""
-    levels, sizes = numbered(columns)  # [n, K]
+    """The sizes of the K factors with values `[n, K]`. Raises UserError unless they are a grid in row-major order."""
+    levels, sizes = to_levels(columns)  # [n, K]
     count = int(np.prod(sizes, dtype=np.int64))
     if count != len(columns):
         raise UserError(

@@ -1,4 +1,4 @@
-"""A folder of pictures of one's own: every PNG, JPEG, WebP and BMP below it, brought to 64x64 (docs/your_data.md)."""
+"""User data in a folder: every PNG, JPEG, WebP and BMP file in it or below, resized to 64x64 (docs/your_data.md)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ABOUT = About(
 OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
 WANTED = "name a folder of pictures"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-_SHOWN = 10  # unreadable files that are named on the screen
+_SHOWN = 10  # number of unreadable files to name on the screen
 
 
 def check(path: Path) -> None:
-    """Raises UserError unless there is a folder with at least one picture."""
+    """Raises UserError unless the path is a folder with at least one image."""
     if not path.is_dir():
         raise UserError(f"--data-path {path} is not a folder: --dataset images wants a folder of pictures")
     if not _pictures(path):
@@ -46,10 +46,10 @@ def load(
     resample: str = "lanczos",
     progress: bool = True,
 ) -> FactorDataset:
-    """The pictures in the order of their paths, without factors.
+    """Load the images in the order of their paths, without factors.
 
-    EXIF orientation is applied. Images are grey if all files are, else RGB, unless `channels` says which. Files that
-    cannot be read are named on stderr and skipped. Raises UserError where nothing can be read.
+    EXIF orientation is applied. `channels` None: grey if all files are grey, else RGB. Files that cannot be read are
+    skipped and named on stderr. Raises UserError if no file can be read.
     """
     files = _pictures(path)
     channels = channels or _channels(files)
@@ -58,7 +58,7 @@ def load(
         try:
             with Image.open(file) as image:
                 return resized(ImageOps.exif_transpose(image), channels, resize, resample)
-        except Exception:  # a decoder may raise anything on a broken file
+        except Exception:  # decoders raise many types on broken files
             return None
 
     array, left_out, _ = pack(
@@ -72,13 +72,13 @@ def load(
         key=_fingerprint(path, files),
         progress=progress,
     )
-    _tell(path, [files[number] for number in left_out])
+    _report_skipped(path, [files[number] for number in left_out])
     nothing = np.zeros((len(array), 0), np.int64)  # [n, 0]
     return FactorDataset("images", path.resolve().name, [], [], array, (64, 64, channels), factors=nothing)
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Every picture below the folder, sorted by its path; hidden files and folders are left out."""
+    """All images in the folder and below, sorted by path, without hidden files and folders."""
     found = []
     for directory, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -87,13 +87,13 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _channels(files: list[Path]) -> int:
-    """1 where every file that can be opened is grey, else 3."""
+    """1 if every file that can be opened is grey, else 3."""
     for file in files:
         try:
             with Image.open(file) as image:
                 if not is_grey(image):
                     return 3
-        except Exception:  # as above: it will be named when it is read
+        except Exception:  # `load` reports it
             continue
     return 1
 
@@ -106,11 +106,11 @@ def _fingerprint(folder: Path, files: list[Path]) -> str:
 def _stamp(file: Path) -> list:
     try:
         return stamp(file)
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a broken link
         return []
 
 
-def _tell(folder: Path, skipped: list[Path]) -> None:
+def _report_skipped(folder: Path, skipped: list[Path]) -> None:
     if skipped:
         names = [file.relative_to(folder).as_posix() for file in skipped[:_SHOWN]]
         more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""

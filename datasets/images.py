@@ -1,7 +1,7 @@
-"""Stores of uint8 images that cut batches by index: as they are, or with eight 0/1 pixels packed in a byte.
+"""Stores of uint8 images, indexed by batches: plain, or packed with eight binary pixels per byte.
 
-Both read an array that may be memory-mapped, or, after `to_device`, lies in a device's memory. On the CPU the work is
-NumPy's: one pass over a batch is faster than handing it to a pool of threads, and takes no core from the training step.
+The array may be memory-mapped, or in the memory of a device after `to_device`. Batches are made by NumPy in one thread:
+one pass is faster than dispatching to a thread pool, and leaves the cores to the training step.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from system.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-# The eight pixels of every byte, the highest bit first, as np.packbits orders them.
+# Byte -> its eight pixels, in the order of np.packbits (highest bit first).
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)  # [256, 8]
 
 
 class RawImages:
-    """uint8 images `[n, height, width, channels]` in anything that can be indexed with int64 `[n]`."""
+    """uint8 images.
+
+    Args:
+        array: `[N, height, width, channels]`, or anything that can be indexed like it with int64 `[n]`.
+        pixel_max: the uint8 value that stands for 1.0.
+    """
 
     def __init__(self, array, pixel_max: int = 255):
         self.array = array
@@ -43,17 +48,17 @@ class RawImages:
         rows = self.array[as_numpy(index)]  # [n, height, width, channels]
         if _is_cpu(device):
             return torch.from_numpy(np.divide(rows, self.pixel_max, dtype=np.float32))
-        # A quarter of the bytes travels: the division is done over there.
+        # Send uint8 and divide on the device: a quarter of the bytes.
         return send(torch.from_numpy(rows), torch.device(device)).float().div_(float(self.pixel_max))
 
     def to_device(self, device) -> DeviceImages:
-        """The same images in the device's memory."""
+        """The same images in the memory of the device. Raises UserError if they do not fit."""
         pixel_max = float(self.pixel_max)
         return DeviceImages(self, _copied(self.array, device), lambda rows: rows.float().div_(pixel_max))
 
 
 class PackedImages:
-    """0/1 images of one channel, `[n, height, width, 1]`, packed in uint8 `[n, height * width / 8]` by np.packbits."""
+    """Binary images `[N, height, width, 1]`, packed to uint8 `[N, height * width / 8]` by np.packbits."""
 
     def __init__(self, packed: np.ndarray, height: int = 64, width: int = 64):
         if packed.dtype != np.uint8 or packed.shape[1:] != (height * width // 8,):
@@ -79,7 +84,7 @@ class PackedImages:
         return self._unpacked(send(torch.from_numpy(rows), torch.device(device)))
 
     def to_device(self, device) -> DeviceImages:
-        """The same images, still packed, in the device's memory."""
+        """The same images, packed, in the memory of the device. Raises UserError if they do not fit."""
         return DeviceImages(self, _copied(self.packed, device), self._unpacked)
 
     def _unpacked(self, rows: torch.Tensor) -> torch.Tensor:
@@ -90,7 +95,13 @@ class PackedImages:
 
 
 class DeviceImages:
-    """Rows of a store, uint8 `[n, ...]`, in a device's memory, and how a batch of them becomes float32 images."""
+    """Images in the memory of a device.
+
+    Args:
+        store: the same images on the CPU.
+        rows: uint8 `[N, ...]` on the device.
+        decode: rows `[n, ...]` -> float32 `[n, height, width, channels]`.
+    """
 
     def __init__(self, store: RawImages | PackedImages, rows: torch.Tensor, decode: Callable):
         self.store = store
@@ -104,7 +115,7 @@ class DeviceImages:
         return self.store[index]  # [n, height, width, channels]
 
     def floats(self, index, device=None) -> torch.Tensor:
-        """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device, by default the images' own."""
+        """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1]; device None: that of the images."""
         import torch
 
         from system.machine import send
@@ -114,12 +125,12 @@ class DeviceImages:
         return images if device is None else images.to(device)
 
     def to_device(self, device) -> DeviceImages:
-        """The same images in another device's memory."""
+        """The same images in the memory of another device."""
         return self.store.to_device(device)
 
 
 def as_numpy(index) -> np.ndarray:
-    """Indices as NumPy has them, from a list, an array, or a tensor of any device."""
+    """Indices as a NumPy array, from a list, an array, or a tensor on any device."""
     return index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
 
 
@@ -128,7 +139,7 @@ def _is_cpu(device) -> bool:
 
 
 def _copied(array, device) -> torch.Tensor:
-    """The array's rows as a tensor on the device. Raises UserError when the device's memory is too small."""
+    """Copy the array to the device. Raises UserError if its memory is too small."""
     import torch
 
     array, device = np.asarray(array), torch.device(device)
@@ -138,6 +149,6 @@ def _copied(array, device) -> torch.Tensor:
             "leave the flag out"
         )
     with warnings.catch_warnings():
-        # The mapping is read-only, and nothing writes to the tensor.
+        # The memory-mapped array is read-only; nothing writes to the tensor.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)

@@ -1,4 +1,4 @@
-"""From `--data-path` to the files of a data set: are they there, can they be fetched, or is a replica to be drawn?"""
+"""Finds the files of a data set: in `--data-path`, downloaded if missing, or as a replica in the cache."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from pkgutil import resolve_name
 from types import ModuleType
 
-from datasets.files import DataFile, by_hand, cache_directory, can_be_written, locked, make_directory
+from datasets.files import DataFile, cache_directory, can_be_written, locked, make_directory, manual_download_error
 from system.errors import UserError
 from system.files import write_text
 
 
 def files_of(module: ModuleType, options: dict | None = None) -> tuple[DataFile, ...]:
-    """The official files that the data set is read from; none for a person's own."""
+    """The official files of a data set; empty for user data."""
     if hasattr(module, "files"):
         return module.files(**(options or {}))
     return (module.FILE,) if hasattr(module, "FILE") else ()
 
 
 def check(name: str, module: ModuleType, data_path: Path | None, options: dict) -> None:
-    """Raises UserError if the data set cannot be loaded from the path, as far as can be told without any work."""
+    """Raises UserError if the data set cannot be loaded from the path; quick, reads only the start of files."""
     files = files_of(module, options)
     if data_path is None:
         _check_replica(name, module, files)
@@ -38,8 +38,11 @@ def check(name: str, module: ModuleType, data_path: Path | None, options: dict) 
         _check_file(name, data_path, file, alone=len(files) == 1)
 
 
-def prepared(name: str, module: ModuleType, data_path: Path | None, options: dict, progress: bool, download: bool):
-    """What the module's `load` takes: the path of its one file, or the directory of its several, all of them there."""
+def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict, progress: bool, download: bool):
+    """Make all files available. Returns the path to give to the module's `load`: the file, or the directory of several.
+
+    Raises: UserError if a file is missing and cannot be downloaded.
+    """
     files = files_of(module, options)
     if data_path is None:
         return _replica(name, module, progress)
@@ -53,16 +56,16 @@ def prepared(name: str, module: ModuleType, data_path: Path | None, options: dic
             raise UserError(
                 f"--data-path {data_path}: there is no {path.name}; fetch it with {fetch_command(name, path)}"
             )
-        from datasets.fetch import fetch  # the network, only where it is needed
+        from datasets.fetch import fetch  # not needed if the files are there
 
         fetch(file, path.parent, progress=progress)
     return paths[0] if hasattr(module, "FILE") else paths[0].parent
 
 
 def path_of(data_path: Path, file: DataFile, alone: bool) -> Path:
-    """The file, or what it unpacks to, that `--data-path` means, which may name a file or the directory of them.
+    """The path of an official file, or of what it unpacks to, for `--data-path`, a file or its directory.
 
-    alone: whether the data set has this one file, which may then have any name.
+    alone: the data set has only this file, so that `data_path` may have another name.
     """
     if data_path.name == file.name or (alone and data_path.is_file()):
         return data_path
@@ -73,7 +76,7 @@ def path_of(data_path: Path, file: DataFile, alone: bool) -> Path:
 
 
 def check_is_there(path: Path, missing_ok: bool = False) -> None:
-    """Raises UserError for a link that leads nowhere, a path that may not be looked at, and a missing one."""
+    """Raises UserError for a broken link, a path without permission, and a missing path unless `missing_ok`."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -88,7 +91,7 @@ def check_is_there(path: Path, missing_ok: bool = False) -> None:
 
 
 def fetch_command(name: str, path: Path) -> str:
-    """The command that fetches the data set's files to where the path is."""
+    """The command that downloads the files of the data set into the directory of `path`."""
     return f"`python -m datasets.download {name} {path.parent}`"
 
 
@@ -110,7 +113,7 @@ def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None
                 f"{start!r}: name another path, or move this file away{again}"
             )
     elif not path.exists() and not file.url:
-        raise by_hand(file, path.parent)
+        raise manual_download_error(file, path.parent)
     elif not path.exists() and not can_be_written(path.parent):
         raise UserError(
             f"--data-path {data_path}: there is no {file.name}, and {path.parent} cannot be written to fetch it into: "
@@ -131,12 +134,12 @@ def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> 
 
 
 def _replica_of(name: str, module: ModuleType) -> str:
-    """The data set whose replica this one is made from: itself, unless the module says otherwise."""
+    """The data set whose replica is used: itself, unless the module sets REPLICA_OF."""
     return getattr(module, "REPLICA_OF", name)
 
 
 def _replica(name: str, module: ModuleType, progress: bool) -> Path:
-    """The replica's file in the cache directory, drawn there if it is missing; one line on stderr says so."""
+    """The file of the replica in the cache directory, rendered if missing; prints a line on stderr."""
     of = _replica_of(name, module)
     path = cache_directory(of) / files_of(module)[0].name
     if not _is_drawn(path, module.REPLICA_VERSION):
@@ -156,6 +159,6 @@ def _version_file(path: Path) -> Path:
 
 
 def _is_drawn(path: Path, version: int) -> bool:
-    """Whether the replica is there, and was not drawn by a renderer of another version. One put there by hand stays."""
+    """Whether a replica of this version exists. A file without a version file was put there by hand, and is used."""
     noted = _version_file(path)
     return path.exists() and (not noted.exists() or noted.read_text().strip() == str(version))

@@ -1,9 +1,9 @@
-"""The four sets of MPI3D: a robot arm that carries an object (Gondal et al. 2019), 64x64 RGB, CC BY 4.0.
+"""The four MPI3D data sets: a robot arm that carries an object (Gondal et al. 2019), 64x64 RGB, CC BY 4.0.
 
 The official `.npz` has one array, `images`, uint8 `[n, 64, 64, 3]`, in row-major order of the factors (the vertical
-axis is the fastest), without labels. It is stored uncompressed, 12.7 GB, and mapped into memory where it lies; a file
-that was compressed anew is unpacked once. The three checksums were published for an earlier address of the same files;
-the fourth set's address is a mirror, and no checksum of its file is published.
+axis varies fastest), without labels. It is uncompressed, 12.7 GB, and memory-mapped in place; a compressed file is
+unpacked once. The three checksums were published for an earlier address of the same files. The fourth file comes from a
+mirror, without a published checksum.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _MIRROR = "https://huggingface.co/datasets/randall-lab/mpi3d-complex/resolve/mai
 
 @dataclass
 class Mpi3d:
-    """One of the four sets.
+    """One of the four data sets.
 
-    name: on the command line.
-    shows: what its images show.
-    FILE, FACTORS: the official file, and the sizes of its factors.
-    source: where it is fetched from.
+    name: its name on the command line.
+    shows: what the images show.
+    FILE: the official file.
+    FACTORS: factor -> number of values.
+    source: origin of the download, for the description.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Mpi3d:
 
     @property
     def ABOUT(self) -> About:
-        """What `python -m datasets --list` says of it."""
+        """The description for `python -m datasets --list`."""
         return About(
             title=f"MPI3D {self.name.partition('_')[2]}: a robot arm that carries {self.shows} (Gondal et al. 2019)",
             images=f"{int(np.prod(list(self.FACTORS.values()))):,}",
@@ -65,7 +66,7 @@ class Mpi3d:
         )
 
     def load(self, path: Path, *, progress: bool = True) -> FactorDataset:
-        """The data set in the official file. Raises UserError, naming expected and found, when it is not right."""
+        """Load the data set from the official file. Raises UserError if the file is not as expected."""
         count = int(np.prod(list(self.FACTORS.values())))
         expected = (count, 64, 64, 3)
         with npz.opened(path) as archive:

@@ -1,4 +1,4 @@
-"""64x64 images from any source, packed once into a copy that is mapped into memory: as fast as an official array."""
+"""Packs 64x64 images from any source, once, into an array that is memory-mapped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 
 def stamp(path: Path) -> list:
-    """Tells one content of a file from another: its size, and when it was written."""
+    """Size and modification time of a file, to detect changes."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
@@ -39,23 +39,25 @@ def pack(
     places: np.ndarray | None = None,
     progress: bool = True,
 ) -> tuple[np.ndarray, list[int], int]:
-    """The mapped copy of the images, made at the first use beside the first source or in the cache directory.
+    """Memory-map the packed images; pack them first if needed, next to the first source or in the cache directory.
 
     Args:
-        sources: the files from which they are made; when one changes, they are made again.
-        form: the options that they depend on, such as `("crop", "lanczos")`: each form has a copy of its own.
-        items: makes an iterator of `count` items.
-        work: an item -> uint8 `[64, 64, channels]`, or None for what is left out. Runs in several threads.
-        key: tells one content of the sources from another (JSON); None: their sizes and dates.
-        places: int64 `[count]`, where each image goes; None: in order. With places nothing may be left out.
+        name: name of the data set.
+        sources: the files that the images come from; if one changes, the images are packed again.
+        form: the options that the images depend on, such as `("crop", "lanczos")`; each has its own packed file.
+        items: returns an iterable of `count` items.
+        work: item -> uint8 `[64, 64, channels]`, or None to leave it out. Called in several threads.
+        key: identifies the contents of the sources (JSON); None: their sizes and dates.
+        places: int64 `[count]`, position of each image; None: in order. With places, no item may be left out.
 
-    Returns: uint8 `[kept, 64, 64, channels]`, mapped, which of the `count` were left out, and the brightest pixel.
+    Returns: uint8 `[kept, 64, 64, channels]`, the indices of items left out, and the largest pixel value.
+    Raises: UserError if all items are left out, or no directory has room.
     """
     suffix = ".".join(["", *map(str, form), f"{SIDE}x{SIDE}x{channels}", "npy"])
 
     def write(handle: BinaryIO) -> dict:
         images = tqdm(
-            in_threads(work, items()),
+            map_in_threads(work, items()),
             desc=f"packing {name} once",
             total=count,
             unit=" images",
@@ -69,16 +71,16 @@ def pack(
     return array, note["left_out"], note["brightest"]
 
 
-def in_threads(work: Callable[[T], Made], items: Iterable[T], together: int = 128) -> Iterator[Made]:
-    """`work` on each item, in order, so many `together`: Pillow and NumPy work outside Python's lock."""
+def map_in_threads(work: Callable[[T], Made], items: Iterable[T], batch: int = 128) -> Iterator[Made]:
+    """Like `map`, in threads, with at most `batch` results in memory. Pillow and NumPy release the GIL."""
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         items = iter(items)
-        while some := list(islice(items, together)):
+        while some := list(islice(items, batch)):
             yield from pool.map(work, some)
 
 
 def _write(handle: BinaryIO, count: int, channels: int, images: Iterable, places: np.ndarray | None) -> dict:
-    """Writes a `.npy` file. Returns what to note of it. Raises UserError where nothing is left to write."""
+    """Write the images to a `.npy` file. Returns metadata. Raises UserError if all images are None."""
     begin = npy_header((count, SIDE, SIDE, channels))
     handle.write(begin)
     left_out, brightest, size = [], 0, SIDE * SIDE * channels

@@ -1,4 +1,4 @@
-"""Pictures of any size and mode -> uint8 `[64, 64, channels]`."""
+"""Converts images of any size and mode to uint8 `[64, 64, channels]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RESAMPLE = {"lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BI
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether the file stores no colours."""
+    """Whether the image mode has no colours."""
     return image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F"))
 
 
@@ -22,17 +22,17 @@ def resized(
     resample: str = "lanczos",
     middle: int | None = None,
 ) -> np.ndarray:
-    """A picture brought to 64x64.
+    """Resize an image to 64x64.
 
     Args:
-        channels: 1 (grey) or 3. Transparent pixels become white, 16 bits become 8.
-        resize: `crop` to the square in the middle, `pad` with black to a square, or `stretch`; then resample.
-        resample: `lanczos` or `bilinear`, Pillow's, which average over all source pixels when they shrink.
-        middle: pixels to a side of the square in the middle that is used at all; None: the whole picture.
+        channels: 1 (grey) or 3. Transparent pixels become white; 16 bits are reduced to 8.
+        resize: `crop` to the central square, `pad` with black to a square, or `stretch`; then resample.
+        resample: Pillow's `lanczos` or `bilinear`, with antialiasing.
+        middle: first crop the central square of this side in pixels; None: use the whole image.
 
-    Returns: uint8 `[64, 64, channels]`. Raises what Pillow raises for a file that it cannot decode.
+    Returns: uint8 `[64, 64, channels]`. Errors of Pillow for undecodable files are not caught.
     """
-    image = _in_mode(image, "L" if channels == 1 else "RGB")
+    image = _convert_mode(image, "L" if channels == 1 else "RGB")
     if middle is not None:
         left, upper = ((length - middle) // 2 for length in image.size)
         image = image.crop((left, upper, left + middle, upper + middle))
@@ -47,8 +47,8 @@ def resized(
     return np.asarray(image).reshape(SIDE, SIDE, channels)
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255
+def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255
         values = np.asarray(image)  # [height, width]
         return Image.fromarray((values >> 8 if values.max() > 255 else values).astype(np.uint8)).convert(mode)
     if image.has_transparency_data:

@@ -1,9 +1,8 @@
 """Scream dSprites: sprites that invert a random patch of Munch's painting (Locatello et al. 2019).
 
-As in disentanglement_lib: the painting is shrunk to fit 350x274; each image takes a patch of it, adds to each channel a
-number from 0 to 1, halves, and inverts the pixels of the sprite. Patch and numbers are drawn from `--data-seed` and the
-index, see `datasets.drawn_sprites`. Pillow's BICUBIC shrinks; other versions of Pillow may differ by a level or two.
-No checksum of the painting's file is known.
+As in disentanglement_lib: the painting is reduced to fit 350x274 (BICUBIC; versions of Pillow may differ by a level or
+two); an image is a patch of it, averaged with a random colour, with inverted pixels on the sprite. Patch and colour
+depend on `--data-seed` and the index, see `datasets.drawn_sprites`. No checksum of the painting's file is known.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ ABOUT = about(
     "Apache-2.0; the painting is in the public domain",
     "miniatures, another picture in the painting's place",
 )
-_FITS = (350, 274)  # width and height that the painting is shrunk to fit
+_FITS = (350, 274)  # largest width and height of the reduced painting
 
 __all__ = ["ABOUT", "OPTIONS", "PAINTING", "files", "load"]
 
 
 def files(**_) -> tuple[DataFile, ...]:
-    """dSprites' file and the painting."""
+    """The dSprites file and the painting."""
     return (dsprites.FILE, PAINTING)
 
 
 def load(
     directory: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
 ) -> FactorDataset:
-    """dSprites on patches of the painting, from the two files in the directory."""
+    """Load the data set from the two files in the directory. Raises UserError if one is not as expected."""
     sprites, picture = (path_of(directory, file, alone=False) for file in files())
     painting = _painting(picture)  # [height, width, 3]
     height, width = painting.shape[:2]
     flat = painting.reshape(height, width * 3)
-    # Every patch there is, without a copy: [height - 64, width - 64, 64, 192].
+    # View of all patches, without a copy: [height - 64, width - 64, 64, 192].
     shape, strides = (height - 64, width - 64, 64, ROW), (flat.strides[0], 3, flat.strides[0], 1)
     patches = np.lib.stride_tricks.as_strided(flat, shape, strides, writeable=False)
 
@@ -61,7 +60,7 @@ def load(
         both = patch & shift
         patch ^= shift
         patch >>= np.uint8(1)
-        patch += both  # (patch + shift) / 2 without leaving uint8: what both have, and half of what one has
+        patch += both  # (patch + shift) // 2 without overflow: (a & b) + ((a ^ b) >> 1)
         patch ^= masks  # v -> 255 - v on the sprite
         return patch
 
@@ -69,15 +68,15 @@ def load(
 
 
 def _painting(path: Path) -> np.ndarray:
-    """uint8 `[height, width, 3]`, at most 274 high and 350 wide."""
+    """The reduced painting: uint8 `[height, width, 3]`."""
     try:
         with Image.open(path) as image:
             image.thumbnail(_FITS, Image.Resampling.BICUBIC)
             painting = np.array(image.convert("RGB"))
-    except Exception as error:  # a decoder may raise anything on a broken file
+    except Exception as error:  # decoders raise many types on broken files
         raise UserError(
             f"{path} cannot be read as a picture ({error}): name another folder, or fetch it again"
         ) from None
     if min(painting.shape[:2]) <= 64:
-        raise UserError(f"{path}: shrunk to fit 350x274 it is {painting.shape[:2]}, too small for patches of 64x64")
+        raise UserError(f"{path}: reduced to fit 350x274 it is {painting.shape[:2]}, too small for patches of 64x64")
     return painting

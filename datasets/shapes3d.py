@@ -1,8 +1,8 @@
 """3D Shapes: 480,000 RGB 64x64 images of an object in a room (Burgess and Kim, 2018).
 
-The official `.h5` is compressed in chunks that cut across thousands of images, so that one image costs as much as
-all of them. At the first use it is copied, uncompressed, into a file of 5.9 GB beside it, which is mapped into memory
-from then on. A file whose images are stored uncompressed and in one piece is mapped as it is.
+The official `.h5` is compressed in chunks that span thousands of images, so that reading one image unpacks all of them.
+On first use it is converted to an uncompressed file of 5.9 GB next to it, which is then memory-mapped. A file with
+uncompressed, contiguous images is memory-mapped in place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from datasets.about import About
 from datasets.conversion import convert_once, mapped, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile, damage_told
+from datasets.files import FETCH_AGAIN, DataFile, damage_as_user_error
 from datasets.grid import check_size, grid_sizes
 from datasets.packing import stamp
 from system.errors import UserError
@@ -39,18 +39,18 @@ ABOUT = About(
     licence="Apache-2.0",
     tested="miniatures; the replica, all 480,000",
 )
-LEFT_OUT = ("floor_hue",)  # of MIG and factor leakage, by the reference
+LEFT_OUT = ("floor_hue",)  # the reference leaves it out of MIG and factor leakage
 _BYTES = 64 * 64 * 3
-SLAB = 2**27 // _BYTES  # images read at a time, at least: 134 MB
+SLAB = 2**27 // _BYTES  # minimum number of images read at a time: 134 MB
 _LARGEST_SLAB = 2**29 // _BYTES
 
 
 def load(path: Path, *, progress: bool = True) -> FactorDataset:
-    """The data set in a file of the official layout. Raises UserError when the file is not what it should be."""
+    """Load the data set from a file of the official layout. Raises UserError if the file is not as expected."""
     import h5py
 
     with ExitStack() as stack:
-        with damage_told(path, "HDF5 file"):
+        with damage_as_user_error(path, "HDF5 file"):
             file = stack.enter_context(h5py.File(path, "r"))
             images, labels = _checked(path, file)
             replica, subset = (bool(file.attrs.get(mark, False)) for mark in ("replica", "subset"))
@@ -73,7 +73,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
 
 
 def _checked(path: Path, file):
-    """The data sets `images` and `labels`. Raises UserError where shapes or types are not the official ones."""
+    """The HDF5 data sets `images` and `labels`. Raises UserError if shapes or dtypes are not the official ones."""
     for name in ("images", "labels"):
         if name not in file or not hasattr(file[name], "dtype"):
             raise UserError(
@@ -91,7 +91,7 @@ def _checked(path: Path, file):
 
 
 def _sizes(path: Path, labels, marked: bool) -> list[int]:
-    with damage_told(path, "HDF5 file"):
+    with damage_as_user_error(path, "HDF5 file"):
         values = labels[()]  # [n, 6]
     sizes = grid_sizes(path, values, list(FACTORS))
     check_size(path, sizes, tuple(FACTORS.values()), list(FACTORS), marked)
@@ -99,11 +99,11 @@ def _sizes(path: Path, labels, marked: bool) -> list[int]:
 
 
 def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progress: bool) -> dict:
-    """Writes the images uncompressed into a `.npy` file, every chunk unpacked once. Returns the factors' sizes."""
+    """Write the images to an uncompressed `.npy` file, unpacking every chunk once. Returns the sizes of the factors."""
     sizes = _sizes(path, labels, marked)
     handle.write(npy_header(images.shape))
     chunk = images.chunks or images.shape
-    slab = min(chunk[0] * max(1, SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, if they are not huge
+    slab = min(chunk[0] * max(1, SLAB // chunk[0]), _LARGEST_SLAB)  # whole chunks, unless they are too large
     rows = np.empty((min(slab, len(images)), *images.shape[1:]), np.uint8)  # [slab, 64, 64, 3]
     bar = tqdm(
         total=len(images), desc="unpacking 3D Shapes once", unit=" images", unit_scale=True, disable=not progress
@@ -111,11 +111,11 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
     with bar:
         for start in range(0, len(images), slab):
             rows = rows[: len(images) - start]
-            # By the height and channels of a chunk: all of a row at once takes HDF5 four times longer to put in place.
+            # Read one row of chunks at a time: HDF5 takes four times longer to read all rows at once.
             for top in range(0, images.shape[1], chunk[1]):
                 for channel in range(0, images.shape[3], chunk[3]):
                     part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
-                    with damage_told(path, "HDF5 file"):
+                    with damage_as_user_error(path, "HDF5 file"):
                         rows[:, *part] = images[start : start + len(rows), *part]
             handle.write(rows.data)
             bar.update(len(rows))

@@ -1,10 +1,9 @@
-"""smallNORB: grey stereo photographs of 50 toys (Huang, LeCun 2004); the left camera's, as everyone in the field uses.
+"""smallNORB: grey stereo photographs of 50 toys (Huang, LeCun 2004); images of the left camera, as in other work.
 
-Read as uint8 and sorted into the grid of category, instance, elevation, azimuth, lighting, the last one fastest; the
-even numbers of the azimuth are halved. `--part all` (default) joins both splits, as disentanglement_lib does, 10
-instances to a category; `train` and `test` have 5 each, as in disent. disentanglement_lib leaves the instance out of
-the factors and draws it at random; here it is one. From 96x96 to 64x64 by Pillow's LANCZOS, as disentanglement_lib;
-`--resample bilinear` as disent.
+Factors: category, instance, elevation, azimuth, lighting, the last varying fastest. Azimuths are published as 0, 2, ...
+34 and halved here. `--part all` (default) joins both splits, as disentanglement_lib does, with 10 instances of each
+category; `train` and `test` have 5 each, as in disent. disentanglement_lib draws the instance at random; here it is a
+factor. Resized from 96x96 to 64x64 with Pillow's LANCZOS, as disentanglement_lib; `--resample bilinear`: as disent.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from datasets.about import About
 from datasets.binary_matrix import REMEDY, read_matrix, read_rows
 from datasets.factor_dataset import FactorDataset
 from datasets.files import DataFile
-from datasets.grid import find_grid, numbered
+from datasets.grid import find_grid, to_levels
 from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
@@ -42,13 +41,13 @@ _CHECKSUMS = {
     "testing-cat": "md5:5aa791cd7e6016cf957ce9bdb93b8603",
     "testing-info": "md5:a9454f3864d7fd4bb3ea7fc3eb84924e",
 }
-_INSTANCES = {"training": "46789", "testing": "01235"}  # which toys are in which split
+_INSTANCES = {"training": "46789", "testing": "01235"}  # instances of each split, as in the file names
 _SPLITS = {"all": ("training", "testing"), "train": ("training",), "test": ("testing",)}
 _PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 
 
 def files(part: str = "all", **_) -> tuple[DataFile, ...]:
-    """Images, categories and further labels of each split."""
+    """Images, categories and other labels of each split."""
     names = [f"{split}-{kind}" for split in _SPLITS[part] for kind in ("dat", "cat", "info")]
     return tuple(_file(name) for name in names)
 
@@ -59,10 +58,10 @@ def _file(name: str) -> DataFile:
 
 
 def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
-    """The splits wanted, from the official files. Raises UserError, naming expected and found, for wrong ones."""
+    """Load the splits of `part` from the official files. Raises UserError if a file is not as expected."""
     paths = [path_of(directory, file, alone=False) for file in files(part)]
     tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
-    levels, sizes = numbered(np.concatenate(tables))  # [n, 5]
+    levels, sizes = to_levels(np.concatenate(tables))  # [n, 5]
     places = find_grid(levels, sizes)
     if places is None:
         raise UserError(
@@ -89,12 +88,12 @@ def _labels(categories: Path, further: Path) -> np.ndarray:
         found = f"{list(category.shape)} and {list(rest.shape)}"
         raise UserError(f"{further}: expected categories [n] and labels [n, 4], found {found}: {REMEDY}")
     table = np.column_stack([category, rest]).astype(np.int64)  # [n, 5]
-    table[:, 3] //= 2  # published as 0, 2, ... 34, in steps of 10 degrees
+    table[:, 3] //= 2  # published as 0, 2, ... 34, in units of 10 degrees
     return table
 
 
 def _left_images(path: Path, count: int):
-    """uint8 `[96, 96]` each. The two images of a pair lie one behind the other."""
+    """Yields the left image of each stereo pair: uint8 `[96, 96]`."""
     images = read_rows(path)
     shape = next(images)
     if len(shape) != 4 or shape[:2] != (count, 2):

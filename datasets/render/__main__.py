@@ -1,4 +1,4 @@
-"""`python -m datasets.render dsprites|shapes3d DIR`: draws a replica of an official data set into a directory."""
+"""`python -m datasets.render dsprites|shapes3d DIR`: renders a replica of an official data set into a directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datasets.files import locked, make_directory
 from system.errors import Parser, UserError, command_line
 from system.output import ignore_failed_writes
 
-# name on the command line -> the module that draws it: FILE_NAME, and render_file(directory, progress, every) -> path
+# name on the command line -> its module, with FILE_NAME and render_file(directory, progress, every) -> path
 RENDERERS = {
     "dsprites": "datasets.render.dsprites",
     "shapes3d": "datasets.render.shapes3d",
@@ -19,14 +19,14 @@ RENDERERS = {
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m datasets.render", description=__doc__, allow_abbrev=False)
-    parser.add_argument("dataset", choices=RENDERERS, help="the data set to draw")
-    parser.add_argument("directory", metavar="DIR", help="where the file goes, under the official file's name")
+    parser.add_argument("dataset", choices=RENDERERS, help="the data set to render")
+    parser.add_argument("directory", metavar="DIR", help="folder of the file, which gets the official file's name")
     parser.add_argument(
         "--every",
         action="append",
         default=[],
         metavar="FACTOR=K",
-        help="draw only every K-th value of a factor, for a small file; repeat it for several factors",
+        help="render only every K-th value of a factor, for a smaller file; may be repeated",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser

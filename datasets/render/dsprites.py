@@ -1,4 +1,4 @@
-"""The replica of dSprites: every image drawn from its factors, in a file of the official layout."""
+"""Renders the dSprites replica: every image from its factors, in a file of the official layout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tqdm import tqdm
 from datasets.conversion import npy_header
 from datasets.dsprites import FACTORS, FILE
 from datasets.files import replacing
-from datasets.packing import in_threads
-from datasets.render.every import kept_indices, place_for_replica
-from datasets.render.outlines import OUTLINES, covered, turned
+from datasets.packing import map_in_threads
+from datasets.render.every import kept_indices, replica_path
+from datasets.render.outlines import OUTLINES, filled_pixels, rotated
 from system.errors import UserError
 
 FILE_NAME = FILE.name
@@ -32,12 +32,12 @@ _SIDE = 64  # pixels of an image
 
 
 def draw(factors: np.ndarray) -> np.ndarray:
-    """Images of any combinations of factors.
+    """Render images of the given factors.
 
     Args:
         factors: integers `[n, 5]`: indices of shape, scale, orientation, pos_x, pos_y.
 
-    Returns: uint8 `[n, 64, 64, 1]`, 0 or 1. Raises ValueError where a factor is out of its range.
+    Returns: uint8 `[n, 64, 64, 1]`, 0 or 1. Raises ValueError if a factor is out of range.
     """
     factors = np.asarray(factors, dtype=np.int64).reshape(-1, len(FACTORS))  # [n, 5]
     for name, size, column in zip(FACTORS, FACTORS.values(), factors.T, strict=True):
@@ -55,27 +55,30 @@ def draw(factors: np.ndarray) -> np.ndarray:
 
 
 def _draw_sprite(shape: int, scale: int, orientation: int, pos_x: np.ndarray, pos_y: np.ndarray) -> np.ndarray:
-    """One sprite at all combinations of positions `[X]` and `[Y]` -> uint8 `[X, Y, 64, 64]`."""
-    pivot_x, pivot_y = (_SIDE * (0.25 + VALUES["posX"][p] / 2) for p in (pos_x, pos_y))  # the middle half of an image
-    outline = turned(OUTLINES[shape], VALUES["orientation"][orientation])
-    return covered(_SIDE * VALUES["scale"][scale] * outline, pivot_x, pivot_y)
+    """Render one sprite at all combinations of positions `[X]` and `[Y]`: uint8 `[X, Y, 64, 64]`."""
+    pivot_x, pivot_y = (
+        _SIDE * (0.25 + VALUES["posX"][p] / 2) for p in (pos_x, pos_y)
+    )  # within the central half of the image
+    outline = rotated(OUTLINES[shape], VALUES["orientation"][orientation])
+    return filled_pixels(_SIDE * VALUES["scale"][scale] * outline, pivot_x, pivot_y)
 
 
 def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
-    """Draws the whole set, or every k-th value of some factors, into `directory` under the official file's name.
+    """Render the data set into a file with the official name in `directory`.
 
-    The file has the official arrays (imgs, latents_values, latents_classes, metadata) and one more, `replica`, a
-    string that says what it is and can be read without unpickling. Some 40 MB of images are held at a time. A replica
-    that is there is drawn anew, any other file of that name is left alone. Hold `locked(path)`.
+    The file has the official arrays (imgs, latents_values, latents_classes, metadata) and a string `replica`, which
+    marks it as a replica and can be read without unpickling. About 40 MB of images are in memory at a time. An existing
+    replica is overwritten, any other file is not. Hold `locked(path)`.
 
     Args:
-        every: `{factor: k}`: of this factor only the values 0, k, 2k, ... are drawn.
+        every: `{factor: k}`: render only the values 0, k, 2k, ... of this factor.
 
-    Raises: UserError when the directory cannot be written, the disk is full, a file that is no replica has the name,
-        or `every` names no factor.
+    Returns: the path of the file.
+    Raises: UserError if the directory is not writable, the disk is full, another file has the name, or `every` names an
+        unknown factor.
     """
     kept = kept_indices(FACTORS, every)
-    path = place_for_replica(directory, FILE_NAME, _is_replica)
+    path = replica_path(directory, FILE_NAME, _is_replica)
     try:
         with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             _write(archive, kept, progress)
@@ -104,7 +107,7 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     bar = tqdm(total=count, desc="drawing dSprites", unit=" images", unit_scale=True, disable=not progress)
     with bar, archive.open("imgs.npy", "w", force_zip64=True) as member:
         member.write(npy_header((count, _SIDE, _SIDE)))
-        for images in in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), together=8):
+        for images in map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), batch=8):
             member.write(images.data)
             bar.update(images.shape[0] * images.shape[1])
     classes = np.indices([len(v) for v in values.values()]).reshape(len(values), -1).T  # [n, 6]
@@ -118,7 +121,7 @@ def _values(kept: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def _metadata(values: dict[str, np.ndarray]) -> np.ndarray:
-    """The dictionary of the official file, under the same keys, as an object array of no dimensions."""
+    """The metadata dictionary, with the keys of the official file, as an object array without dimensions."""
     return np.array(
         {
             "title": "Replica of the dSprites dataset",

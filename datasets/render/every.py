@@ -1,4 +1,4 @@
-"""What both renderers need: a smaller grid of factors, and a place for the file that overwrites nothing of a user's."""
+"""Helpers of both renderers: a smaller grid of factors, and a path that does not overwrite other files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from system.errors import UserError
 
 
 def kept_indices(sizes: Mapping[str, int], every: Mapping[str, int] | None) -> dict[str, np.ndarray]:
-    """Indices `[m]` that are kept of each factor: 0, k, 2k, ... where `every` says k, all of the others.
+    """The indices `[m]` to keep of each factor: 0, k, 2k, ... for `every[factor] == k`, otherwise all.
 
-    Raises: UserError when `every` names a factor that is not there or k is less than 1.
+    Raises: UserError if `every` names an unknown factor or k is less than 1.
     """
     every = dict(every or {})
     for name, k in every.items():
@@ -25,8 +25,8 @@ def kept_indices(sizes: Mapping[str, int], every: Mapping[str, int] | None) -> d
     return {name: np.arange(0, size, every.get(name, 1)) for name, size in sizes.items()}
 
 
-def place_for_replica(directory: str | Path, name: str, is_replica: Callable[[Path], bool]) -> Path:
-    """Where the replica goes, the directory made. Raises UserError where a file that is no replica has the name."""
+def replica_path(directory: str | Path, name: str, is_replica: Callable[[Path], bool]) -> Path:
+    """The path of the replica; creates the directory. Raises UserError if the file exists and is not a replica."""
     path = make_directory(Path(directory), "name a directory that can be written") / name
     if path.exists() and not is_replica(path):
         raise UserError(f"{path} is there and is not a replica: name another directory, or move the file away")

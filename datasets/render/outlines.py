@@ -1,20 +1,20 @@
-"""The outlines of dSprites as polygons, and which pixels a graphics card covers with one.
+"""Outlines of the dSprites shapes as polygons, and polygon filling by the rules of graphics cards.
 
-Both were inferred from official frames; docs/dsprites_replica.md says how, and how far they can be trusted.
-Coordinates are in image widths from a shape's pivot, x to the right and y downwards, at scale 1 and orientation 0.
+Both were inferred from official frames; docs/dsprites_replica.md describes how, and how accurate they are.
+Coordinates are in image widths from the pivot of a shape, x to the right and y downwards, at scale 1 and orientation 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_SIZE = 0.15  # half the side of the square, of which the other shapes' sizes are multiples
-_STRETCH = 1.33  # the ellipse is this much wider than a circle of that radius, and as much lower
+_SIZE = 0.15  # half the side of the square; unit of the other shapes
+_STRETCH = 1.33  # half axes of the ellipse: _SIZE * _STRETCH and _SIZE / _STRETCH
 _ELLIPSE_VERTICES = 100
 _HEART_VERTICES = 150
-_SUBPIXEL = 256  # a graphics card rounds vertices to this fraction of a pixel
+_SUBPIXEL = 256  # vertices are rounded to this fraction of a pixel
 _CENTRE = _SUBPIXEL // 2
-_FROM = np.array([2**64 - 1 >> i for i in range(65)], np.uint64)  # a row's pixels from the i-th on; 64 in a word
+_FROM = np.array([2**64 - 1 >> i for i in range(65)], np.uint64)  # bits of the pixels of a row from the i-th on
 
 
 def square() -> np.ndarray:
@@ -42,17 +42,17 @@ def heart() -> np.ndarray:
 OUTLINES = (square(), ellipse(), heart())
 
 
-def turned(outline: np.ndarray, angle: float) -> np.ndarray:
-    """The outline `[v, 2]` turned counter-clockwise, as seen with y downwards, by an angle in radians."""
+def rotated(outline: np.ndarray, angle: float) -> np.ndarray:
+    """Rotate the outline `[v, 2]` by an angle in radians, counter-clockwise on the screen (y downwards)."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return outline @ np.array([[cosine, -sine], [sine, cosine]])  # [v, 2]
 
 
-def covered(outline: np.ndarray, pivot_x: np.ndarray, pivot_y: np.ndarray) -> np.ndarray:
-    """The pixels of 64 x 64 that a polygon covers, with its pivot at all combinations of columns and rows.
+def filled_pixels(outline: np.ndarray, pivot_x: np.ndarray, pivot_y: np.ndarray) -> np.ndarray:
+    """Fill a polygon in images of 64 x 64, with its pivot at all combinations of `pivot_x` and `pivot_y`.
 
-    Vertices are rounded to 1/256 pixel; a pixel is covered where its centre is inside, or on a left or upper edge.
-    All of it is in whole numbers, so that nothing depends on how a machine rounds.
+    Vertices are rounded to 1/256 pixel; a pixel is filled if its centre is inside, or on a left or upper edge.
+    After the rounding, all arithmetic is in integers, so that results do not depend on the machine.
 
     Args:
         outline: vertices in pixels from the pivot, float64 `[v, 2]`.
@@ -63,14 +63,16 @@ def covered(outline: np.ndarray, pivot_x: np.ndarray, pivot_y: np.ndarray) -> np
     x = np.rint(_SUBPIXEL * (pivot_x[:, None] + outline[:, 0])).astype(np.int64)  # [X, v]
     y = np.rint(_SUBPIXEL * (pivot_y[:, None] + outline[:, 1])).astype(np.int64)  # [Y, v]
     above = y[:, None, :] <= (_SUBPIXEL * np.arange(64) + _CENTRE)[:, None]  # [Y, 64, v]
-    at_y, row, start = np.nonzero(above != np.roll(above, -1, axis=2))  # [c] edges that cross the centres of a row
+    at_y, row, start = np.nonzero(
+        above != np.roll(above, -1, axis=2)
+    )  # [c] edges that cross the line through the pixel centres of a row
     end = (start + 1) % len(outline)
     rise = y[at_y, end] - y[at_y, start]  # [c]
-    # An edge crosses its row's centres at start + down * run / rise; the first pixel from there on is a division.
+    # An edge crosses this line at x_start + down * run / rise; round up to the next pixel centre.
     down = _SUBPIXEL * row + _CENTRE - y[at_y, start]  # [c]
     scaled = (x[:, start] - _CENTRE) * rise + down * (x[:, end] - x[:, start])  # [X, c]
     first = np.clip(-(-scaled // (_SUBPIXEL * rise)), 0, 64)  # [X, c]
-    # A pixel is inside where the number of crossings to its left is odd. Crossings are sorted by column and row.
+    # A pixel is inside if the number of crossings to its left is odd. Crossings are sorted by (at_y, row).
     lines, starts = np.unique(64 * at_y + row, return_index=True)
     rows = np.zeros((len(x), 64 * len(y)), np.dtype(">u8"))  # [X, Y * 64]
     rows[:, lines] = np.bitwise_xor.reduceat(_FROM[first], starts, axis=1)

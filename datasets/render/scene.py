@@ -1,8 +1,8 @@
-"""A small ray caster for one object in a room: where each ray ends, on what, and how brightly that is lit.
+"""A small ray caster for one object in a room: hit point, material and brightness of each ray.
 
-World: the object stands at the origin, x runs to the right, y away from the camera of orientation 0, z up. The room,
-the lamp and the object are fixed; the orientation turns the camera about the z axis. Lengths are in units of about the
-radius of the sphere of scale 1. All arrays run over the rays of one picture, `[rays]` or `[rays, 3]`.
+World coordinates: the object stands at the origin, x to the right, y away from the camera at orientation 0, z up. Room,
+lamp and object are fixed; the orientation rotates the camera about the z axis. The unit of length is about the radius
+of the sphere at scale 1. Arrays are over the rays of one image, `[rays]` or `[rays, 3]`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ SKY, FLOOR, WALL, OBJECT = range(4)
 CUBE, CYLINDER, SPHERE, CAPSULE = range(4)
 _FAR = 1e9
 _NEAR = 1e-6
-_LIFT = 1e-4  # shadow rays start above the floor by this much
-_FLAT = 1e-9  # normals that rise less than this (radians) are level
+_LIFT = 1e-4  # height above the floor at which shadow rays start
+_FLAT = 1e-9  # normals with a smaller elevation (radians) are horizontal
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Every number of the scene, by default those of 3D Shapes, fitted to 25 official images by least squares.
+    """Parameters of the scene. The defaults were fitted to 25 official 3D Shapes images by least squares.
 
-    A field of view of 45 degrees, 28 x 16 polygons, and proportions (the room and the cube are as deep as wide, the
-    cylinder as high as wide, the capsule twice that) were taken as round values near the fit.
+    The field of view of 45 degrees, the 28 x 16 polygons and the proportions (room and cube as deep as wide, cylinder
+    as high as wide, capsule twice as high) are round values near the fit.
     """
 
     focal: float = 32 / np.tan(np.deg2rad(45) / 2)  # pixels
@@ -49,7 +49,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays end: material `[rays]`, point and outward normal `[rays, 3]`."""
+    """Hits of rays: material `[rays]`, point and outward normal `[rays, 3]`."""
 
     material: np.ndarray
     point: np.ndarray
@@ -57,7 +57,7 @@ class Hits:
 
 
 def camera_rays(scene: Scene, orientation: float, size: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """The camera's position `[3]` and its rays' directions `[size * samples * size * samples, 3]`, row by row."""
+    """The camera position `[3]` and the ray directions `[size * samples * size * samples, 3]`, row by row."""
     grid = (np.arange(size * samples) + 0.5) / samples - size / 2  # [size * samples]
     right, down = np.meshgrid(grid - scene.centre[0], grid - scene.centre[1])  # [size * samples, size * samples]
     right, up = right.ravel() / scene.focal, -down.ravel() / scene.focal  # [rays]
@@ -69,7 +69,7 @@ def camera_rays(scene: Scene, orientation: float, size: int, samples: int) -> tu
 
 
 def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int = 64, samples: int = 3) -> Hits:
-    """Follows every ray of one picture to the first thing that it meets."""
+    """Trace every ray of one image to its first hit."""
     origin, rays = camera_rays(scene, orientation, size, samples)
     reach = np.where(rays[:, 2] < 0, -origin[2] / _nonzero(rays[:, 2]), _FAR)  # [rays]
     material = np.where(reach < _FAR, FLOOR, SKY)  # [rays]
@@ -92,7 +92,7 @@ def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int 
 def hit_object(
     scene: Scene, shape: int, scale: float, origin: np.ndarray, rays: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far `[rays]` along rays `[rays, 3]` from origins `[rays, 3]` the object is (1e9: missed), and its normals."""
+    """Distances `[rays]` to the object along rays `[rays, 3]` from origins `[rays, 3]` (1e9: no hit), and normals."""
     r = (scene.cube, scene.cylinder, scene.sphere, scene.capsule)[shape] * scale
     if shape == CUBE:
         return _box(origin, rays, np.array([-r, -r, 0.0]), np.array([r, r, 2 * r]))
@@ -104,7 +104,7 @@ def hit_object(
 
 
 def brightness(scene: Scene, hits: Hits, orientation: float, shape: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """What the colour of a material is multiplied by, and the white that is added to it: two arrays `[rays]`."""
+    """The factor to multiply the colour of the material by, and the white to add: two arrays `[rays]`."""
     to_lamp = np.array(scene.lamp) - hits.point  # [rays, 3]
     to_lamp /= np.linalg.norm(to_lamp, axis=1, keepdims=True)
     lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * np.maximum(to_lamp[:, 2], 0) ** scene.spot  # [rays]
@@ -119,16 +119,16 @@ def brightness(scene: Scene, hits: Hits, orientation: float, shape: int, scale: 
 
 
 def _backwards(scene: Scene, orientation: float) -> np.ndarray:
-    """The direction that the camera looks away from: `[3]`."""
+    """The direction opposite to the view of the camera: `[3]`."""
     flat = np.cos(scene.pitch)
     return np.array([np.sin(orientation) * flat, -np.cos(orientation) * flat, np.sin(scene.pitch)])
 
 
 def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
-    """How much of the gloss of the object is seen, 0 to 1, for normals and directions to the lamp `[rays, 3]`.
+    """The share of the gloss of the object, 0 to 1, for normals and directions to the lamp `[rays, 3]`.
 
-    A corner of a polygon is glossy when the lamp is in front of it; in between, gloss is interpolated. So the official
-    pictures were shaded: the edge of the gloss on their round bodies follows the polygons.
+    A corner of a polygon is glossy if the lamp is in front of it; between corners, gloss is interpolated. In the
+    official images, too, the edge of the gloss on round bodies follows the polygons.
     """
     if shape == CUBE:
         return ((normal * to_lamp).sum(1) > 0).astype(float)
@@ -154,7 +154,7 @@ def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> 
 
 
 def _nonzero(values: np.ndarray) -> np.ndarray:
-    """The same values, none of them so small that dividing by it overflows."""
+    """The values, with small ones replaced by 1e-9 to avoid overflow in divisions."""
     return np.where(np.abs(values) < 1e-9, 1e-9, values)
 
 
@@ -166,7 +166,7 @@ def _nearest(*hits: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarr
 
 
 def _roots(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """The smaller root t of a t^2 + 2 b t + c, or 1e9 where there is none or it lies behind: `[rays]`."""
+    """The smaller root t of a t^2 + 2 b t + c, or 1e9 if there is none or it is not positive: `[rays]`."""
     under = b * b - a * c  # [rays]
     t = (-b - np.sqrt(np.maximum(under, 0))) / a  # [rays]
     return np.where((under >= 0) & (t > _NEAR), t, _FAR)

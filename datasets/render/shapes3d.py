@@ -1,8 +1,8 @@
-"""A replica of 3D Shapes: all 480,000 images, drawn from their factors in the official layout.
+"""Renders the 3D Shapes replica: all 480,000 images from their factors, in the official layout.
 
-Geometry is traced once for each of the 480 combinations of scale, shape and orientation. Fully saturated hues a tenth
-of a turn apart have only six values in their channels, so the traced picture is kept as one layer for each material and
-value: an image is a sum of layers that its hues choose. Anti-aliasing and clipping at white happen inside the layers.
+The geometry is traced once for each of the 480 combinations of scale, shape and orientation. The channels of the ten
+saturated hues take only six values, so the traced image is stored as one layer per material and value. An image is the
+sum of the layers selected by its hues. Antialiasing and clipping at white are part of the layers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.render.every import kept_indices, place_for_replica
+from datasets.render.every import kept_indices, replica_path
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, Scene, brightness, trace
 from datasets.shapes3d import FILE
 from system.errors import UserError
@@ -35,7 +35,7 @@ FACTOR_VALUES = {
 }
 SIZE = 64
 SAMPLES = 3  # rays along each side of a pixel
-CHUNK = 16  # pixels to a side of the piece of an image, of one channel, that is compressed together with its like
+CHUNK = 16  # side in pixels of a chunk; chunks of many images are compressed together, per channel
 REPLICA = (
     "Drawn from the factors by this project's ray caster, fitted to look like the published 3D Shapes: "
     "same factors, order and layout, but not the published pixels."
@@ -43,17 +43,17 @@ REPLICA = (
 SKY_COLOUR = np.array([153, 226, 249])
 SCENE = Scene()
 _MATERIALS = (FLOOR, WALL, OBJECT)
-_LEVELS = np.arange(6) / 5  # the values that the channels of the ten hues take
+_LEVELS = np.arange(6) / 5  # values of the channels of the ten hues
 COLOURS = np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in FACTOR_VALUES["floor_hue"]])  # [hues, channels]
 COLOUR_LEVELS = np.round(COLOURS * 5).astype(np.int64)  # [hues, channels], the index of each channel's level
-_FIXED = 256  # layers are kept in fixed point, this many steps to a grey value
+_FIXED = 256  # layers are in fixed point, with this many steps per grey value
 _COMPRESSION = 1
 
 
 def draw(factors: np.ndarray) -> np.ndarray:
     """int `[n, 6]` (classes of floor hue, wall hue, object hue, scale, shape, orientation) -> uint8 `[n, 64, 64, 3]`.
 
-    Raises ValueError where a factor is out of its range.
+    Raises ValueError if a factor is out of range.
     """
     factors = np.asarray(factors, np.int64).reshape(-1, len(FACTOR_VALUES))  # [n, 6]
     sizes = np.array([len(values) for values in FACTOR_VALUES.values()])
@@ -94,24 +94,25 @@ def _pixels(rays: np.ndarray) -> np.ndarray:
 
 
 def to_grey(total: np.ndarray) -> np.ndarray:
-    """Rounds from fixed point: uint16 to uint8. At most 255 * 256 plus a few of rounding comes in: no overflow."""
+    """Round from fixed point, uint16 -> uint8. Inputs are at most 255 * 256 plus rounding errors: no overflow."""
     return ((total + _FIXED // 2) // _FIXED).astype(np.uint8)
 
 
 def render_file(directory: str | Path, progress: bool = True, every: Mapping[str, int] | None = None) -> Path:
-    """Writes `3dshapes.h5` into the directory: images uint8 `[n, 64, 64, 3]` and labels float64 `[n, 6]`.
+    """Render `3dshapes.h5` into the directory: images uint8 `[n, 64, 64, 3]` and labels float64 `[n, 6]`.
 
-    The attribute `replica` of the file says what it is. The whole set holds about 0.7 GB while it is drawn. A replica
-    that is there is drawn anew, any other file of that name is left alone.
+    The attribute `replica` of the file marks it as a replica. Rendering all images takes about 0.7 GB of memory. An
+    existing replica is overwritten, any other file is not.
 
     Args:
-        every: `{factor: k}`: of this factor only the values 0, k, 2k, ... are drawn.
+        every: `{factor: k}`: render only the values 0, k, 2k, ... of this factor.
 
-    Returns: the file's path. Raises UserError when the directory cannot be written, the disk is full, a file that
-    is no replica has the name, or `every` names no factor; no half file is left under the name.
+    Returns: the path of the file.
+    Raises: UserError if the directory is not writable, the disk is full, another file has the name, or `every` names an
+        unknown factor; no incomplete file is left.
     """
     kept = list(kept_indices({name: len(values) for name, values in FACTOR_VALUES.items()}, every).values())
-    path = place_for_replica(directory, FILE_NAME, _is_replica)
+    path = replica_path(directory, FILE_NAME, _is_replica)
     temporary = path.with_name(path.name + ".partial")
     try:
         _write(temporary, kept, progress)
@@ -127,7 +128,7 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
 
 
 def _reason(error: OSError | RuntimeError) -> str:
-    """One line of why h5py could not write: the system's words, which come by number or inside a longer message."""
+    """Why h5py could not write, in one line: the message of the system, from errno or quoted in that of HDF5."""
     if number := getattr(error, "errno", None):
         return os.strerror(number)
     quoted = re.search("error message = '([^']+)'", str(error))
@@ -174,10 +175,10 @@ def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.
 
 
 def _packed(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray]) -> Iterator[list[tuple[tuple, bytes]]]:
-    """For all kept hues in order, the images of all geometry, compressed on every core.
+    """Yields, for all kept hues in order, the compressed chunks of the images of all geometry; uses all cores.
 
-    Pieces of images at the same place are compressed together: they are more alike than the pieces of one image, and
-    the file is a third as large as with whole images together.
+    Pieces at the same position of several images are compressed together. They are more similar than the pieces of one
+    image: the file is a third of the size that chunks of whole images give.
     """
     sky, materials = layers
     places = [(y, x, c) for y in range(0, SIZE, CHUNK) for x in range(0, SIZE, CHUNK) for c in range(3)]

@@ -57,6 +57,6 @@ def test_a_flipped_byte_of_the_packed_copy_is_said_and_it_is_made_again(where, t
     content[int(where * (len(content) - 1))] ^= 0x10
     packed.write_bytes(content)
     assert (convert() == values).all()
-    assert f"warning: {packed} is not what was written" in capsys.readouterr().err
+    assert f"warning: {packed} is damaged (checksum differs)" in capsys.readouterr().err
     assert (convert() == values).all()
     assert capsys.readouterr().err == ""

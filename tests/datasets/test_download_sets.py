@@ -61,7 +61,7 @@ def test_a_file_without_a_known_checksum_is_said_to_be_unverified(publisher, tmp
     file = DataFile("3dshapes.h5", publisher.url, MAGIC)
     assert fetch(file, tmp_path, progress=False).read_bytes() == BODY
     digest = hashlib.sha256(BODY).hexdigest()
-    said = f"3dshapes.h5 is unverified: no checksum of it is known; sha256:{digest} arrived"
+    said = f"3dshapes.h5 is unverified: no official checksum is known; received sha256:{digest}"
     assert said in capsys.readouterr().err
 
 
@@ -79,7 +79,7 @@ def test_a_sha256_is_checked(publisher, tmp_path):
 
 def test_what_must_be_got_by_hand_is_not_fetched(tmp_path, capsys):
     assert download.main(["celeba", str(tmp_path)]) == 2
-    assert "img_align_celeba.zip is given out by its publisher only: get it at http" in capsys.readouterr().err
+    assert "img_align_celeba.zip must be downloaded by hand: get it at http" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["link", "folder"])

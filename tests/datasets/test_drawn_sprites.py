@@ -120,7 +120,7 @@ def test_a_painting_too_small_or_broken_is_refused(folder):
 
 
 def test_they_cannot_be_copied_to_a_device(folder):
-    with pytest.raises(UserError, match="--data-on-device: these images are drawn when they are asked for"):
+    with pytest.raises(UserError, match="--data-on-device: these images are generated on access"):
         load("noisy_dsprites", folder[0]).to_device("cpu")
 
 

@@ -128,7 +128,7 @@ def test_celeba_has_its_attributes_as_a_table(unpacked, tmp_path):
 
 def test_celeba_is_never_fetched(tmp_path):
     page = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-    with pytest.raises(UserError, match=f"img_align_celeba.zip is given out by its publisher only: get it at {page}"):
+    with pytest.raises(UserError, match=f"img_align_celeba.zip must be downloaded by hand: get it at {page}"):
         load_dataset("celeba", tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -11,7 +11,7 @@ import pytest
 from datasets.render.__main__ import main
 from datasets.render.dsprites import FACTORS, FILE_NAME, VALUES, draw, render_file
 from datasets.render.every import kept_indices
-from datasets.render.outlines import OUTLINES, covered, turned
+from datasets.render.outlines import OUTLINES, filled_pixels, rotated
 from system.errors import UserError
 
 EVERY = {"scale": 5, "orientation": 13, "pos_x": 31, "pos_y": 10}  # sizes 2, 4, 2, 4
@@ -162,8 +162,8 @@ def test_orientations_of_the_heart_differ():
 def test_pixels_are_covered_where_their_centres_are_inside():
     """Against the textbook test of one point at a time, away from the 1/256 pixel that vertices are rounded to."""
     for shape, angle in ((0, 0.3), (1, 1.1), (2, 2.0)):
-        outline = 60 * turned(OUTLINES[shape], angle)
-        image = covered(outline, np.array([30.3]), np.array([33.8]))[0, 0]
+        outline = 60 * rotated(OUTLINES[shape], angle)
+        image = filled_pixels(outline, np.array([30.3]), np.array([33.8]))[0, 0]
         ax, ay = (outline + [30.3, 33.8]).T  # [v]
         bx, by = np.roll(ax, -1), np.roll(ay, -1)
         x, y = np.arange(64)[None, :, None] + 0.5, np.arange(64)[:, None, None] + 0.5
@@ -179,16 +179,17 @@ def test_pixels_are_covered_where_their_centres_are_inside():
 def test_polygons_that_share_an_edge_cover_every_pixel_once():
     corners = np.array([[1.5, 2.5], [41.5, 2.5], [50.5, 60.5], [3.5, 44.5]])
     middle = np.array([23.5, 30.5])
-    whole = covered(corners, np.zeros(1), np.zeros(1))[0, 0]
+    whole = filled_pixels(corners, np.zeros(1), np.zeros(1))[0, 0]
     parts = [
-        covered(np.array([corners[i], corners[(i + 1) % 4], middle]), np.zeros(1), np.zeros(1))[0, 0] for i in range(4)
+        filled_pixels(np.array([corners[i], corners[(i + 1) % 4], middle]), np.zeros(1), np.zeros(1))[0, 0]
+        for i in range(4)
     ]
     assert whole.sum() > 1500
     assert (np.sum(parts, axis=0) == whole).all()
 
 
 def test_centres_on_left_and_upper_edges_are_covered_and_on_right_and_lower_ones_not():
-    image = covered(np.array([[2.5, 3.5], [6.5, 3.5], [6.5, 9.5], [2.5, 9.5]]), np.zeros(1), np.zeros(1))[0, 0]
+    image = filled_pixels(np.array([[2.5, 3.5], [6.5, 3.5], [6.5, 9.5], [2.5, 9.5]]), np.zeros(1), np.zeros(1))[0, 0]
     expected = np.zeros((64, 64), np.uint8)
     expected[3:9, 2:6] = 1
     assert (image == expected).all()
