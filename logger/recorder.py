@@ -35,7 +35,12 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     if not run_dir.is_new:
         resume.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
     run.checkpoint = None  # frees its memory
-    with run_dir.training(step=position.step, **environment.describe(run.device, run.args.precision)):
+    session = {
+        "step": position.step,
+        "processes": run.group.size,
+        **environment.describe(run.device, run.args.precision),
+    }
+    with run_dir.training(**session):
         run_dir.write_args(recorded)
         processes = f", {run.group.size} processes" if run.group.size > 1 else ""
         print(describe(run_dir, args, run.dataset, run.device) + processes)

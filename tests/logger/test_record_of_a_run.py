@@ -71,7 +71,7 @@ def test_every_session_is_recorded_with_its_machine_and_revision(kept):
     for session in (first, second):
         assert session["processor"] == environment.processor() and session["revision"] == environment.revision()
         assert (session["device"], session["threads"], session["torch"]) == ("cpu", 1, str(torch.__version__))
-        assert session["precision"] == "fp32"
+        assert (session["precision"], session["processes"]) == ("fp32", 1)
 
 
 def test_a_killed_session_stopped_at_its_last_checkpoint(tmp_path):
