@@ -1,4 +1,4 @@
-"""The traversals over training: small frames kept in the run directory at growing intervals, joined into a GIF."""
+"""Records traversals during training, as small frames in the run directory, to be joined into a GIF."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from system.files import replacing
 
 FOLDER = "frames"
 COLUMNS = 9
-FIRST, GROWTH = 20, 1.25  # steps: of the first frame, and the ratio of one frame's to the last one's
-SWEEP, TRAINING, PAUSE = 80, 350, 2000  # milliseconds a frame, and the last one of training
+FIRST, GROWTH = 20, 1.25  # step of the first frame, ratio of the steps of successive frames
+SWEEP, TRAINING, PAUSE = (
+    80,
+    350,
+    2000,
+)  # milliseconds per frame of the two animations, and of the last frame of training
 
 
 class FrameRecorder:
-    """Keeps a frame at step 20 and whenever the step has grown by a quarter since: some 40 over 200,000 steps.
+    """Writes a frame at step 20, and then whenever the step has grown by a quarter: about 40 in 200,000 steps.
 
-    A continued run adds to the frames that are there.
+    A continued run adds to the existing frames.
     """
 
     def __init__(self, run_path: Path):
@@ -28,7 +32,7 @@ class FrameRecorder:
         self.last = max(self.steps(), default=0)
 
     def steps(self) -> list[int]:
-        """Steps of the frames that are kept, ascending."""
+        """Steps of the recorded frames, ascending."""
         found = (re.fullmatch(r"(\d+)\.png", path.name) for path in self.folder.glob("*.png"))
         return sorted(int(match[1]) for match in found if match)
 
@@ -37,17 +41,17 @@ class FrameRecorder:
 
     @torch.no_grad()
     def record(self, model, x: torch.Tensor, step: int) -> None:
-        """Draw the frame of a step. x `[1, channels, height, width]` is the image to walk around."""
+        """Draw and write the frame of a step: traversals around the image x `[1, channels, height, width]`."""
         self.folder.mkdir(exist_ok=True)
-        walks = pictures.traversals(model, model.encode(x)[0], COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
-        names = [f"z{j}" for j in range(len(walks))]
-        picture = grids.labelled(walks, names, title=f"step {step:,}")
+        traversals = pictures.traversals(model, model.encode(x)[0], COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
+        names = [f"z{j}" for j in range(len(traversals))]
+        picture = grids.labelled(traversals, names, title=f"step {step:,}")
         with replacing(self.folder / f"{step:09d}.png") as temporary:
             temporary.write_bytes(grids.png_bytes(picture))
         self.last = step
 
     def read(self) -> list[np.ndarray]:
-        """The frames, uint8 `[Y, X, 3]`, padded to one size."""
+        """The frames, uint8 `[Y, X, 3]` each, padded to a common size."""
         from PIL import Image
 
         frames = []

@@ -1,4 +1,4 @@
-"""Every picture of a run: where it goes, what it is called, and how to read it, for all who show pictures."""
+"""Every picture of a run: its TensorBoard tag, file, section of the report, title and description."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ SECTIONS = {
 
 
 class Picture(NamedTuple):
-    """`tag` is its place in TensorBoard, `file` its name in the run directory, `section` that in the report, `reading`
-    one or two sentences."""
+    """tag: in TensorBoard. file: name in the run directory. section: anchor in the report. reading: its caption."""
 
     tag: str
     file: str
@@ -31,19 +30,19 @@ PICTURES = {
         "reconstructions.png",
         "latents",
         "Reconstructions",
-        "Images of the data above what the model makes of them: by the latent path (encode to the code, exponential "
-        "map, decode) and, for a Lie group VAE, from the encoder's group features directly. Rows that look alike mean "
-        "that the group element carries what the encoder saw.",
+        "Images of the data, and below them their reconstructions: by the latent path (code, exponential map, decoder) "
+        "and, for a Lie group VAE, from the encoder's group features directly. If the two rows look alike, the group "
+        "element keeps what the encoder extracted.",
     ),
     "traversals": Picture(
         "traversals/around_image",
         "traversals.png",
         "latents",
         "Traversals around an image",
-        "Each row moves one latent from -4 to 4 and leaves the others as in the code of one image, which stands above; "
-        "a frame marks the value nearest to the image's own, which is the number beside the row. Rows are ordered by "
-        "the KL divergence of their latent, in nats: a row with a KL near 0 is unused and stays still; a good row "
-        "changes one thing.",
+        "Each row varies one latent from -4 to 4 and keeps the others as in the code of one image, shown above. The "
+        "number of the row is the latent's value for that image; a frame marks the nearest step. Rows are ordered by "
+        "the KL divergence of their latent, in nats. A latent with a KL near 0 is unused: its row does not change. The "
+        "row of a disentangled latent changes one property.",
     ),
     "traversals_mean": Picture(
         "traversals/around_mean",
@@ -58,79 +57,78 @@ PICTURES = {
         "group",
         "Group elements",
         "exp(t A_j) - I for each latent j and five values of t: purple entries are negative, orange positive, white "
-        "is 0. An empty row is a latent that moves nothing; rows with disjoint patterns act on parts of their own.",
+        "is 0. The latent of an empty row has no effect; rows with disjoint patterns act on different entries.",
     ),
     "algebra": Picture(
         "diagnostics/algebra",
         "algebra.png",
         "group",
         "The Lie algebra",
-        "Left: the norm of each basis matrix, split into how much of it rotates, scales and shears. Middle: norms of "
-        "the products A_i A_j, which the Hessian penalty drives to 0 off the diagonal. Right: norms of the "
-        "commutators, 0 where two latents act independently of their order.",
+        "Left: the norm of each basis matrix, split into rotation, scaling and shear. Middle: norms of the products "
+        "A_i A_j, which the Hessian penalty drives to 0 off the diagonal. Right: norms of the commutators, 0 if the "
+        "order in which the two latents act does not matter.",
     ),
     "eigenvalues": Picture(
         "diagnostics/eigenvalues",
         "eigenvalues.png",
         "group",
         "Eigenvalues of each basis matrix",
-        "Pairs on the vertical axis turn, values on the horizontal axis grow (right) or shrink (left), and a matrix "
-        "that is not zero but whose eigenvalues all are shears. The title gives the three shares of the norm.",
+        "Pairs on the vertical axis are rotations; values on the horizontal axis are growth (right) or decay (left). A "
+        "nonzero matrix whose eigenvalues are all 0 is a shear. The titles give the three shares of the norm.",
     ),
     "equivariance": Picture(
         "diagnostics/equivariance",
         "equivariance_error.png",
         "symmetries",
         "Equivariance error",
-        "A factor of real images is moved by an eighth of its range; a latent's group action, by one and the same t "
-        "for all images, tries to do likewise. 0: it does; 1: no better than leaving the image alone. A factor with "
-        "one dark cell is carried by one latent.",
+        "A factor of real images is changed by an eighth of its range. The error compares this with the group action "
+        "of a latent, by the same t for all images. 0: both do the same; 1: no better than leaving the image "
+        "unchanged. A factor with one dark cell is represented by one latent.",
     ),
     "composition": Picture(
         "symmetry/composition",
         "composition.png",
         "symmetries",
         "Two one-parameter subgroups composed",
-        "The image moved by the two latents of the largest KL: one down the rows, the other along the columns. Right: "
-        "what changes when they act in the other order; black where the two commute.",
+        "The two latents with the largest KL act on the image: one varies along the rows, the other along the columns. "
+        "Right: the difference if they act in the other order; black if they commute.",
     ),
     "factor_paths": Picture(
         "symmetry/factor_paths",
         "factor_paths.png",
         "symmetries",
         "Factors in latent space",
-        "One image with one factor run through all its values. Above: the code of the four latents that move most. "
-        "Below: the path in the plane of the two that move most, coloured from the first value (dark) to the last "
-        "(bright). A factor that one latent carries is a straight line along an axis; a turn that comes back to its "
-        "start is a loop.",
+        "One factor of one image takes all its values. Above: the codes of the four latents that change most. Below: "
+        "the path in the plane of the two that change most, from the first value (dark) to the last (bright). A factor "
+        "represented by one latent is a straight line along an axis; a full rotation is a loop.",
     ),
     "mutual_information": Picture(
         "scores/mutual_information",
         "mutual_information.png",
         "scores",
         "Mutual information of factors and latents",
-        "In nats. A disentangled code has one bright cell per row, each in a column of its own.",
+        "In nats. A disentangled code has one bright cell per row, each in a different column.",
     ),
     "importance": Picture(
         "scores/importance",
         "importance.png",
         "scores",
         "Importance of latents for factors",
-        "How much the trees of the DCI score rely on a latent when they predict a factor; every row sums to 1.",
+        "Importance of each latent to the trees of the DCI score that predict a factor; every row sums to 1.",
     ),
     "traversal_animation": Picture(
         "animations/traversals",
         "traversals.gif",
         "latents",
         "Traversals, animated",
-        "All latents at once, each swept from -4 to 4 and back around one image, which stands first.",
+        "All latents, each swept from -4 to 4 and back around one image, shown first.",
     ),
     "training_animation": Picture(
         "animations/training",
         "training.gif",
         "latents",
         "Traversals over training",
-        "The traversals around one image as training went on; rows are the latents in their own order, the step "
-        "stands above.",
+        "The traversals around one image during training; rows are the latents in the order of their numbers, the "
+        "title is the training step.",
     ),
 }

@@ -1,6 +1,6 @@
-"""Charts in one style, safe for the colour-blind: from numbers to uint8 pictures. Needs no window system.
+"""Matplotlib charts in a common, colour-blind safe style, as uint8 pictures. No display is needed.
 
-Magnitudes are cividis, signed values purple to orange, categories Okabe and Ito's eight colours.
+Colours: cividis for magnitudes, purple to orange for signed values, the eight colours of Okabe and Ito for categories.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "image.cmap": "cividis",
 }
-LARGEST_ANNOTATED = 144  # cells of a heat map that still get their number written in
+LARGEST_ANNOTATED = 144  # largest number of cells of a heat map that are annotated
 
 
 @contextlib.contextmanager
 def figure(width: float, height: float, **margins: float) -> Iterator:
-    """A Matplotlib figure of so many inches in the style; `to_array` makes it a picture. No pyplot, no global state.
+    """Yields a Matplotlib figure in the project's style; `to_array` renders it. No pyplot, no global state.
 
-    Margins (left, right, top, bottom, wspace, hspace) are in inches: an automatic layout would draw everything twice.
+    Args:
+        width, height: in inches.
+        margins: left, right, top, bottom, in inches. An automatic layout would render everything twice.
     """
     import matplotlib
     from cycler import cycler
@@ -53,15 +55,15 @@ def figure(width: float, height: float, **margins: float) -> Iterator:
 
 
 def to_array(figure) -> np.ndarray:
-    """The drawn figure, uint8 `[Y, X, 3]`."""
+    """Render the figure: uint8 `[Y, X, 3]`."""
     figure.canvas.draw()
     return np.array(figure.canvas.buffer_rgba())[..., :3]
 
 
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
-    """A matrix `[rows, columns]` with its numbers in the cells where there are few enough, and a colour bar.
+    """Draw a matrix `[rows, columns]` with a colour bar; up to LARGEST_ANNOTATED cells also show their numbers.
 
-    Numbers below a hundredth and above a thousand are shown in units of a power of ten, which the title then names.
+    Values below a hundredth or above a thousand are in units of a power of ten, named in the title.
     """
     values = np.asarray(values, dtype=float)
     largest = np.abs(values).max(initial=0)
@@ -88,10 +90,10 @@ def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[st
 def heat_map_picture(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, x_label: str, y_label: str, **limits
 ) -> np.ndarray:
-    """`heat_map` as a picture of its own, uint8 `[Y, X, 3]`."""
+    """A picture of one `heat_map`: uint8 `[Y, X, 3]`."""
     left = 0.7 + 0.085 * max(map(len, rows))
     width, height = max(7.0, left + 1.0 + 0.6 * len(columns)), max(2.8, 1.2 + 0.42 * len(rows))
-    with figure(width, height, left=left, right=0.6) as canvas:  # right: the numbers of the colour bar
+    with figure(width, height, left=left, right=0.6) as canvas:  # right: room for the colour bar's numbers
         axes = canvas.subplots()
         heat_map(axes, values, rows, columns, title, **limits)
         axes.set(xlabel=x_label, ylabel=y_label)
@@ -99,7 +101,7 @@ def heat_map_picture(
 
 
 def stacked_bars(axes, parts: dict[str, np.ndarray], names: Sequence[str]) -> None:
-    """One bar a name, made of the parts `[names]`."""
+    """Draw one bar per name, stacked from the parts `[names]`."""
     bottom = np.zeros(len(names))
     for part, values in parts.items():
         axes.bar(range(len(names)), values, bottom=bottom, label=part)
@@ -110,7 +112,7 @@ def stacked_bars(axes, parts: dict[str, np.ndarray], names: Sequence[str]) -> No
 
 
 def signed_colours(values: np.ndarray, limit: float) -> np.ndarray:
-    """Values in [-limit, limit] -> uint8 colours with a last axis of 3: purple below zero, white, orange above."""
+    """Values in [-limit, limit] -> uint8 colours `[..., 3]`: purple if negative, white at 0, orange if positive."""
     import matplotlib
 
     scaled = 0.5 + 0.5 * np.clip(values / max(limit, 1e-12), -1, 1)

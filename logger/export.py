@@ -1,4 +1,4 @@
-"""Write a run in the layout of the reference checkpoints: `python -m logger.export RUN DIRECTORY`.
+"""Export a run in the layout of the authors' checkpoints: `python -m logger.export RUN DIRECTORY`.
 
 `checkpoints/model.pt` is the state dict, `checkpoints/args.pt` a pickled argparse.Namespace, `log_metrics.txt` the text
 log. `main.py --evaluate=True --log-path=DIRECTORY` reads it back.
@@ -18,10 +18,10 @@ from system.output import ignore_failed_writes
 
 
 def export(run: str | Path, directory: str | Path) -> RunDirectory:
-    """Write `run` (a `version_<n>`) to `directory` and return what was made.
+    """Export `run` (a `version_<n>`) to `directory`, and return the exported run.
 
     Raises:
-        UserError: `run` is no run or has no model, or the directory cannot be written or is the run itself.
+        UserError: `run` is not a run or has no model, or `directory` is not writable or the run itself.
     """
     from logger import checkpoints  # imports torch
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = Parser(prog="python -m logger.export", description=__doc__.splitlines()[0])
     parser.add_argument("run", metavar="RUN", help="a run directory, such as logs/version_0")
-    parser.add_argument("directory", metavar="DIRECTORY", help="where to write it")
+    parser.add_argument("directory", metavar="DIRECTORY", help="folder to write to")
     args = parser.parse_args(argv)
     made = export(args.run, args.directory)
     print(f"exported {args.run} to {made.path}: {made.model_file.name} and {made.reference_args_file.name}")

@@ -1,4 +1,4 @@
-"""Grids of small images with labels beside and below them, as arrays, PNG or GIF. Drawn with Pillow."""
+"""Grids of small images with labels, as arrays, PNG or GIF. Drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 MARGIN = 2
-FRAME, FRAME_COLOUR = 3, (230, 159, 0)  # one pixel of it covers the image
+FRAME, FRAME_COLOUR = 3, (230, 159, 0)  # one of its pixels covers the image
 FONT_SIZE = 22
 BACKGROUND, INK, LINE = 255, (30, 30, 30), 160
 
 
 def grid(images: np.ndarray) -> np.ndarray:
-    """uint8 `[rows, columns, height, width, channels]` -> one picture `[Y, X, 3]`, grey lines between."""
+    """uint8 `[rows, columns, height, width, channels]` -> one picture `[Y, X, 3]` with grey lines between images."""
     rows, columns, height, width, _ = images.shape
     picture = np.full((rows * (height + MARGIN) + MARGIN, columns * (width + MARGIN) + MARGIN, 3), LINE, np.uint8)
     for row in range(rows):
         for column in range(columns):
             y, x = MARGIN + row * (height + MARGIN), MARGIN + column * (width + MARGIN)
-            picture[y : y + height, x : x + width] = images[row, column]  # one channel spreads over three
+            picture[y : y + height, x : x + width] = images[row, column]  # broadcasts one channel to three
     return picture
 
 
@@ -35,14 +35,16 @@ def labelled(
     every: int = 1,
     framed: Sequence[int] = (),
 ) -> np.ndarray:
-    """A grid with a name left of each row, and a name below every so-many-th column.
+    """A grid with row names on the left and column names below.
 
     Args:
         images: uint8 `[rows, columns, height, width, channels]`.
-        rows, columns: names; a row's may have two lines.
-        title, x_label: above and below the grid.
-        every: which columns get their name; the last one always does.
-        framed: for each row the column whose image stands in a coloured frame.
+        rows: names of the rows, of one or two lines.
+        columns: names of the columns; None: no names.
+        title: text above the grid.
+        x_label: text below the grid.
+        every: show the name of every n-th column, and of the last one.
+        framed: for each row, the column to mark with a coloured frame.
     Returns:
         uint8 `[Y, X, 3]`.
     """
@@ -72,8 +74,8 @@ def labelled(
     return np.asarray(picture)
 
 
-def headed(picture: np.ndarray, images: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The picture `[Y, X, 3]` under a line of named images, uint8 `[height, width, channels]` each."""
+def with_header(picture: np.ndarray, images: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Put a row of named images, uint8 `[height, width, channels]` each, above a picture `[Y, X, 3]`."""
     from PIL import Image, ImageDraw
 
     cells = {name: grid(image[None, None]) for name, image in images.items()}
@@ -90,15 +92,15 @@ def headed(picture: np.ndarray, images: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(line), padded])
 
 
-def beside(*pictures: np.ndarray) -> np.ndarray:
-    """Pictures `[Y, X, 3]` side by side on white."""
+def side_by_side(*pictures: np.ndarray) -> np.ndarray:
+    """Join pictures `[Y, X, 3]` horizontally, padded with white."""
     height = max(len(picture) for picture in pictures)
     padded = [np.pad(p, ((0, height - len(p)), (0, 12), (0, 0)), constant_values=BACKGROUND) for p in pictures]
     return np.concatenate(padded, axis=1)
 
 
 def png_bytes(picture: np.ndarray) -> bytes:
-    """uint8 `[Y, X, 3]` -> a PNG file's content."""
+    """Encode a picture uint8 `[Y, X, 3]` as PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -107,9 +109,13 @@ def png_bytes(picture: np.ndarray) -> bytes:
 
 
 def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int, last: int | None = None) -> bytes:
-    """uint8 `[Y, X, 3]` frames of one size -> an endless GIF, each shown so long, the last `last` long.
+    """Encode frames uint8 `[Y, X, 3]` of one size as a looping GIF.
 
-    A frame that is the same array as an earlier one is worked out once.
+    Frames that are the same array object are quantised only once.
+
+    Args:
+        milliseconds: duration of a frame.
+        last: duration of the last frame; None: as the others.
     """
     from PIL import Image
 
@@ -123,7 +129,7 @@ def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int, last: int | None 
 
 
 def _frame(cells: np.ndarray, row: int, column: int, height: int, width: int) -> None:
-    """Colour the lines around one image of a `grid`."""
+    """Draw a coloured frame around one image of a `grid`, in place."""
     y, x = row * (height + MARGIN), column * (width + MARGIN)
     window = cells[y : y + height + 2 * MARGIN, x : x + width + 2 * MARGIN]
     inner = (slice(FRAME, -FRAME),) * 2

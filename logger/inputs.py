@@ -1,4 +1,4 @@
-"""The images that all pictures of a run are drawn from: always the same, so that pictures can be compared over time."""
+"""The images that a run's pictures are made from: the same at every step, so that pictures can be compared."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-EXAMPLES = 10  # images whose reconstructions are drawn; the first is the data point of the traversals
-PAIRS = 12  # images whose factors are changed
-SAMPLE = 256  # images whose codes are used for diagnostics
+EXAMPLES = 10  # number of images to reconstruct; traversals start from the first
+PAIRS = 12  # number of images whose factors are changed
+SAMPLE = 256  # number of images for diagnostics of codes
 
 
 class PictureInputs(NamedTuple):
@@ -42,7 +42,7 @@ def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInp
         if size < 2 or not dataset.is_grid:
             continue
         before, step = factors[:PAIRS].copy(), max(1, size // 8)  # [pairs, K]
-        before[:, k] %= size - step  # room to move without passing the end
+        before[:, k] %= size - step  # so that before + step is in range
         after = before.copy()
         after[:, k] += step
         pairs[name] = tuple(dataset.batch(dataset.factors_to_index(f), device) for f in (before, after))

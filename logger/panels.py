@@ -1,4 +1,4 @@
-"""All pictures of one validation, drawn from a model and the run's picture inputs. Returns arrays; logs nothing."""
+"""Draws all pictures of one validation, from a model and the run's picture inputs. Returns arrays; logs nothing."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from logger import charts, grids, pictures
 from logger.inputs import PictureInputs
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
-STRONGEST = 4  # latents whose curve is drawn for a factor
-FEW_TICKS = 4  # of small axes: each tick costs a millisecond or two
-SMALLEST_PLANE = 0.5  # width of the plane a path is drawn in, so that noise stays small
+STRONGEST = 4  # number of latents drawn per factor
+FEW_TICKS = 4  # on small axes: each tick takes a millisecond or two to draw
+SMALLEST_PLANE = 0.5  # minimum width of the axes of a path, so that noise looks small
 
 
 class Panels(NamedTuple):
-    """What `draw` gives; the names of pictures and frames are those of the catalogue.
+    """The result of `draw`.
 
-    pictures: name -> uint8 `[Y, X, 3]`.
+    pictures: name in the catalogue -> uint8 `[Y, X, 3]`.
     scalars: tag -> number.
     texts: tag -> Markdown.
-    frames: the frames of the traversal animation, uint8 `[Y, X, 3]` each.
-    order: the latents by their KL, the largest first: the order of every picture, int64 `[latents]`.
+    frames: frames of the traversal animation, uint8 `[Y, X, 3]` each.
+    order: latents by descending KL, the order in all pictures: int64 `[latents]`.
     """
 
     pictures: dict[str, np.ndarray]
@@ -36,24 +36,24 @@ class Panels(NamedTuple):
 
 @torch.no_grad()
 def draw(model, inputs: PictureInputs) -> Panels:
-    """Everything there is to see of `model`, a VAE of this project, in evaluation mode (which is put back)."""
+    """Draw all pictures of a VAE of this project. The model is in evaluation mode meanwhile."""
     training = model.training
     model.eval()
     mu, logvar = model.encode(inputs.sample)  # [sample, latents] each
     kl = (-0.5 * (1 + logvar - mu.square() - logvar.exp())).mean(dim=0).cpu().numpy()  # [latents], nats
     order = np.argsort(-kl, kind="stable")  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
-    walks = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
-    own = mu[0].cpu().numpy()  # [latents], of the image walked around
+    traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
+    own = mu[0].cpu().numpy()  # [latents], code of the image
     around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
     pairs = {name: tuple(model.encode(x)[0] for x in pair) for name, pair in inputs.pairs.items()}
     paths = {name: model.encode(x)[0].cpu().numpy() for name, x in inputs.paths.items()}
     findings = model.diagnostics(mu, pairs)
     rows = pictures.reconstructions(model, inputs.examples)
-    walked = rows["input"][0]  # uint8 [h, w, c]
+    image = rows["input"][0]  # uint8 [h, w, c]
     drawn = {
         "reconstructions": reconstruction_picture(rows),
-        "traversals": own_traversal_picture(walks[order], names, own[order], walked),
+        "traversals": own_traversal_picture(traversals[order], names, own[order], image),
         "traversals_mean": traversal_picture(around_mean[order], names, "Traversals around the mean, z = 0"),
         **diagnostic_pictures(findings, order),
     }
@@ -68,48 +68,48 @@ def draw(model, inputs: PictureInputs) -> Panels:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
     model.train(training)
-    return Panels(drawn, findings.scalars, texts, sweep_frames(walks[order], names, walked), order)
+    return Panels(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image), order)
 
 
-def traversal_picture(walks: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:
-    """uint8 `[latents, steps, h, w, c]` -> the labelled grid; more: of `grids.labelled`."""
-    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])]
-    return grids.labelled(walks, names, values, title=title, x_label="value of the latent", every=2, **more)
+def traversal_picture(traversals: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:
+    """uint8 `[latents, steps, h, w, c]` -> the labelled grid; `more` goes to `grids.labelled`."""
+    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1])]
+    return grids.labelled(traversals, names, values, title=title, x_label="value of the latent", every=2, **more)
 
 
-def own_traversal_picture(walks: np.ndarray, names: list[str], own: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The same around one image, which stands above; each row names and frames the value that is its own.
+def own_traversal_picture(traversals: np.ndarray, names: list[str], own: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Traversals around an image, shown above; each row gives the latent's value for the image and frames the nearest.
 
     Args:
-        walks: uint8 `[latents, steps, h, w, c]`.
-        names: of the latents, `z3` and a second line.
-        own: the latents of the image, float `[latents]`.
+        traversals: uint8 `[latents, steps, h, w, c]`.
+        names: names of the latents, such as `z3`, each with a second line.
+        own: code of the image, float `[latents]`.
         image: uint8 `[h, w, c]`.
     """
-    values = np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1])  # [steps]
+    values = np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1])  # [steps]
     nearest = np.abs(own[:, None] - values).argmin(axis=1)  # [latents]
     rows = [
         name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, np.round(own, 1) + 0.0, strict=True)
     ]
     title = "Traversals around it; framed: nearest to its own value"
-    return grids.headed(traversal_picture(walks, rows, title, framed=nearest), {"The image": image})
+    return grids.with_header(traversal_picture(traversals, rows, title, framed=nearest), {"The image": image})
 
 
 def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
-    """name -> uint8 `[n, h, w, c]`; the labelled grid."""
+    """Name -> uint8 `[n, h, w, c]`: one row of a labelled grid per name."""
     return grids.labelled(np.stack(list(rows.values())), [name.replace("_", "\n") for name in rows])
 
 
 def composition_picture(images: np.ndarray, difference: np.ndarray, first: str, second: str) -> np.ndarray:
-    """uint8 `[9, 9, h, w, c]` each -> the two grids side by side."""
+    """Two grids side by side, from uint8 `[9, 9, h, w, c]` each."""
     values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, len(images))]
     left = grids.labelled(images, values, values, title=f"{first} down, then {second} across", x_label=second)
     right = grids.labelled(difference, values, values, title="difference to the other order", x_label=second)
-    return grids.beside(left, right)
+    return grids.side_by_side(left, right)
 
 
 def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
-    """`exp(t A_j) - I`, float `[latents, values, M, M]` -> heat maps in a labelled grid, one colour scale for all."""
+    """Heat maps of `exp(t A_j) - I` with a common colour scale. elements: `exp(t A_j)`, `[latents, values, M, M]`."""
     moved = elements - np.eye(elements.shape[-1])
     limit = float(np.quantile(np.abs(moved), 0.995)) or 1.0
     enlarge = max(1, 64 // elements.shape[-1])
@@ -120,7 +120,7 @@ def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 def element_text(elements: np.ndarray, order: np.ndarray) -> str:
-    """The same elements (not less I) as a Markdown table, a row for each latent and value."""
+    """The elements `exp(t A_j)` as a Markdown table, one row per latent and value."""
     lines = ["| latent | t | group features |", "|---|---|---|"]
     for latent, row in zip(order, elements, strict=True):
         for value, element in zip(SHOWN_VALUES, row, strict=True):
@@ -129,7 +129,7 @@ def element_text(elements: np.ndarray, order: np.ndarray) -> str:
 
 
 def diagnostic_pictures(findings, order: np.ndarray) -> dict[str, np.ndarray]:
-    """The pictures of a model's findings (see `models.diagnostics.Findings`), latents in the given order."""
+    """Draw the diagnostics of a model (`models.diagnostics.Findings`), latents in the given order."""
     latents = [f"z{j}" for j in order]
     drawn = {}
     if "equivariance_error" in findings.matrices:
@@ -157,8 +157,10 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
 
 
 def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
-    """Small planes, one per latent, on one scale; uint8 `[Y, X, 3]`. Very small and large numbers stand in powers of
-    ten, which the label names, so that those of neighbours do not meet."""
+    """The eigenvalues of each latent's matrix in the complex plane, on a common scale: uint8 `[Y, X, 3]`.
+
+    Very small and large values are in units of a power of ten, named in the label, so that tick labels do not overlap.
+    """
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0
@@ -185,7 +187,7 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
 
 
 def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
-    """Mean codes along each factor, name -> `[size, latents]`: curves above, the path in a plane below."""
+    """Curves (above) and planar paths (below) of mean codes along each factor. paths: name -> `[size, latents]`."""
     with charts.figure(3.2 * len(paths) + 0.6, 6.4) as canvas:
         canvas.subplots_adjust(wspace=0.33, hspace=0.33)
         grid = canvas.subplots(2, len(paths), squeeze=False)
@@ -212,26 +214,26 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
         return charts.to_array(canvas)
 
 
-def sweep_frames(walks: np.ndarray, names: list[str], image: np.ndarray) -> list[np.ndarray]:
-    """Frames there and back again: in each, the image walked around and every latent at one value.
+def sweep_frames(traversals: np.ndarray, names: list[str], image: np.ndarray) -> list[np.ndarray]:
+    """Frames of an animation, forwards and backwards: each shows the image, and every latent at one value.
 
     Args:
-        walks: uint8 `[latents, steps, h, w, c]`.
-        names: of the latents, `z3` and a second line.
+        traversals: uint8 `[latents, steps, h, w, c]`.
+        names: names of the latents, such as `z3`, each with a second line.
         image: uint8 `[h, w, c]`.
     """
     columns = ["image", *(name.split("\n")[0] for name in names)]
     there = [
-        grids.labelled(np.stack([image, *walks[:, step]])[None], [""], columns, title=f"latents at {value:+.1f}")
-        for step, value in enumerate(np.linspace(*pictures.TRAVERSAL_RANGE, walks.shape[1]))
+        grids.labelled(np.stack([image, *traversals[:, step]])[None], [""], columns, title=f"latents at {value:+.1f}")
+        for step, value in enumerate(np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1]))
     ]
     return there + there[-2:0:-1]
 
 
 def _elements_along(model, latents: int, device: torch.device) -> np.ndarray | None:
-    """`exp(t A_j)` for every latent and each of SHOWN_VALUES, float `[latents, values, M, M]`; None without a group.
+    """`exp(t A_j)` for every latent and each of SHOWN_VALUES: float `[latents, values, M, M]`; None without a group.
 
-    Several subgroups make one block-diagonal matrix.
+    The matrices of several subgroups are joined into one block-diagonal matrix.
     """
     values = torch.tensor(SHOWN_VALUES, device=device)  # [values]
     z = torch.eye(latents, device=device)[:, None, :] * values[None, :, None]  # [latents, values, latents]

@@ -1,4 +1,4 @@
-"""Images as the model draws them: from a model to uint8 arrays. Nothing here labels, logs or writes."""
+"""Images decoded by a model, as uint8 arrays: traversals, reconstructions, compositions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 TRAVERSAL_RANGE = (-4.0, 4.0)
-TRAVERSAL_STEPS = 17  # one every 0.5, so that whole numbers are among them
+TRAVERSAL_STEPS = 17  # one every 0.5, including the integers
 COMPOSITION_STEPS = 9
 
 
@@ -17,7 +17,7 @@ def steps(count: int, device: torch.device | None = None) -> torch.Tensor:
 
 @torch.no_grad()
 def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarray:
-    """Set every latent in turn to values from -4 to 4, the others as in one code.
+    """Vary every latent in turn from -4 to 4, keeping the others as in one code.
 
     Args:
         z: one code `[1, latents]`: the mean code of an image, or zero, the mean of the prior.
@@ -40,9 +40,9 @@ def traversal_codes(z: torch.Tensor, count: int) -> torch.Tensor:
 
 @torch.no_grad()
 def reconstructions(model, x: torch.Tensor) -> dict[str, np.ndarray]:
-    """The images `[n, channels, height, width]`, then each way the model reconstructs them, by name.
+    """The images x `[n, channels, height, width]` as `input`, and the model's reconstructions of them, by name.
 
-    Returns uint8 `[n, height, width, channels]` each.
+    Returns: name -> uint8 `[n, height, width, channels]`.
     """
     rows = {"input": x, **model.reconstructions(x)}
     return {name: to_uint8(images) for name, images in rows.items()}
@@ -50,11 +50,11 @@ def reconstructions(model, x: torch.Tensor) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def compositions(model, z: torch.Tensor, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two latents' actions on one code, composed on a grid, and what the order of the two changes.
+    """Compose the actions of two latents on one code, on a grid of values, in both orders.
 
     Args:
         z: one code `[1, latents]`.
-        i, j: the latents; i runs down the rows, j along the columns.
+        i, j: the latents; the rows vary i, the columns j.
     Returns:
         uint8 `[9, 9, height, width, channels]` each: j acting after i; the absolute difference to i acting after j.
     """

@@ -50,8 +50,8 @@ class Run:
     def scalars(self) -> pandas.DataFrame:
         """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
 
-        Read from the event files; if a step was logged twice, the later value counts. Validations that they lack (all
-        of a run of the authors' code; those before a run went on elsewhere) are read from log_metrics.txt, as
+        Read from the event files; if a step was logged twice, the later value counts. Validations missing there (of
+        runs of the authors' code, and those before a run was moved to another folder) are read from log_metrics.txt, as
         `validation/<term>` and `dmetric/<score>`: see `_text_rows`. Scores of kept weights (`scores_epoch_<e>.json`)
         have the step of that epoch's validation.
         """
@@ -119,9 +119,8 @@ def read_runs(paths: Sequence[str | Path], left_out: list[str]) -> list[Run]:
 def find_runs(paths: Sequence[str | Path], left_out: list[str] | None = None) -> list[Path]:
     """The run directories among and below the paths, in natural order, each once; symbolic links are followed.
 
-    A run is named `version_*`, or holds args.json or checkpoints/args.pt. A line on each folder without one, that
-    cannot be read, or that was met before under another name, is added to `left_out`. Raises UserError for a path that
-    is no folder.
+    A run is named `version_*`, or holds args.json or checkpoints/args.pt. Folders that hold no run, cannot be read, or
+    were already visited by another path each add a line to `left_out`. Raises UserError if a path is not a folder.
     """
     left_out = [] if left_out is None else left_out
     found: dict[Path, Path] = {}  # real path -> path
@@ -140,12 +139,12 @@ def _is_run(path: Path) -> bool:
 
 
 def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
-    """The runs below a folder that is no run itself."""
+    """The runs below a folder that is not a run itself."""
 
     def unreadable(error: OSError) -> None:
         left_out.append(f"{error.filename}: cannot be read ({error.strerror})")
 
-    walked: dict[Path, Path] = {}  # real path -> path: links may lead back
+    walked: dict[Path, Path] = {}  # real path -> path: links may form cycles
     for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
         folder = Path(name)
         if walked.setdefault(folder.resolve(), folder) != folder:
@@ -154,7 +153,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             continue
         folders.sort(key=_natural)
         runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
-        folders[:] = [name for name in folders if name not in runs]  # where to go on: not into the runs
+        folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
         yield from (folder / name for name in runs)
         left_out += [
             f"{folder / n}: no folder" for n in files if n.startswith("version_") and os.path.islink(folder / n)
@@ -164,7 +163,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
 
 
 def _natural(name: str) -> list:
-    """Sort key by which version_10 follows version_9."""
+    """Sort key that puts version_10 after version_9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
@@ -174,7 +173,7 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
         return []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    # 0 keeps all; nothing else is kept. Purging would drop what a continued run's other clock (images) counted.
+    # 0 keeps all scalars. Purging would drop curves over images seen of continued runs: their "steps" are larger.
     sizes = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms", "tensors"), 1)
     events = EventAccumulator(str(path), size_guidance={"scalars": 0, **sizes}, purge_orphaned_data=False)
     try:
@@ -191,9 +190,9 @@ def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[st
     """Rows as of `_event_rows` for the validations of log_metrics.txt before the first one of the event files.
 
     Args:
-        logged: steps and losses of the validations in the event files, in order. The text has no steps: those before
-            the first one are spread evenly up to it. Without any, all of the text is taken, and a step is the number of
-            validations so far.
+        logged: steps and losses of the validations in the event files, in order. The text has no steps: validations
+            before the first of these get evenly spaced steps up to it. If empty, all lines are used, and the step is
+            the number of validations so far.
     """
     lines, count = [], {"": 0}  # validations so far, by term
     for tag, value in _log_lines(file):

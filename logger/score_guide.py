@@ -1,4 +1,4 @@
-"""How to read the scores, as the metrics declare it, in the order of every table."""
+"""Descriptions of the scores, from the declarations of the metrics, and their order in tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAPER = "The paper's scores"
 OTHER = "Other scores"
 HIGH, LOW, NEITHER = "higher", "lower", ""
 QUESTIONS = (PAPER, *ASKED)
-OF_ANY_CODE = {"fac_num_act", "reconstruction_error"}  # these say something whatever the code and the factors
+OF_ANY_CODE = {"fac_num_act", "reconstruction_error"}  # meaningful for every code, even a collapsed one
 NORMAL = 1.959964  # quantile 0.975 of the normal distribution
 
 _DECLARED = scores()
@@ -24,15 +24,16 @@ BY_NAME |= {name: score for name, score in _DECLARED.items() if name not in BY_N
 
 
 def describe(name: str) -> Score:
-    """What is declared of a score; for one that no metric declares, its name alone."""
+    """The declaration of a score; for an unknown score, one that has only the name."""
     return BY_NAME.get(name, Score(name, name, "", NEITHER, None, question=OTHER))
 
 
 def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
-    """Score -> why its value says nothing or little, where a reason is known.
+    """Score -> why its value is not meaningful, for scores with a known reason.
 
     Args:
-        protocol: as scores.json has it; what it does not hold (`varying_factors`, `images`, `samples`) is not judged.
+        protocol: as in scores.json; checks that need a missing entry (`varying_factors`, `images`, `samples`) are
+            skipped.
     """
     images, varying = protocol.get("images"), protocol.get("varying_factors")
     samples = protocol.get("samples")
@@ -49,25 +50,25 @@ def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
 
 
 def interval(scores: Mapping[str, float], name: str) -> tuple[float, float] | None:
-    """The normal 95% confidence interval of a score that has a standard error (`<name>_se`); else None."""
+    """The normal 95% confidence interval of a score; None if it has no standard error (`<name>_se`)."""
     error = scores.get(f"{name}_se")
     return None if error is None else (scores[name] - NORMAL * error, scores[name] + NORMAL * error)
 
 
 def number(value: float) -> str:
-    """A whole number as such; else four decimals, or four significant digits where those are too few or too many."""
+    """Format a number: integers as such, else four decimals, or four significant digits if very small or large."""
     if not math.isfinite(value) or (value == round(value) and abs(value) < 1e6):
         return f"{value:g}"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 10 else f"{value:.4g}"
 
 
 def ideal(score: Score) -> str:
-    """The ideal value as text; empty where there is none."""
+    """The ideal value as text; empty if there is none."""
     return "" if score.ideal is None else f"{score.ideal:g}"
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[Score]]:
-    """Question -> the scores among `names`, the paper's first; what is not declared comes last. `_se` are none."""
+    """Question -> scores among `names`: the paper's first, undeclared ones last, standard errors (`_se`) omitted."""
     names = set(names)
     known = [score for score in BY_NAME.values() if score.name in names]
     others = sorted(n for n in names - BY_NAME.keys() if not (n.endswith("_se") and n[:-3] in names))

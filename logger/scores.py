@@ -1,4 +1,4 @@
-"""Scores with their protocol, as files and as a short table on the screen."""
+"""Writes scores with their protocol to files, and as a short table to the screen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
 
 
 def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
-    """Append the same content, with the time, as one line to a file."""
+    """Append the contents of scores.json, and the time, as one JSON line to a file."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scores, protocol)}
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
@@ -36,8 +36,8 @@ def _content(scores: dict[str, float], protocol: dict) -> dict:
 def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     """The table for the screen: one line for each of the paper's scores, then one line per question.
 
-    Each value has its direction and ideal, and the paper's scores also the paper's value for `model` on this data set.
-    Stars refer to remarks.
+    Each value is shown with its direction and ideal; the paper's scores also with the paper's value for `model` on this
+    data set. Stars refer to remarks below.
     """
     groups, remarks = score_guide.grouped(scores), score_guide.remarks(scores, protocol)
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))

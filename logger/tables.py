@@ -1,4 +1,4 @@
-"""Tables of runs: the scores of each, means and deviations of a group, paired differences over seeds."""
+"""Tables of runs: their scores, and paired differences over seeds."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pandas
 from logger.reading import Run
 from metrics.registry import columns as declared_columns
 
-# Column of a table -> score in the log (without `dmetric/`), as the metrics declare it.
+# Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
-    """One row per run: `path`, `folder`, `time`, `seed` (text or None), and every column's score (NaN: not taken).
+    """One row per run: `path`, `folder`, `time`, `seed` (text or None), and the scores (NaN if missing).
 
     Args:
-        columns: name of the column -> score in the log.
+        columns: name of the column -> name of the score in the log.
     """
     rows = [
         {
@@ -36,13 +36,13 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
 
 
 def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float = 0.95) -> pandas.DataFrame:
-    """First minus second over the seeds that both have; of runs with one seed, the newest counts.
+    """Differences first minus second, paired by seed. Of several runs with the same seed, the newest is used.
 
     Args:
         first, second: rows of `table`.
     Returns:
-        A row per score: `difference` (the mean over pairs), `low` and `high` (its confidence interval, by Student's t),
-        `seeds` (the number of pairs). NaN where undefined: an interval takes two pairs.
+        One row per score: `difference` (mean over pairs), `low` and `high` (its confidence interval, Student's t),
+        `seeds` (number of pairs). NaN if undefined: an interval needs two pairs.
     """
     from scipy.stats import t
 
@@ -51,7 +51,7 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float 
         for rows in (first, second)
     ]
     scores = first.columns.drop(["path", "folder", "time", "seed"])
-    gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN where one lacks it
+    gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN if one is missing
     seeds, mean = gaps.count(), gaps.mean()
     half = t.ppf((1 + confidence) / 2, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
     return pandas.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})

@@ -1,4 +1,4 @@
-"""One HTML page about a run or about several, complete in one file: python -m logger.report <run or folder of runs>"""
+"""One self-contained HTML page on one or several runs: python -m logger.report <run or folder of runs>"""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from system.files import writable_folder, write_text
 
 
 def write_report(paths: Sequence[str | Path], output: str | Path | None = None) -> tuple[Path, list[str]]:
-    """Write the page of one run, or the comparison of several.
+    """Write the page of one run, or a comparison of several.
 
     Args:
         paths: run directories, or folders with runs anywhere below them.
-        output: the file; None: `report.html` in the first path.
+        output: file to write; None: `report.html` in the first path.
     Returns:
-        The file written, and a line on each run that could not be read; these are named in the page, too.
+        The file written, and one line for each run that could not be read (also shown in the page).
     Raises:
         UserError: no run in the paths can be read, or the file cannot be written.
     """
@@ -45,6 +45,6 @@ def write_report(paths: Sequence[str | Path], output: str | Path | None = None) 
 
 
 def _names(paths: Sequence[str | Path]) -> str:
-    """The folders that were asked for, each once; of a single run, the one it lies in."""
+    """Names of the folders of the paths, each once; for a run, its parent folder."""
     folders = (Path(path).resolve() for path in paths)
     return ", ".join(dict.fromkeys(f.parent.name if f.name.startswith("version_") else f.name for f in folders))

@@ -12,7 +12,7 @@ from system.output import ignore_failed_writes
 
 @command_line
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the report; what was left out is a line on stderr each."""
+    """Write the report; print a line on stderr for each run left out."""
     parser = Parser(prog="python -m logger.report", description=report.__doc__)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a run (logs/version_0) or a folder of runs")
     parser.add_argument("--output", metavar="FILE", help="where to write [report.html in the first PATH]")

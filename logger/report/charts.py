@@ -1,4 +1,4 @@
-"""Charts of a report: learning curves, scores over training, and scores of several runs. One panel per figure."""
+"""Charts of a report: learning curves, scores over training, scores of several runs. One panel per figure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pandas
 
 from logger import charts, score_guide
 from logger.reading import Run
-from logger.report.parts import Figure, drawn
+from logger.report.parts import Figure, chart_figure
 
 Group = tuple[str, Sequence[Run]]  # its name and its runs
-BOX_FROM = 6  # runs: fewer are drawn as points alone
-LABEL_WIDTH = 24  # characters of a group's name in a line
+BOX_FROM = 6  # minimum number of runs for a box plot; fewer are drawn as points only
+LABEL_WIDTH = 24  # characters per line of a group's name
 TERMS = {"loss": "Loss", "recon": "Reconstruction", "kl": "KL divergence, nats"}
-NAMED_LATENTS = 16  # more are drawn without a legend, which would cover their curves
-MOST_INSIDE = 6  # names of curves: more stand above the panel
-SCORES_DRAWN = 6  # scores followed over training
+NAMED_LATENTS = 16  # with more latents, the legend is omitted: it would cover the curves
+MOST_INSIDE = 6  # with more curves, the legend is above the panel
+SCORES_DRAWN = 6  # number of scores shown over training
 
 
 def curves(run: Run) -> list[Figure]:
-    """Every loss term over steps, training and validation, then the KL of each latent."""
+    """Every loss term over steps, for training and validation, and the KL of each latent."""
     tags, clock = sorted(set(run.scalars.tag)), _clock([run])
     named = {tag.split("/")[1] for tag in tags if tag.split("/")[0] in ("train", "validation")}
     figures = []
@@ -31,7 +31,7 @@ def curves(run: Run) -> list[Figure]:
         lines = [(kind, [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
         figures += _figure(lines, clock, title, _ends(run, term), clip=True)
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
-    validated = {tag: run.last(tag.replace("train", "validation", 1)) for tag in latents}  # less noise than in a batch
+    validated = {tag: run.last(tag.replace("train", "validation", 1)) for tag in latents}  # less noisy than one batch
     latents.sort(key=lambda tag: -(run.last(tag) or 0.0 if (kl := validated[tag]) is None else kl))
     lines = [(f"z{int(tag.split('/')[1])}", [run.curve(tag)]) for tag in latents]
     legend = len(lines) <= NAMED_LATENTS
@@ -40,7 +40,7 @@ def curves(run: Run) -> list[Figure]:
 
 
 def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
-    """Loss, reconstruction and KL by group: the mean over its runs, and a band from the lowest to the highest."""
+    """Loss, reconstruction and KL by group: mean over its runs, and a band from minimum to maximum."""
     figures = []
     for term, title in TERMS.items():
         kind = "train" if any(len(run.curve(f"train/{term}")) for _, runs in groups for run in runs) else "validation"
@@ -49,7 +49,7 @@ def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
 
 
 def scores_over_training(groups: Sequence[Group]) -> list[Figure]:
-    """The first scores of the guide over training, where runs were scored more than once."""
+    """The first SCORES_DRAWN scores of the guide over training, for runs that were scored more than once."""
     runs = [run for _, members in groups for run in members]
     counts = pandas.concat([run.scalars for run in runs]).query("tag.str.startswith('dmetric/')").groupby("tag").step
     names = [tag.removeprefix("dmetric/") for tag, steps in counts if steps.nunique() > 1]
@@ -58,7 +58,7 @@ def scores_over_training(groups: Sequence[Group]) -> list[Figure]:
 
 
 def _bands(groups: Sequence[Group], tag: str, title: str, clip: bool = False) -> list[Figure]:
-    """One panel: a tag over training, a line for each group."""
+    """One panel: a tag over training, one line per group."""
     lines = []
     for name, runs in groups:
         each = [curve for run in runs if len(curve := run.curve(tag))]
@@ -74,15 +74,15 @@ def _figure(
     clip: bool = False,
     legend: bool = True,
 ) -> list[Figure]:
-    """One panel: per line the mean of its curves, and a band from the lowest to the highest; none where all are empty.
+    """One panel: for each line the mean of its curves, and a band from minimum to maximum; `[]` if all are empty.
 
     Args:
-        clip: cut the axis, since the first losses are many times the last.
-        legend: name the lines, where there are several.
+        clip: limit the y axis, since the first losses are many times the last.
+        legend: name the lines, if there are several.
     """
     means = []
     legend, many = legend and len(lines) > 1, legend and len(lines) > MOST_INSIDE
-    columns = 6 if max((len(label) for label, _ in lines), default=0) < 6 else 1  # of the names above the panel
+    columns = 6 if max((len(label) for label, _ in lines), default=0) < 6 else 1  # of the legend above the panel
     above = 0.18 * -(-len(lines) // columns) if many else 0
     with charts.figure(4.6, 3.0 + above, left=0.75, right=0.25, top=0.2 + above) as canvas:
         canvas.set_dpi(200)
@@ -92,7 +92,7 @@ def _figure(
             if not any(map(len, each)):
                 continue
             over = pandas.concat(each).groupby("step").value.agg(["mean", "min", "max", "count"])
-            over = over[over["count"] == len(each)]  # where all curves have a value
+            over = over[over["count"] == len(each)]  # only steps with values of all curves
             style = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
             points = {"marker": "o", "ms": 4} if len(over) <= 10 else {}
             axes.plot(over.index, over["mean"], label=label, lw=1.2, **style, **points)
@@ -103,7 +103,7 @@ def _figure(
         values = np.concatenate(means)
         axes.ticklabel_format(axis="y", useOffset=False)
         largest = np.abs(values).max()
-        if np.ptp(values) < 0.02 * largest:  # rounding is no change
+        if np.ptp(values) < 0.02 * largest:  # do not magnify rounding errors
             axes.set_ylim(values.min() - 0.1 * largest, values.max() + 0.1 * largest)
         if clip and len(values) > 10:
             low, high = values.min(), np.quantile(values, 0.97)
@@ -112,13 +112,13 @@ def _figure(
             axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
         elif legend:
             axes.legend(fontsize=8)
-        return [drawn(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
+        return [chart_figure(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
 
 
 def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str]) -> list[Figure]:
-    """`spreads`, a figure for each quantity."""
-    alt = "{}: one point a run, by group; the table has means and deviations."
-    return [drawn(spreads(groups, {key: title}, 200), title, alt.format(title)) for key, title in titles.items()]
+    """`spreads` as one figure per quantity."""
+    alt = "{}: one point per run, by group; the table has means and deviations."
+    return [chart_figure(spreads(groups, {key: title}, 200), title, alt.format(title)) for key, title in titles.items()]
 
 
 def spreads(
@@ -127,12 +127,14 @@ def spreads(
     dpi: int = 100,
     marks: Mapping[tuple[str, str], float] | None = None,
 ) -> np.ndarray:
-    """One panel a quantity: per group a point for each run, and a box where there are enough. uint8 `[Y, X, 3]`.
+    """One panel per quantity: for each group one point per run, and a box plot if there are BOX_FROM runs.
 
     Args:
-        groups: name and rows of the group, a column for each quantity.
+        groups: name of the group, and a table with one row per run and a column for each quantity.
         titles: column -> title of its panel.
-        marks: (group, column) -> a value that a line shows beside the points.
+        marks: (group, column) -> a value to mark by a line.
+    Returns:
+        uint8 `[Y, X, 3]`.
     """
     columns = min(3, len(titles))
     down = -(-len(titles) // columns)
@@ -163,7 +165,7 @@ def spreads(
 
 
 def _clock(runs: Sequence[Run]) -> str:
-    """What the x axis counts: runs that have a log alone are drawn over epochs."""
+    """Label of the x axis: steps, or epochs if the runs have only a text log."""
     sizes = {str(run.args.get("batch_size", "?")) for run in runs}
     if not any(len(run.curve("train/loss")) for run in runs):
         return "epoch"
@@ -176,5 +178,5 @@ def _ends(run: Run, term: str) -> str:
 
 
 def _colour(rank: int) -> str:
-    """The palette, repeated where it is too short."""
+    """A colour of the palette, which repeats."""
     return charts.OKABE_ITO[rank % len(charts.OKABE_ITO)]

@@ -1,4 +1,4 @@
-"""The report of several runs: groups of equal arguments, their scores, paired differences, curves and pictures."""
+"""The report of several runs: groups of runs, their scores, paired differences, curves and pictures."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from logger.hparams import LEFT_OUT
 from logger.reading import Run
 from logger.report import charts, published
 from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
-from logger.report.parts import Cell, Panels, Section, Table, Text, render, stored
+from logger.report.parts import Cell, Panels, Section, Table, Text, picture_figure, render
 from logger.score_guide import number
 from logger.tables import paired, table
 
-# What may differ between runs of one group.
+# Arguments that may differ between runs of one group.
 REPEATED = LEFT_OUT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 MOST_SHOWN = 12  # runs whose pictures are in the page
 SHOWN = ("traversals", "algebra", "equivariance")
 
 
 def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
-    """The whole page of several runs."""
+    """The page of several runs."""
     groups, shared = grouped(runs)
     lead = f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''} of equal arguments."
     sections = [
@@ -38,10 +38,10 @@ def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
 
 
 def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
-    """Runs by the arguments in which they differ, seeds and paths aside; and the arguments that all share.
+    """Group runs with equal arguments, apart from REPEATED ones (seed, paths, ...).
 
-    The name of a group lists its values of the arguments that differ, such as `hy_hes 0, model lie_group`; values that
-    are lists or texts too.
+    Returns: name of the group -> its runs; and the arguments that all runs share. The name lists the arguments that
+        differ between groups, such as `hy_hes 0, model lie_group`.
     """
     kept = [{k: v for k, v in run.args.items() if k not in REPEATED} for run in runs]
     names = sorted({name for args in kept for name in args}, key=lambda name: (name not in ("model", "dataset"), name))
@@ -60,7 +60,7 @@ def _short(value) -> str:
 
 
 def spread(values: pandas.Series) -> str:
-    """Mean ± sample standard deviation (number of values); the value alone where there is one."""
+    """Mean ± sample standard deviation (number of values), as text; without the deviation for a single value."""
     values = values.dropna()
     deviation = f" ±\u00a0{number(values.std())}" if len(values) > 1 else ""
     return f"{number(values.mean())}{deviation} ({len(values)})" if len(values) else "–"
@@ -77,13 +77,13 @@ def _members(groups: dict[str, list[Run]], shared: dict) -> list:
 
 
 def _tables(groups: dict[str, list[Run]]) -> list[tuple[str, pandas.DataFrame]]:
-    """Name of the group, and a row for each of its runs with a column for each score that any run of any group has."""
+    """Name of each group, and a table with one row per run and one column per score of any run."""
     names = {name: name for runs in groups.values() for run in runs for name in run.scores}
     return [(name, table(runs, names)) for name, runs in groups.items()]
 
 
 def _drawn_scores(tables: Sequence[tuple[str, pandas.DataFrame]]) -> dict[str, str]:
-    """The scores of the first question that were taken -> their titles."""
+    """Scores of the first question with values -> their titles."""
     questions = score_guide.grouped(tables[0][1].columns.drop(["path", "folder", "time", "seed"]))
     return {score.name: score.title for score in next(iter(questions.values()), [])}
 
@@ -102,25 +102,25 @@ def _scores(groups: dict[str, list[Run]]) -> list:
         for members in groups.values()
         for run in members
     }
-    # Published values stand beside runs of one model on one data set only: else it is unclear whose they are.
+    # Show published values only if all runs are of one model on one data set: otherwise they would be ambiguous.
     sources = published.published(*settings.pop()) if len(settings) == 1 else {}
     names = tables[0][1].columns.drop(["path", "folder", "time", "seed"])
     values = {name: [spread(rows[name]) for _, rows in tables] for name in names}
     texts = score_tables(values, list(groups), sources)
     panels = Panels(
         charts.spread_figures(tables, shown),
-        f"One point a run; from {charts.BOX_FROM} runs on a box spans the quartiles, its bar is the median, whiskers "
-        "reach 1.5 box lengths.",
+        f"One point per run; with {charts.BOX_FROM} or more runs, a box spans the quartiles, its bar is the median, "
+        "whiskers reach 1.5 box lengths.",
     )
     over_training = charts.scores_over_training(list(groups.items()))
-    band = "Scores taken while the runs trained: mean, and a band from the lowest run to the highest."
+    band = "Scores during training: mean, and a band from the lowest to the highest run."
     more = [Panels(over_training, band)] if over_training else []
     remark = Text("Mean ± sample standard deviation (number of runs).", "soft")
     return [texts[0], remark, texts[1], panels, *more, *texts[2:]]
 
 
 def _differences(groups: dict[str, list[Run]]) -> list:
-    """Every group less the first one, seed by seed, with intervals."""
+    """Differences of every group to the first one, paired by seed, with intervals."""
     (first, base), *others = _tables(groups)
     shown = _drawn_scores([(first, base)])
     compared = [(name, paired(rows, base)) for name, rows in others]
@@ -137,16 +137,16 @@ def _differences(groups: dict[str, list[Run]]) -> list:
             row.append(Cell(text, below=interval, strong=bool(gap.low > 0 or gap.high < 0)))
         rows.append(row)
     text = (
-        f"Each group less the group “{first}”, over the seeds that both have: the mean difference, and below it its "
-        "95% confidence interval (Student's t over the pairs). Bold: the interval does not hold 0. One in twenty such "
-        "intervals misses by chance."
+        f"Each group minus the group “{first}”, over the seeds that both have: the mean difference, and below it its "
+        "95% confidence interval (Student's t over the pairs). Bold: the interval does not contain 0. One in twenty "
+        "such intervals misses the true difference by chance."
     )
     return [Text(text), Table(["score", *(name for name, _ in compared)], rows)]
 
 
 def _curves(groups: dict[str, list[Run]]) -> list:
     figures = charts.curves_of_groups(list(groups.items()))
-    text = "The mean over the runs of a group (their number), and a band from the lowest to the highest."
+    text = "The mean over the runs of a group (number of runs), and a band from the lowest to the highest run."
     return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
 
 
@@ -167,9 +167,9 @@ def _pictures(groups: dict[str, list[Run]]) -> list:
     runs = [(name, run) for name, members in groups.items() for run in members]
     parts: list = []
     if len(runs) > MOST_SHOWN:
-        parts.append(Text(f"Of the first {MOST_SHOWN} of {len(runs)} runs.", "note"))
+        parts.append(Text(f"Pictures of the first {MOST_SHOWN} of {len(runs)} runs.", "note"))
     for name, run in runs[:MOST_SHOWN]:
         parts.append(Text(f"{name}: {run.name}" if len(groups) > 1 else run.name, "heading"))
-        found = [stored(run.pictures[picture], picture) for picture in SHOWN if picture in run.pictures]
+        found = [picture_figure(run.pictures[picture], picture) for picture in SHOWN if picture in run.pictures]
         parts += found or [Text("No pictures were drawn.")]
     return parts

@@ -9,7 +9,7 @@ from logger import score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.reading import Run
 from logger.report import charts, published
-from logger.report.parts import Cell, Figure, Panels, Section, Table, Text, render, stored
+from logger.report.parts import Cell, Figure, Panels, Section, Table, Text, picture_figure, render
 from logger.score_guide import number
 
 DIAGNOSTICS = {
@@ -25,7 +25,7 @@ ARROW = {score_guide.HIGH: "↑", score_guide.LOW: "↓", score_guide.NEITHER: "
 
 
 def page(run: Run, left_out: Sequence[str] = ()) -> str:
-    """The whole page of one run."""
+    """The page of one run."""
     title = f"{run.args.get('model', 'model')} on {run.args.get('dataset', 'unknown data')}: {run.name}"
     own = {
         "scores": scores(run),
@@ -44,7 +44,7 @@ def page(run: Run, left_out: Sequence[str] = ()) -> str:
 
 
 def summary(run: Run) -> str:
-    """One line on what was trained, on what, for how long."""
+    """One line: data, seed, steps, images seen, validation loss."""
     steps, images = (run.curve(tag).step.max() for tag in ("train/loss", "train_by_images_seen/loss"))
     facts = [
         f"data: {run.args.get('data_source', 'not recorded')}",
@@ -58,40 +58,40 @@ def summary(run: Run) -> str:
 
 
 def replica_note(runs: Sequence[Run]) -> str:
-    """A warning where images were drawn by the project itself."""
+    """A warning if a run used a replica; else empty."""
     sources = [record.get("data_source") for run in runs for record in (run.args, run.protocol)]
     if "replica" not in sources:
         return ""
     return (
-        "The images are the project's own replica of the data set, drawn from the same factors in the same order, not "
-        "the official file. Compare with published scores for orientation only."
+        "The images are a replica of the data set, rendered by this project from the same factors in the same order, "
+        "not the official file. Compare with published scores with care."
     )
 
 
 def left_out_note(left_out: Sequence[str]) -> str:
-    """What was found and could not be shown."""
+    """A note on runs that could not be read; empty if there are none."""
     return f"{len(left_out)} left out. " + "; ".join(left_out) if left_out else ""
 
 
 def scores(run: Run) -> list:
-    """The score tables, published values beside the run's own where data set and model match."""
+    """Tables of the scores, with published values if data set and model match."""
     if not run.scores:
-        return [Text("No scores were taken: python main.py --evaluate=True --log-path=<run> takes them.")]
+        return [Text("No scores were taken. To score the run: python main.py --evaluate=True --log-path=<run>")]
     dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
     sources = published.published(dataset, run.args.get("model", ""), run.protocol.get("varying_factors"))
     remarks = score_guide.remarks(run.scores, run.protocol)
     values = {name: [_value(run, name, remarks.get(name, ""))] for name in run.scores}
     parts = [*score_tables(values, ["this run"], sources), Text(_protocol(run), "soft")]
     over_training = charts.scores_over_training([("this run", [run])])
-    return [*parts, *([Panels(over_training, "Scores taken while the run trained.")] if over_training else [])]
+    return [*parts, *([Panels(over_training, "Scores during training.")] if over_training else [])]
 
 
 def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[str], sources: dict) -> list:
-    """A table for each question, all but the first folded; published values beside the first.
+    """One table per question, all but the first folded; the first includes published values.
 
     Args:
-        values: score -> its text for each of `columns`.
-        sources: as `published.published` gives them.
+        values: score -> its text in each of `columns`.
+        sources: from `published.published`.
     """
     parts: list = []
     for question, group in score_guide.grouped(values).items():
@@ -109,20 +109,20 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
     if sources:
         named = "; ".join(f"{source}: {published.SOURCES[source]}" for source in sources)
         note += (
-            f" Published values are mean ± standard deviation over 10 runs. {named}. Compare only runs trained as "
-            "long as stated below each value, scored with the full preset."
+            f" Published values are mean ± standard deviation over 10 runs. {named}. Compare only runs "
+            "with the training length stated below each value, scored with the full preset."
         )
     parts.insert(1, Text(note, "soft"))
     return parts
 
 
 def published_cell(score: published.Published | None) -> Cell:
-    """Mean, deviation and setting; nothing where there is none."""
+    """Mean, deviation and setting of a published score; empty for None."""
     return Cell("") if score is None else Cell(f"{score.mean:.3f} ±\u00a0{score.deviation:.3f}", below=score.setting)
 
 
 def _value(run: Run, name: str, remark: str) -> Cell:
-    """The value; below it its interval where it has one, and what is to be remarked."""
+    """The value of a score, and below it its interval and remark, if any."""
     interval = score_guide.interval(run.scores, name)
     notes = [] if interval is None else [f"95%: {number(interval[0])} to {number(interval[1])}"]
     return Cell(number(run.scores[name]), below="; ".join([*notes, *([remark] if remark else [])]))
@@ -137,12 +137,12 @@ def _protocol(run: Run) -> str:
 def curves(run: Run) -> list:
     """Every loss term over training."""
     figures = charts.curves(run)
-    text = "Training terms are those of single batches; validation is in evaluation mode, at the mean code."
+    text = "Training terms are of single batches; validation is in evaluation mode, at the mean code."
     return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
 
 
 def diagnostics(run: Run, group: str) -> list:
-    """The numbers of the last validation whose tags start with `group`."""
+    """A table of the last values of all tags that start with `group`."""
     tags = sorted(tag for tag in set(run.scalars.tag) if tag.startswith(group) and tag not in DIAGNOSTICS)
     names = {tag: text for tag, text in DIAGNOSTICS.items() if tag.startswith(group)}
     names |= {tag: tag.replace("/", ", ").replace("_", " ") for tag in tags}
@@ -151,7 +151,9 @@ def diagnostics(run: Run, group: str) -> list:
 
 
 def pictures(run: Run, section: str) -> list[Figure | Text]:
-    """Those pictures of a section that the run has."""
+    """The pictures of a section that the run has."""
     return [
-        stored(run.pictures[n], n) for n, entry in PICTURES.items() if entry.section == section and n in run.pictures
+        picture_figure(run.pictures[n], n)
+        for n, entry in PICTURES.items()
+        if entry.section == section and n in run.pictures
     ]

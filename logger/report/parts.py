@@ -1,4 +1,4 @@
-"""The pieces that a report is made of, and the one page made of them. The template escapes all text."""
+"""The parts of a report, and their rendering as a page. The template escapes all text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from logger.catalogue import PICTURES
 
 
 class Cell(NamedTuple):
-    """A cell of a table: its text, the name in the log behind it, and a smaller line below."""
+    """A cell of a table. code: name in the log, after the text. below: a smaller line below. strong: bold."""
 
     text: str
     code: str = ""
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass
 class Table:
-    """Columns from `numbers_from` on are set as numbers. folded: the title under which the table lies folded."""
+    """A table. numbers_from: first column to right-align. folded: if given, collapse the table under this title."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
@@ -44,7 +44,7 @@ class Table:
 
 @dataclass
 class Figure:
-    """A picture in the page. width: in pixels of the page."""
+    """A picture. source: data URI. width: in CSS pixels."""
 
     source: str
     width: int
@@ -55,7 +55,7 @@ class Figure:
 
 @dataclass
 class Panels:
-    """Small figures that stand side by side as far as the screen is wide."""
+    """Small figures side by side, wrapped to the width of the screen."""
 
     figures: Sequence[Figure]
     caption: str = ""
@@ -63,7 +63,7 @@ class Panels:
 
 @dataclass
 class Section:
-    """A part of the page under its heading."""
+    """A section of the page with its heading."""
 
     title: str
     anchor: str
@@ -71,7 +71,7 @@ class Section:
 
 
 def render(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section]) -> str:
-    """The whole document, with no reference to anything outside it. Sections without parts are left out."""
+    """Render the document, which refers to no other file. Sections without parts are left out."""
     sections = [section for section in sections if section.parts]
     return _template().render(title=title, lead=lead, notes=[n for n in notes if n], sections=sections)
 
@@ -91,13 +91,13 @@ def _template():
     return environment.get_template("report.html")
 
 
-def drawn(picture: np.ndarray, title: str, alt: str, caption: str = "") -> Figure:
-    """A chart made for the report: uint8 `[Y, X, 3]` at twice the resolution of the page."""
+def chart_figure(picture: np.ndarray, title: str, alt: str, caption: str = "") -> Figure:
+    """Embed a chart, uint8 `[Y, X, 3]`, at twice the resolution of the page."""
     return Figure(_data_uri(grids.png_bytes(picture), ".png"), picture.shape[1] // 2, alt, title, caption)
 
 
-def stored(path: Path, name: str) -> Figure | Text:
-    """A picture of the catalogue with how to read it; a line in its place where the file is damaged."""
+def picture_figure(path: Path, name: str) -> Figure | Text:
+    """Embed a picture of the catalogue with its caption; a note instead if the file is damaged."""
     from PIL import Image
 
     entry = PICTURES[name]

@@ -1,4 +1,4 @@
-"""Published scores, as data, to stand beside a run's own."""
+"""Published scores to compare with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCES = {
 
 
 class Published(NamedTuple):
-    """A score as fractions of 1 (published in percent): mean and standard deviation over ten runs."""
+    """A published score as a fraction of 1: mean and standard deviation over ten runs. setting: how it was trained."""
 
     source: str
     dataset: str
@@ -27,7 +27,7 @@ _RERUN_METRICS = ("fac_eval", "val_hig_acc", "discrete_mig", "SAP_score", "dci_d
 
 
 def _rerun(dataset: str, model: str, steps: str, *percent: tuple[float, float]) -> list[Published]:
-    """Mean and deviation of each of _RERUN_METRICS."""
+    """Scores of the re-run. percent: mean and deviation of each of _RERUN_METRICS."""
     setting = f"batch 64, {steps} steps"
     scores = zip(_RERUN_METRICS, percent, strict=True)
     return [Published(RERUN, dataset, model, name, mean / 100, sd / 100, setting) for name, (mean, sd) in scores]
@@ -50,10 +50,12 @@ PUBLISHED = [
 
 
 def published(dataset: object, model: object, varying: object = None) -> dict[str, dict[str, Published]]:
-    """Source -> metric -> score, for a data set and a model of the command line (beta-VAE: any `beta_...` but TC).
+    """Source -> metric -> published score of a model on a data set.
 
-    varying: how many factors the run's scores had, where that is known; none is given for a part of the factors, such
-    as one shape: chance is another there.
+    Args:
+        model: name on the command line; all `beta_...` models except TC count as the beta-VAE.
+        varying: number of factors that vary in the run's data; None: unknown. If only some of them vary (such as with
+            one shape of dSprites), the result is empty, since scores by chance differ.
     """
     if varying is not None and varying != VARYING.get(str(dataset)):
         return {}

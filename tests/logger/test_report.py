@@ -24,7 +24,7 @@ def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
     text = " ".join(checked.text)
     for heading in (*SECTIONS.values(), "Configuration"):
         assert heading in text
-    assert "own replica" in text
+    assert "are a replica" in text
 
 
 @pytest.mark.parametrize(("latents", "said"), [(16, "listed by their last KL"), (17, "17 latents, too many to name")])
@@ -48,7 +48,7 @@ def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tm
     }
     assert "0.861 ± 0.020" in page_of["match"] and "0.823 ± 0.056" in page_of["match"]
     assert "0.861" not in page_of["model"] and "0.861" not in page_of["data"]
-    assert "own replica" not in page_of["data"]
+    assert "are a replica" not in page_of["data"]
 
 
 def test_markup_in_arguments_is_text(tmp_path):

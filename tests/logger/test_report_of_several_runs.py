@@ -31,7 +31,7 @@ def test_comparison_has_means_deviations_and_points_by_group(sweep):
     assert "hy_hes 40" in text and "hy_hes 0" in text
     assert "0.7500 ± 0.0707 (2)" in text and "0.5000 ± 0.1000 (3)" in text
     assert "0.861 ± 0.020" in text
-    assert any("FactorVAE score: one point a run" in image["alt"] for image in checked.images)
+    assert any("FactorVAE score: one point per run" in image["alt"] for image in checked.images)
     assert "5 runs in 2 groups" in text
 
 
