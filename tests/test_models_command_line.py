@@ -11,12 +11,17 @@ import torch
 import main
 from models import MODELS, model_class
 
+PENALTIES = ["--hy_tc=1", "--tc_estimator=stratified", "--hy_dip=1"]
+# One of a kind: with groups and every penalty, with a schedule, with a second optimiser. The others share their code.
 FAMILIES = {
-    "lie_group with penalties": ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--hy_tc=1", "--hy_dip=1"],
-    "bottleneck_vae": ["--model=bottleneck_vae", "--subgroup_sizes_ls=[9]"],
+    "lie_group with penalties": [
+        "--model=lie_group",
+        "--subgroup_sizes_ls=[9]",
+        "--hy_tc=1",
+        "--tc_estimator=stratified",
+        "--hy_dip=1",
+    ],
     "annealed_vae": ["--model=annealed_vae", "--capacity=5", "--capacity-leadin=5"],
-    "beta_tcvae": ["--model=beta_tcvae", "--tc_estimator=stratified"],
-    "dip_vae_ii": ["--model=dip_vae_ii"],
     "factor_conv_vae": ["--model=factor_conv_vae"],
 }
 

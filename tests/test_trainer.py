@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -96,8 +98,9 @@ def test_tensorboard_holds_the_losses_kl_scores_pictures_and_arguments(trained):
     assert any("arguments" in tag for tag in tags(trained, "tensors"))
 
 
-def test_same_seed_gives_the_same_bits(small_dsprites, tmp_path):
-    options = ("--max-steps=9", "--seed=5", "--end-metrics=no", "--visualise=no")
+@pytest.mark.parametrize("split", ["0", "0.25"])
+def test_same_seed_gives_the_same_bits_and_validation(small_dsprites, tmp_path, split):
+    options = ("--max-steps=3", "--seed=5", "--end-metrics=no", "--visualise=no", f"--split={split}")
     torch.manual_seed(1)  # whatever ran before must not matter
     run(small_dsprites, tmp_path / "a", *options)
     torch.rand(7)
@@ -107,19 +110,39 @@ def test_same_seed_gives_the_same_bits(small_dsprites, tmp_path):
     assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
 
 
-def test_without_a_seed_two_runs_differ_and_record_theirs(small_dsprites, tmp_path):
-    for _ in range(2):
-        run(small_dsprites, tmp_path, "--max-steps=1", "--end-metrics=no", "--visualise=no")
-    seeds = [json.loads((tmp_path / f"version_{n}/args.json").read_text())["seed"] for n in (0, 1)]
+@pytest.fixture(scope="module")
+def unseeded(small_dsprites, tmp_path_factory) -> tuple[Path, str]:
+    """The log folder of two runs without a seed and without pictures, and what they printed."""
+    log, said = tmp_path_factory.mktemp("unseeded"), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        for _ in range(2):
+            run(small_dsprites, log, "--max-steps=1", "--end-metrics=no", "--visualise=False")
+    return log, said.getvalue()
+
+
+def test_without_a_seed_two_runs_differ_and_record_theirs(unseeded):
+    log, _ = unseeded
+    seeds = [json.loads((log / f"version_{n}/args.json").read_text())["seed"] for n in (0, 1)]
     assert seeds[0] != seeds[1]
-    first, second = (weights(tmp_path / f"version_{n}")["encoder.prior_group.0.weight"] for n in (0, 1))
+    first, second = (weights(log / f"version_{n}")["encoder.prior_group.0.weight"] for n in (0, 1))
     assert not torch.equal(first, second)
 
 
-def test_evaluation_repeats_the_scores_of_the_run(trained, small_dsprites):
+def test_training_without_network_or_real_file_says_replica(unseeded):
+    assert "(replica)" in unseeded[1]
+
+
+def test_visualise_false_draws_nothing(unseeded):
+    version = unseeded[0] / "version_0"
+    assert not [*version.rglob("*.png"), *version.rglob("*.gif")]
+    assert not tags(version, "images")
+
+
+def test_evaluation_repeats_the_scores_of_the_run(trained, small_dsprites, capsys):
     before = json.loads((trained / "scores.json").read_text())["scores"]
     argv = ["--evaluate=True", f"--log-path={trained}", f"--eval_data_path={small_dsprites}", "--eval_dataset=dsprites"]
     assert main.main([*argv, "--metric-preset=fast", "--visualise=no", "--quiet", "--num-threads=1"]) == 0
+    assert "unfinished" not in capsys.readouterr().out
     after = json.loads((trained / "scores.json").read_text())["scores"]
     assert after.keys() == before.keys()
     for name, value in before.items():
@@ -131,10 +154,9 @@ def test_evaluation_of_an_unfinished_run_says_what_will_become_of_it(trained, sm
     shutil.copytree(trained, tmp_path / "version_0")
     evaluate = [f"--log-path={tmp_path}/version_0", "--evaluate=yes", f"--eval_data_path={small_dsprites}"]
     evaluate += ["--metric-preset=fast", "--visualise=no", "--quiet", "--num-threads=1"]
-    for state, said in (("finished", False), ("interrupted", True)):
-        (tmp_path / "version_0/status.json").write_text(json.dumps({"state": state}))
-        assert main.main(evaluate) == 0
-        assert ("note: this run is unfinished" in capsys.readouterr().out) is said
+    (tmp_path / "version_0/status.json").write_text(json.dumps({"state": "interrupted"}))
+    assert main.main(evaluate) == 0
+    assert "note: this run is unfinished" in capsys.readouterr().out
 
 
 def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_path, capsys):
@@ -177,14 +199,6 @@ def test_scores_that_are_older_than_the_end_of_the_run_are_named(small_dsprites,
     assert "the scores in this run are those of step 1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("split", ["0", "0.25"])
-def test_validation_is_deterministic_and_uses_the_held_out_part(small_dsprites, tmp_path, split):
-    short = ("--max-steps=2", "--seed=1", "--end-metrics=no", "--visualise=no")
-    for log in ("a", "b"):
-        run(small_dsprites, tmp_path / log, f"--split={split}", *short)
-    assert lines(tmp_path / "a/version_0") == lines(tmp_path / "b/version_0")
-
-
 @pytest.mark.slow
 def test_published_commands_run_unchanged_but_for_paths_and_length(small_dsprites, tmp_path):
     argv = [word.replace("=data", f"={small_dsprites}") for word in PUBLISHED_DSPRITES]
@@ -194,14 +208,3 @@ def test_published_commands_run_unchanged_but_for_paths_and_length(small_dsprite
     evaluation = [word.replace(f"--log-path={tmp_path}", f"--log-path={tmp_path}/version_0") for word in argv]
     assert main.main([*evaluation, "--evaluate=True", *short]) == 0
     assert [tag for tag, _ in lines(tmp_path / "version_0")].count("dmetric/discrete_mig") == 2
-
-
-def test_training_without_network_or_real_file_says_replica(trained, small_dsprites, tmp_path, capsys):
-    run(small_dsprites, tmp_path, "--max-steps=1", "--end-metrics=no", "--visualise=no")
-    assert "(replica)" in capsys.readouterr().out
-
-
-def test_visualise_false_draws_nothing(small_dsprites, tmp_path):
-    run(small_dsprites, tmp_path, "--max-steps=1", "--visualise=False", "--end-metrics=no")
-    assert not [*(tmp_path / "version_0").rglob("*.png"), *(tmp_path / "version_0").rglob("*.gif")]
-    assert not tags(tmp_path / "version_0", "images")

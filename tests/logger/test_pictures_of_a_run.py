@@ -47,7 +47,13 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, model, picture_inputs) -> RunDirectory:
+def drawn(model, picture_inputs) -> panels.Panels:
+    """The panels of the model in training mode."""
+    return panels.draw(model.train(), picture_inputs)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, model, picture_inputs, drawn) -> RunDirectory:
     """A run with two validations, scores, and the frames of its training."""
     run = RunDirectory.claim(tmp_path_factory.mktemp("logs"))
     log = RunLogger(run)
@@ -57,7 +63,9 @@ def run(tmp_path_factory, model, picture_inputs) -> RunDirectory:
         log.training(terms, 1000.0, 0.5, step, 32 * step)
         log.validation(terms, step, 32 * step)
         log.frame(model, picture_inputs, step)
-    log.pictures(model, picture_inputs, 42)
+    with pytest.MonkeyPatch.context() as patch:  # drawing takes seconds
+        patch.setattr(panels, "draw", lambda *_: drawn)
+        log.pictures(model, picture_inputs, 42)
     log.animate_training(42)
     log.score_matrices({"mutual_information": np.eye(4, 3)}, ["size", "x", "y"], 42)
     log.close()
@@ -166,11 +174,8 @@ def test_composition_shows_no_difference_where_two_latents_commute(model):
     assert difference.max() > 1
 
 
-def test_drawing_leaves_the_model_in_training_mode(model, picture_inputs):
-    model.train()
-    panels.draw(model, picture_inputs)
+def test_drawing_leaves_the_model_in_training_mode(drawn, model):
     assert model.training
-    model.eval()
 
 
 def test_a_model_without_a_group_is_drawn_without_one(picture_inputs):
@@ -221,6 +226,7 @@ def test_whole_numbers_are_among_the_values_of_a_traversal_every_second_one():
     assert values[::2].tolist() == list(range(-4, 5))
 
 
+@pytest.mark.slow
 def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
     code = "import sys, logger.run_logger, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -235,8 +241,8 @@ def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, model, picture_inputs):
-    order = panels.draw(model, picture_inputs).order
+def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, drawn):
+    order = drawn.order
     values, title = np.eye(4, 3)[order].T, PICTURES["mutual_information"].title
     expected = charts.heat_map_picture(
         values, ["size", "x", "y"], [f"z{j}" for j in order], title, "latent", "factor", vmin=0

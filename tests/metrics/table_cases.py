@@ -1,6 +1,7 @@
 """A table of factors and one of codes, cheap settings, and the scores that other forms of the tables are held to."""
 
 import dataclasses
+import functools
 
 import metric_cases as cases
 import numpy as np
@@ -39,4 +40,7 @@ def assert_equal(found, expected, but=(), tolerance=1e-6):
     assert not differing
 
 
-BASE = score(CODES)
+@functools.cache
+def base() -> dict[str, float]:
+    """The scores of CODES. Not taken at import, which every process of tests pays."""
+    return score(CODES)

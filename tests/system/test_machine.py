@@ -196,6 +196,7 @@ def test_a_step_reads_no_number_from_the_device(monkeypatch):
         assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)["loss"].item()) == 1
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_not_compiled_again_at_every_step():
     """Once, and once more when the number of the step has turned out to change; the capacity's schedule reads it."""
     from torch._dynamo.testing import CompileCounterWithBackend
