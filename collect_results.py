@@ -1,4 +1,4 @@
-"""Hundreds of runs in, one table out: means and spreads of every score by configuration."""
+"""Collects the scores of many runs into one table: mean and spread of every score by configuration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DECIMALS = 3
 
 
 def names(text: str) -> list[str]:
-    """'[model, dataset]' or 'model,dataset' -> the names; `-` and `_` are alike."""
+    """Parse '[model, dataset]' or 'model,dataset' into names; `-` counts as `_`."""
     found = [name.strip().strip("'\"").lstrip("-").replace("-", "_") for name in text.strip().strip("[]").split(",")]
     if not all(found):
         raise argparse.ArgumentTypeError(f"{text!r} is no list of arguments such as '[model, dataset]'")
@@ -32,30 +32,30 @@ def names(text: str) -> list[str]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Every flag; each may be spelled with `-` or `_`."""
+    """The parser with every flag; each may be written with `-` or `_`."""
     parser = Parser(prog="collect_results.py", description=__doc__, allow_abbrev=False)
 
     def add(name: str, **more) -> None:
         parser.add_argument(*dict.fromkeys([name, name.replace("_", "-")]), **more)
 
     add("--in_dir", required=True, metavar="DIR", help="folder with experiment directories, at any depth")
-    add("--result_file", required=True, metavar="FILE", help="the table")
+    add("--result_file", required=True, metavar="FILE", help="file of the table")
     add(
         "--config_variables",
         type=names,
         metavar="LIST",
-        help="recorded arguments that name a row, such as '[model, dataset, latents]' [model, dataset]",
+        help="recorded arguments that name the rows, such as '[model, dataset, latents]' [model, dataset]",
     )
-    add("--group_by", type=names, metavar="LIST", help="one row for each value of these, in place of each directory")
-    add("--format", choices=tuple(FORMATS), default="csv", help="of the table [csv]")
+    add("--group_by", type=names, metavar="LIST", help="one row per combination of these arguments, not per directory")
+    add("--format", choices=tuple(FORMATS), default="csv", help="format of the table [csv]")
     add("--quartiles", action="store_true", help="also median and inter-quartile range of every score")
     add("--compare", nargs=2, metavar="CONFIG", help="two rows, by _config or path: paired differences over seeds")
-    add("--plot", metavar="PNG", help="every score by configuration: points, with boxes from six runs on")
+    add("--plot", metavar="PNG", help="plot every score by configuration: points, with boxes from six runs on")
     return parser
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Write what the flags ask for. Raises UserError."""
+    """Write the table and the other outputs that the flags ask for. Raises UserError."""
     from logger.tables import COLUMNS, paired
 
     if not Path(args.in_dir).is_dir():
@@ -91,9 +91,9 @@ def collect(args: argparse.Namespace) -> None:
 
 
 def samples_below(folder: str) -> tuple[list[Path], list[Run], list[str]]:
-    """All run directories below a folder, those runs that count as samples, and a line on each thing left out.
+    """All run directories below a folder, the runs that count as samples, and one line for each run left out.
 
-    Runs of this project count when they are finished, those of the authors' code when they logged a score.
+    Runs of this project count if they are finished and scored, those of the authors' code if they logged a score.
     """
     from logger.reading import find_runs, read_run
     from logger.tables import COLUMNS
@@ -118,7 +118,7 @@ def samples_below(folder: str) -> tuple[list[Path], list[Run], list[str]]:
 def rows_and_members(
     paths: Sequence[Path], runs: Sequence[Run], args: argparse.Namespace
 ) -> tuple[pandas.DataFrame, list[pandas.DataFrame]]:
-    """The rows of `summary`, by directory or by recorded arguments, and the runs of each, as `logger.tables.table`."""
+    """The rows of `summary`, by directory or by recorded arguments, and each row's runs as `logger.tables.table`."""
     from logger.tables import table
 
     variables = args.group_by or args.config_variables or ["model", "dataset"]
@@ -130,17 +130,17 @@ def rows_and_members(
     rows = summary(samples, values, key)
     scored_on = values[[]].assign(data=[_text(run.args.get("eval_dataset") or run.args.get("dataset")) for run in runs])
     rows["data"] = scored_on.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))
-    if not args.group_by:  # also a directory without a run that counts
+    if not args.group_by:  # include directories without samples
         experiments = [str(path) for path in dict.fromkeys(path.parent for path in paths)]
         rows = rows.reindex(experiments)
         rows["path"] = experiments
-    rows = rows.astype({"_config": object, "ctime": object, "data": object})  # of no run at all they would be numbers
+    rows = rows.astype({"_config": object, "ctime": object, "data": object})  # without runs they would be numeric
     rows = rows.fillna({"_config": "-", "n_samples": 0, "ctime": "-", "data": "-"}).astype({"n_samples": int})
     return rows, [samples[key == name] for name in rows.index]
 
 
 def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Series) -> pandas.DataFrame:
-    """A row for each value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `.median`, `.iqr`, and where from."""
+    """One row per value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `.median`, `.iqr`, `n_samples`, `path`."""
     from logger.tables import COLUMNS
 
     groups = samples.groupby(key)
@@ -172,27 +172,27 @@ def best(shown: pandas.DataFrame, data: pandas.Series) -> pandas.DataFrame:
 
 
 def as_text(shown: pandas.DataFrame) -> pandas.DataFrame:
-    """Numbers with three decimals, `-` for what is missing."""
+    """Format numbers with three decimals, and missing values as `-`."""
     text = (shown.select_dtypes(float).round(DECIMALS) + 0.0).map(
         f"{{:.{DECIMALS}f}}".format
-    )  # + 0.0: no minus before 0
+    )  # + 0.0 turns -0.0 into 0.0
     return shown.assign(**text.mask(shown[text.columns].isna(), "-")).astype(str)
 
 
 def as_csv(text: pandas.DataFrame, marks: pandas.DataFrame | None) -> str:
-    """Comma-separated, one line per row, under the reference header."""
+    """Comma-separated values, with the header of the authors' code."""
     return text.to_csv(index=False, lineterminator="\n")
 
 
 def as_markdown(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
-    """A Markdown table; the best mean of each score in bold."""
+    """A Markdown table with the best mean of each score in bold."""
     cells = text.mask(marks, "**" + text + "**").map(lambda cell: cell.replace("|", "\\|"))
     rule = ["---", *["---:"] * (len(text.columns) - 3), "---", "---"]
     return "".join("| " + " | ".join(line) + " |\n" for line in [text.columns, rule, *cells.to_numpy()])
 
 
 def as_latex(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
-    """A LaTeX tabular for the package booktabs; the best mean of each score in bold."""
+    """A LaTeX tabular (package booktabs) with the best mean of each score in bold."""
     style = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
     style = style.apply(lambda _: marks.replace({True: "textbf:--rwrap;", False: ""}), axis=None)
     return style.to_latex(hrules=True, column_format="l" + "r" * (len(text.columns) - 3) + "ll")
@@ -202,7 +202,7 @@ FORMATS = {"csv": as_csv, "markdown": as_markdown, "latex": as_latex}
 
 
 def _check_recorded(variables: Sequence[str], recorded: Sequence[dict], flag: str) -> None:
-    """Refuse a name that no run records: it would tell no rows apart."""
+    """Raises UserError for a name that no run records."""
     known = sorted({name for args in recorded for name in args})
     for name in variables:
         if recorded and name not in known:
@@ -217,7 +217,7 @@ def _text(value) -> str:
 
 
 def _row(rows: pandas.DataFrame, wanted: str) -> int:
-    """The number of the row that --compare names."""
+    """The index of the row that --compare names. Raises UserError unless there is exactly one."""
     matching = [i for i, r in enumerate(zip(rows._config, rows.path, strict=True)) if wanted in (*r, Path(r[1]).name)]
     if len(matching) != 1:
         found = ", ".join(f"{config} ({path})" for config, path in zip(rows._config, rows.path, strict=True))

@@ -1,1 +1,1 @@
-"""The paper's tables, measured: what is to be run, what was found, and the report."""
+"""Reproduces the paper's tables: the plan of runs, their records, and the report."""

@@ -1,4 +1,4 @@
-"""The paper's tables: start what the plan lacks, go on with what was stopped, and renew the report."""
+"""The paper's tables: start missing runs of the plan, continue interrupted ones, and update the report."""
 
 from __future__ import annotations
 
@@ -13,24 +13,34 @@ from system.files import write_text
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Every flag."""
+    """The parser with every flag."""
     parser = Parser(prog="python -m study", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these groups or configurations of study/plan.py")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time, one thread each [1]")
-    parser.add_argument("--logs", type=Path, default=Path("logs/study"), metavar="DIR", help="of the runs [logs/study]")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="with dsprites/ and shapes3d/ of the official files")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="only these groups or configurations of study/plan.toml"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="number of runs at a time, one thread each [1]"
+    )
+    parser.add_argument(
+        "--logs", type=Path, default=Path("logs/study"), metavar="DIR", help="folder of the runs [logs/study]"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with the official files in dsprites/ and shapes3d/"
+    )
     own = Path(__file__).resolve().parent
-    parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="for records and report [study]")
+    parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="folder of records and report [study]")
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--list", action="store_true", help="only say what is missing")
-    instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only take these runs into the report")
-    instead.add_argument("--export", nargs="+", type=Path, metavar="RUN", help="the same, and write their states")
-    instead.add_argument("--report", action="store_true", help="only make the report anew")
+    instead.add_argument("--list", action="store_true", help="only list missing runs")
+    instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only add these runs to the report")
+    instead.add_argument(
+        "--export", nargs="+", type=Path, metavar="RUN", help="the same, and save the states to continue them from"
+    )
+    instead.add_argument("--report", action="store_true", help="only update the report")
     return parser
 
 
 def make_report(study: Path) -> None:
-    """Figures and README.md in the folder."""
+    """Write the figures and README.md into the folder."""
     from study import figures, report
 
     figures.write(study)
@@ -38,8 +48,8 @@ def make_report(study: Path) -> None:
     print(f"report  {study / 'README.md'}", flush=True)
 
 
-def take_in(run: Path, study: Path, state: bool = False, weights: bool = True) -> None:
-    """Harvest a run, with its weights where they are kept; `state`: also what it is continued from."""
+def add_run(run: Path, study: Path, state: bool = False, weights: bool = True) -> None:
+    """Harvest a run. state: also save the state to continue it from. weights: also keep those of the median seed."""
     from study import harvest
 
     print(f"{run}: {(harvest.export if state else harvest.harvest)(run, study)}", flush=True)
@@ -57,14 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from logger import find_runs
 
         for run in find_runs(args.harvest or args.export):
-            take_in(run, args.into, state=bool(args.export))
+            add_run(run, args.into, state=bool(args.export))
     if args.harvest or args.export or args.report:
         make_report(args.into)
         return 0
-    return _run_the_plan(args)
+    return _run_plan(args)
 
 
-def _run_the_plan(args: argparse.Namespace) -> int:
+def _run_plan(args: argparse.Namespace) -> int:
     from logger.run_directory import RunDirectory
     from study.harvest import record, status
     from study.runner import Runner, missing
@@ -80,7 +90,7 @@ def _run_the_plan(args: argparse.Namespace) -> int:
         return 0
 
     def after(run: Path) -> None:
-        take_in(run, args.into, weights=RunDirectory(run).state() == "finished")
+        add_run(run, args.into, weights=RunDirectory(run).state() == "finished")
         make_report(args.into)
 
     return Runner(args.into, logs, data).run(jobs, args.jobs, after)

@@ -1,4 +1,4 @@
-"""study/figures: scores against epochs, every seed; and the scores at the end of the budget, every run."""
+"""Draws study/figures: scores over epochs, and the scores at the end of the budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CURVES = ("FactorVAE", "MIG, all factors", "DCI")
 
 
 def write(study: Path) -> None:
-    """Draw every figure that the page names."""
+    """Draw every figure of the page."""
     (study / "figures").mkdir(parents=True, exist_ok=True)
     for group in plan.GROUPS:
         members = [c for c in plan.CONFIGURATIONS if c.group == group]
@@ -29,11 +29,11 @@ def write(study: Path) -> None:
 
 
 def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
-    """Scores (fast protocol) and reconstruction loss against epochs: a line per seed, a colour per configuration."""
+    """Scores (fast protocol) and reconstruction loss over epochs: one line per seed, one colour per configuration."""
     names = [c.name for c in configurations]
     shown = {c.also or c.name: c for c in configurations} | {c.name: c for c in configurations}
-    with figure(13, 3.6, left=0.6, right=0.3, bottom=1.0, wspace=0.6) as drawn:
-        axes = drawn.subplots(1, len(CURVES) + 1)
+    with figure(13, 3.6, left=0.6, right=0.3, bottom=1.0) as canvas:
+        axes = canvas.subplots(1, len(CURVES) + 1)
         for source, _, folder in records(study):
             if source.name not in shown:
                 continue
@@ -47,12 +47,12 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
             ax.set_title(title if title not in CURVES else f"{title} (%)")
             ax.set_xlabel("epoch")
         found = {line.get_label(): line for line in axes[0].lines}
-        drawn.legend(found.values(), found.keys(), loc="lower center", ncols=len(found), frameon=False)
-        drawn.savefig(file, format="png", dpi=100)
+        canvas.legend(found.values(), found.keys(), loc="lower center", ncols=len(found), frameon=False)
+        canvas.savefig(file, format="png", dpi=100)
 
 
 def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
-    """Every run that reached the budget as a point, with the paper's mean as a line; boxes from six runs on."""
+    """One point per run that reached the budget, the paper's mean as a line, box plots from six runs on."""
     preset = preset_of(study, configurations) or "fast"
     titles = {score: f"{score} (%; line: the paper)" for score in plan.SCORES}
     marks = {(c.name, score): c.paper[score][0] for c in configurations for score in c.paper}

@@ -1,11 +1,11 @@
-"""From run directories to the small text that the report is made of, and to the state that a run is continued from.
+"""Copies the results of run directories into study/, and the states from which runs are continued.
 
 study/runs/<configuration>/seed_<n>/
   args.json     the recorded arguments
-  status.json   epochs done of how many, and every session: when, machine, revision
-  scores.json   the newest scores with their protocol; scores_epoch_<e>.json: of weights that were kept
+  status.json   epochs done, budget, and every session: time, machine, revision
+  scores.json   the newest scores with their protocol; scores_epoch_<e>.json: scores of kept weights
   curve.csv     one line per epoch: losses (metric/...) and scores (dmetric/...)
-study/states/<configuration>_seed_<n>/      a run directory without its event files and weights of their own
+study/states/<configuration>_seed_<n>/      a run directory without event files and model.pt, to continue from
 study/checkpoints/<configuration>/          a run directory with the weights of the median seed, for --evaluate
 """
 
@@ -27,18 +27,18 @@ from system.errors import UserError
 from system.files import replacing, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACES = ("log_path", "data_path", "eval_data_path")  # where things lay on that machine
+PLACES = ("log_path", "data_path", "eval_data_path")  # paths, which differ between machines
 SCORE = "dmetric/" + plan.SCORES["FactorVAE"]
 
 
 def harvest(run: Path, study: Path) -> Path:
-    """Write what a run has shown so far into study/runs; returns the folder.
+    """Copy the results of a run so far into study/runs; returns the folder.
 
-    Of a run that has a longer record there, nothing is taken. What only the record knows of sessions stays: those from
-    before the run was continued elsewhere, and what was written in by hand where a revision recorded none.
+    Sessions that only the existing record has are kept: those before the run was continued in another folder, and
+    entries added by hand.
 
     Raises:
-        UserError: `run` is no run, belongs to no configuration of the plan, or its record is longer.
+        UserError: `run` is not a run, belongs to no configuration of the plan, or the existing record has more epochs.
     """
     run_dir = RunDirectory.existing(run, "--harvest")
     args = run_dir.read_args()
@@ -66,9 +66,9 @@ def harvest(run: Path, study: Path) -> Path:
 
 
 def read_curve(log: Path) -> pandas.DataFrame:
-    """A row per epoch from log_metrics.txt: `epoch`, then the tags. Of scores taken later, the first of an epoch count.
+    """Read log_metrics.txt: one row per epoch, with `epoch` and the tags. Only the first scores of an epoch count.
 
-    An epoch counts once it was scored: a run that stopped before goes over it again.
+    Epochs without scores are left out: a run that stopped before scoring repeats the epoch.
     """
     rows: list[dict[str, float]] = []
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
@@ -86,15 +86,15 @@ def record(study: Path, configuration: plan.Configuration, seed: int) -> Path:
 
 
 def status(folder: Path) -> dict:
-    """What status.json of a harvested run says; empty where there is none."""
+    """The contents of status.json of a harvested run; empty if there is none."""
     file = folder / "status.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def export(run: Path, study: Path) -> Path:
-    """Harvest, and write the state that the run is continued from into study/states; returns its folder.
+    """Harvest a run, and save the state to continue it from in study/states; returns the folder.
 
-    A run that is complete needs none: what was there is removed.
+    For a complete run, a saved state is removed.
     """
     source = RunDirectory.existing(run, "--export")
     args = source.read_args()
@@ -104,8 +104,10 @@ def export(run: Path, study: Path) -> Path:
         made = RunDirectory(Path(name) / state.name)
         made.checkpoints.mkdir(parents=True)
         if not source.training_file.is_file():
-            raise UserError(f"--export {run} has no checkpoints/training.pt to go on from; name a run that was trained")
-        # The checkpoint first: a run that is under way only adds to its log, which is cut to the checkpoint's length.
+            raise UserError(
+                f"--export {run} has no checkpoints/training.pt to continue from; name a run that was trained"
+            )
+        # The checkpoint first: a running training only appends to its log, which resuming cuts to the checkpoint.
         for file, copy in ((source.training_file, made.training_file), (source.metrics_file, made.metrics_file)):
             if file.is_file():
                 shutil.copy(file, copy)
@@ -121,7 +123,7 @@ def export(run: Path, study: Path) -> Path:
 
 
 def adopt(study: Path, name: str, seed: int, log_path: Path) -> bool:
-    """Begin `log_path` with the exported state of a run, where there is one and `log_path` has no run yet."""
+    """Copy the exported state of a run, if there is one, to `log_path`, if that has no run yet. Returns if it did."""
     state = state_folder(study, name, seed)
     if not state.is_dir() or versions(log_path):
         return False
@@ -137,7 +139,7 @@ def state_folder(study: Path, name: str, seed: int) -> Path:
 
 
 def median_seed(study: Path, name: str) -> int | None:
-    """The seed with the median score (of two, the lower) among the runs of a configuration that got furthest."""
+    """The seed with the median score (of two, the lower) among the runs with the most epochs; None without runs."""
     ends = {}
     for folder in (study / "runs" / name).glob("seed_*"):
         curve = pandas.read_csv(folder / "curve.csv")
@@ -148,9 +150,9 @@ def median_seed(study: Path, name: str) -> int | None:
 
 
 def keep_checkpoint(run: Path, study: Path) -> Path | None:
-    """Where the run is that of the median seed: its weights to study/checkpoints, with the traversals of main.py.
+    """If the run is that of the median seed, copy its weights to study/checkpoints, with traversals drawn by main.py.
 
-    Returns the folder, a run directory for --evaluate; None where it is another seed or none is kept.
+    Returns: the folder, a run directory for --evaluate; None if it is another seed or the plan keeps no weights.
     """
     args = RunDirectory.existing(run).read_args()
     configuration = plan.of_run(args)

@@ -1,4 +1,4 @@
-"""The plan, study/plan.toml: what is measured, in which order, and what others reported."""
+"""Reads the plan, study/plan.toml: the runs, their order, and published scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from system.errors import UserError
 
-# The scores of the tables: column -> name in scores.json.
+# Columns of the tables -> names in scores.json.
 SCORES = {
     "FactorVAE": "fac_eval",
     "beta-VAE": "val_hig_acc",
@@ -23,7 +23,7 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """A row of a table; the fields are explained in plan.toml. `flags` are complete, `like` is resolved."""
+    """A row of a table. Fields as in plan.toml, with complete `flags` (`like` is resolved)."""
 
     name: str
     group: str
@@ -36,11 +36,11 @@ class Configuration:
 
     @property
     def epochs(self) -> int:
-        """The budget."""
+        """The budget in epochs."""
         return self.flags["epochs"]
 
     def command(self, seed: int | str) -> list[str]:
-        """The flags of main.py that make a run; weights are kept so that those of the end are among them."""
+        """The flags of main.py for a run; --keep-epochs is chosen such that the last epoch's weights are kept."""
         values = {name: json.dumps(v) if isinstance(v, list) else str(v) for name, v in self.flags.items()}
         keep = 7 if self.epochs % 7 == 0 else self.epochs
         how = ["--metrics", "--metric-preset=fast", f"--keep-epochs={keep}", "--visualise=false"]
@@ -61,14 +61,14 @@ GROUPS: dict[str, dict] = PLAN["group"]
 
 
 def by_name(name: str) -> Configuration:
-    """The configuration of this name."""
+    """The configuration with this name."""
     return next(configuration for configuration in CONFIGURATIONS if configuration.name == name)
 
 
 def of_run(args: dict) -> Configuration:
-    """The configuration that a run with these recorded arguments belongs to. Raises UserError where there is none.
+    """The configuration of a run with these recorded arguments. Raises UserError if there is none.
 
-    Of two that differ in a precision that the machine chose, the one named like a folder of its log path.
+    If two configurations match, since `auto` matches every precision: the one whose name is a folder of the log path.
     """
     differing = {
         c.name: [n for n, v in c.flags.items() if args.get(n) != v and (n, v) != ("precision", "auto")]
@@ -85,9 +85,9 @@ def of_run(args: dict) -> Configuration:
 
 
 def jobs(names: Sequence[str] | None = None) -> Iterator[tuple[Configuration, int]]:
-    """(configuration, seed) of the groups and configurations named, or of all: group by group, seed by seed.
+    """Yields (configuration, seed) of the named groups and configurations (None: all), by group, then by seed.
 
-    Raises UserError for a name that is not in the plan.
+    Raises UserError if a name is not in the plan.
     """
     known = [*GROUPS, *(c.name for c in CONFIGURATIONS if c.name not in GROUPS)]
     if unknown := [name for name in names or () if name not in known]:

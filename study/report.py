@@ -1,4 +1,4 @@
-"""study/README.md: the tables, from the records of the runs and the plan."""
+"""Writes study/README.md: the tables, from the records of the runs and the plan."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from study.plan import SCORES, Configuration
 
 INTRODUCTION = """# The paper's tables, measured
 
-Made by `python -m study --report` from `runs/` and `plan.toml`: what the paper says, what an independent re-run says,
-and what this code gives. Scores are in percent: mean ± standard deviation over seeds, and in brackets the 95 %
-confidence interval of the mean (Student's t). Only runs that reached the budget of their row count there; the others
-are listed under [Incomplete](#incomplete).
+This page compares the scores of the paper, of an independent re-run, and of this code. `python -m study --report`
+writes it from `runs/` and `plan.toml`. Scores are in percent: mean ± standard deviation over seeds, and in brackets the
+95 % confidence interval of the mean (Student's t). Only runs that reached the budget of their row count; the others are
+listed under [Incomplete](#incomplete).
 
 - *paper*: {paper}.
 - *re-run*: {rerun}.
-- MIG is over all factors but the first, as in the authors' code; "all factors" is the usual definition. Definitions of
-  SAP and MIG differ between sources, see [docs/metrics.md](../docs/metrics.md). The protocol of the scores, `full`
-  (the literature's sizes) or `fast`, stands over each table.
+- MIG leaves out the first factor, as the authors' code does; "all factors" is the usual definition. Definitions of SAP
+  and MIG differ between sources, see [docs/metrics.md](../docs/metrics.md). The protocol, `full` (the literature's
+  sample sizes) or `fast`, is given above each table.
 
 ```bash
-python -m study                     # start what is missing, go on with what was stopped, renew this page
-python -m study --list              # only say what is missing
-python -m study --only hes_40 --into again --logs logs/again    # one row again, from nothing
-python -m study --harvest RUN ...   # take in runs that were made elsewhere
-python -m study --export RUN ...    # the same, with the state from which `python -m study` goes on with them anywhere
+python -m study                     # start missing runs, continue interrupted ones, update this page
+python -m study --list              # only list missing runs
+python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
+python -m study --harvest RUN ...   # add runs from other folders
+python -m study --export RUN ...    # the same, and save the states from which `python -m study` continues them
 ```
 
-Each run takes one thread; `--jobs N` makes N at a time. SIGTERM and Ctrl-C stop them after a checkpoint, and the same
-command goes on with them. `runs/` holds what each run recorded: arguments, sessions, scores, and losses and scores by
-epoch. The weights in `checkpoints/` are scored and drawn anew, and their report opened, by
+Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
+command continues them. `runs/` holds the records of each run: arguments, sessions, scores, and losses and scores by
+epoch. To score the weights in `checkpoints/`, draw their pictures and write their report:
 
 ```bash
 python main.py --evaluate=True --log-path=study/checkpoints/dsprites
@@ -48,8 +48,8 @@ python -m logger.report study/checkpoints/dsprites
 
 
 def text(study: Path) -> str:
-    """The whole page."""
-    parts = [INTRODUCTION.format(**plan.PLAN), _standing(study)]
+    """The contents of README.md."""
+    parts = [INTRODUCTION.format(**plan.PLAN), _progress(study)]
     for group, about in plan.GROUPS.items():
         parts += [f"## {about['title']}\n", about["text"].strip() + "\n"]
         members = [c for c in plan.CONFIGURATIONS if c.group == group]
@@ -68,21 +68,21 @@ def text(study: Path) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _standing(study: Path) -> str:
-    """One sentence: how much of the plan is done, and what it took."""
+def _progress(study: Path) -> str:
+    """One sentence: how many runs of the plan are complete, and the hours spent."""
     jobs = list(plan.jobs())
     states = [state["state"] for c, seed in jobs if (state := status(record(study, c, seed)))]
     complete, time = states.count("finished"), sum(hours(folder) for *_, folder in records(study))
     return (
-        f"So far {complete} of the plan's {len(jobs)} runs are complete and {len(states) - complete} on the way, after "
-        f"{time:.1f} hours of one core.\n"
+        f"So far, {complete} of the {len(jobs)} runs of the plan are complete and {len(states) - complete} are in "
+        f"progress, after {time:.1f} hours of one core.\n"
     )
 
 
 def samples(study: Path, configuration: Configuration, preset: str) -> pandas.DataFrame:
-    """The scores of every run that reached the budget, as they were there, in percent: `[seeds, scores]`.
+    """The scores at the end of the budget, in percent, of every run that reached it: `[seeds, scores]`.
 
-    preset: `fast`, taken after every epoch; or `full`, of weights that were kept.
+    preset: `fast` (scored after every epoch) or `full` (scored from kept weights).
     """
     rows = {}
     for source in (configuration, *([plan.by_name(configuration.also)] if configuration.also else [])):
@@ -100,7 +100,7 @@ def samples(study: Path, configuration: Configuration, preset: str) -> pandas.Da
 
 
 def preset_of(study: Path, configurations: Sequence[Configuration]) -> str | None:
-    """`full` where every run of the configurations that reached its budget has these scores; None without a run."""
+    """`full` if all runs that reached their budget have full scores, else `fast`; None if there are no such runs."""
     counts = [(len(samples(study, c, "fast")), len(samples(study, c, "full"))) for c in configurations]
     if not any(fast for fast, _ in counts):
         return None
@@ -108,7 +108,7 @@ def preset_of(study: Path, configurations: Sequence[Configuration]) -> str | Non
 
 
 def summary(values: pandas.Series) -> str:
-    """`mean ± standard deviation [95 % interval of the mean]`; `-` of nothing."""
+    """`mean ± standard deviation [95 % interval of the mean]`; `-` if there are no values."""
     n, mean, deviation = values.count(), values.mean(), values.std()
     if n < 2:
         return f"{mean:.1f}" if n else "-"
@@ -141,7 +141,7 @@ def _differences(study: Path, group: str) -> str:
 
 
 def _incomplete(study: Path) -> str:
-    """Runs on the way, as they stand, and what was not begun."""
+    """The newest scores of runs in progress, and a list of runs not started."""
     rows: list[list[str]] = []
     not_begun: dict[str, list[str]] = {}
     for c, seed in plan.jobs():
@@ -159,7 +159,7 @@ def _incomplete(study: Path) -> str:
         parts += ["The newest scores, `fast` protocol:\n", _markdown(["run", "seed", "epochs", *SCORES], rows)]
     if not_begun:
         listed = "; ".join(f"`{name}` {', '.join(seeds)}" for name, seeds in not_begun.items())
-        parts.append(f"Not begun, by seeds: {listed}.\n")
+        parts.append(f"Not started, by seeds: {listed}.\n")
     return "\n".join(parts) if rows or not_begun else ""
 
 
@@ -178,20 +178,20 @@ def _runs(study: Path) -> str:
 
 
 def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
-    """(configuration, seed, folder) of every harvested run, in the order of the plan."""
+    """Yields (configuration, seed, folder) of every harvested run, in the order of the plan."""
     for c in plan.CONFIGURATIONS:
         folders = {int(f.name.removeprefix("seed_")): f for f in (study / "runs" / c.name).glob("seed_*")}
         yield from ((c, seed, folders[seed]) for seed in sorted(folders))
 
 
 def hours(folder: Path) -> float:
-    """How long the sessions of a run took together."""
+    """Total duration of the sessions of a run."""
     times = [[datetime.fromisoformat(s[name]) for name in ("started", "stopped")] for s in status(folder)["sessions"]]
     return sum((stopped - started).total_seconds() for started, stopped in times) / 3600
 
 
 def figure_names(study: Path, group: str) -> list[str]:
-    """Which figures there are of a group: curves of what has begun, scores of what reached its budget."""
+    """The figures of a group: curves if a run has begun, scores if a run has reached its budget."""
     members = {c.name for c in plan.CONFIGURATIONS if c.group == group}
     shown = members | {c.also for c in plan.CONFIGURATIONS if c.group == group}
     begun = any(c.name in shown and status(folder)["epochs"] for c, _, folder in records(study))
@@ -205,7 +205,7 @@ def _commands() -> str:
 
 
 def _short(revision: str | None) -> str:
-    """Of a commit, seven digits, and `-dirty` where it is not what ran."""
+    """A commit abbreviated to seven digits, with `-dirty` if there were uncommitted changes."""
     commit, _, dirty = (revision or "?").partition("-")
     return f"`{commit[:7]}{dirty and '-' + dirty}`"
 

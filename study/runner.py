@@ -1,4 +1,4 @@
-"""Starts what the plan lacks and goes on with what was stopped: one process and one thread per run."""
+"""Starts missing runs of the plan and continues interrupted ones, each in a process with one thread."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ HOW = ["--num-threads=1", "--quiet"]
 
 
 class Runner:
-    """Makes runs under `logs`/<configuration>/seed_<n>; SIGTERM and SIGINT stop them after their checkpoints."""
+    """Runs main.py under `logs`/<configuration>/seed_<n>. SIGTERM and SIGINT stop the runs after their checkpoints."""
 
     def __init__(self, study: Path, logs: Path, data: Path | None = None):
-        """`data`: a folder with a folder of the official file for each data set; None: the replicas."""
+        """data: folder with a folder for each data set's official file; None: use the replicas."""
         self.study, self.logs, self.data = study, logs, data
         self.stopping = False
         self._live: set[subprocess.Popen] = set()
-        self._lock = threading.Lock()  # between the start of a process and its entry in the set, no signal is passed on
+        self._lock = threading.Lock()  # no signal is handled between the start of a process and its entry in the set
 
     def run(self, jobs: Sequence, at_once: int, after: Callable[[Path], None]) -> int:
-        """Make the runs, so many at a time; `after` gets every run directory that has got further.
+        """Run the jobs, `at_once` at a time; `after` is called with the run directory of each.
 
-        Returns 0, 1 where a run failed, or EXIT_STATUS where it was asked to stop.
+        Returns: 0, 1 if a run failed, or EXIT_STATUS if stopped by a signal.
         """
         handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
         failed = False
@@ -42,7 +42,7 @@ class Runner:
                 futures = {pool.submit(self._make, *job): job for job in jobs}
                 pending = set(futures)
                 while pending:
-                    # A signal that comes just before the wait does not end it: look again every second.
+                    # A signal that arrives just before `wait` does not interrupt it, hence the timeout.
                     done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
                     for future in done:
                         configuration, seed = futures[future]
@@ -53,35 +53,35 @@ class Runner:
         return EXIT_STATUS if self.stopping else int(failed)
 
     def _conclude(self, configuration: plan.Configuration, seed: int, future: Future, after: Callable) -> bool:
-        """Hand on what a run has done, and say it. Returns whether it failed."""
+        """Call `after` on a run, and print its outcome. Returns whether it failed."""
         try:
             outcome, run = future.result()
             if run is not None:
                 after(run)
         except (UserError, OSError) as error:
             outcome = f"failed: {error}"
-        if outcome != "not begun":
+        if outcome != "not started":
             print(f"{configuration.name} seed {seed}: {outcome}", flush=True)
         return outcome.startswith("failed")
 
     def _make(self, configuration: plan.Configuration, seed: int) -> tuple[str, Path | None]:
-        """One run to its end, with the full scores of the weights kept: what became of it, and its directory."""
+        """Train a run to the end, and score its kept weights with the full preset. Returns outcome and directory."""
         if self.stopping:
-            return "not begun", None
+            return "not started", None
         log_path = self.logs / configuration.name / f"seed_{seed}"
         if adopt(self.study, configuration.name, seed, log_path):
-            print(f"{configuration.name} seed {seed}: goes on from the exported state", flush=True)
+            print(f"{configuration.name} seed {seed}: continues from the exported state", flush=True)
         elif not versions(log_path) and (epochs := status(record(self.study, configuration, seed)).get("epochs")):
-            print(f"{configuration.name} seed {seed}: starts anew, no state of the {epochs} epochs on record is here")
+            print(f"{configuration.name} seed {seed}: starts from scratch; its recorded {epochs} epochs left no state")
         data = [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []
         train = [*configuration.command(seed), "--resume=once", f"--log-path={log_path}", *data]
         outcome = self._main_py(train, log_path)
         runs = [run for run in versions(log_path) if run.args_file.is_file()]
         if not runs:
-            return outcome or "failed: no run was made", None
+            return outcome or "failed: no run directory was created", None
         run = next((run for run in runs if run.state() == "finished"), runs[0])
         if outcome is None and run.state() != "finished":
-            return "under way in another process", run.path
+            return "running in another process", run.path
         for epoch in run.kept_epochs() if outcome is None else ():
             if outcome is None and not (run.path / f"scores_epoch_{epoch}.json").is_file():
                 flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={run.path}", *data]
@@ -89,7 +89,7 @@ class Runner:
         return outcome or "finished", run.path
 
     def _main_py(self, flags: list[str], log_path: Path) -> str | None:
-        """Run main.py; its output goes to <log_path>/output.txt. None, or what went wrong."""
+        """Run main.py, with its output in <log_path>/output.txt. Returns None, or what went wrong."""
         log_path.mkdir(parents=True, exist_ok=True)
         output = log_path / "output.txt"
         with open(output, "ab") as file:
@@ -105,7 +105,7 @@ class Runner:
         if code == 0:
             return None
         if self.stopping or code == EXIT_STATUS:
-            return "stopped; the same command goes on with it"
+            return "stopped; the same command continues it"
         lines = output.read_text(encoding="utf-8", errors="replace").split("\n")
         return f"failed with status {code}: {next((line for line in reversed(lines) if line), '')} (see {output})"
 
@@ -117,7 +117,7 @@ class Runner:
 
 
 def missing(study: Path, logs: Path, names: Sequence[str] | None) -> list[tuple[plan.Configuration, int]]:
-    """The jobs of the plan that have no complete record; also those whose weights are here and lack full scores."""
+    """The jobs of the plan without a complete record, or with a run directory in `logs` but without full scores."""
     found = []
     for configuration, seed in plan.jobs(names):
         folder = record(study, configuration, seed)

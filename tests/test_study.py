@@ -120,7 +120,7 @@ def test_tables_have_mean_deviation_interval_and_paired_differences(tmp_path):
     assert "| `hes_0` | this code | 0 | - |" in page and "| `hes_0` | 0 | 6 of 7 | 10.0 |" in page
     assert "| `dsprites` | 0 | 8 of 70 | 20.0 |" in page
     assert "| `vae` | 2 | 7 of 7 | bf16 | replica | P | ? | `0123456-dirty` | 1.5 |" in page
-    assert "Not begun, by seeds: `dsprites` 1;" in page and "`vae` 3, 4;" in page
+    assert "Not started, by seeds: `dsprites` 1;" in page and "`vae` 3, 4;" in page
 
 
 def test_full_scores_stand_in_a_table_once_every_run_in_it_has_them(tmp_path):
@@ -206,7 +206,7 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more(tmp_path, monkeypatch,
     assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: None) == 75
     call, saved = (tmp_path / "calls").read_text().splitlines()
     assert "main.py --model=vae" in call and "--seed=0" in call and "--resume=once" in call and saved == "saved"
-    assert capsys.readouterr().out == "vae seed 0: stopped; the same command goes on with it\n"
+    assert capsys.readouterr().out == "vae seed 0: stopped; the same command continues it\n"
 
 
 def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_path, monkeypatch, capsys):
