@@ -1,4 +1,4 @@
-"""Disentanglement metrics: representations `[n, d]` and factors `[n, k]` in, a flat dict of floats out."""
+"""Disentanglement metrics: map representations `[n, d]` and factors `[n, k]` to a flat dict of floats."""
 
 from metrics.evaluation import evaluate, matrices, protocol
 from metrics.inputs import InputError

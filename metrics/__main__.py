@@ -1,4 +1,4 @@
-"""`python -m metrics codes.npz --factors factors`: scores of codes on files."""
+"""`python -m metrics codes.npz --factors factors`: scores of codes in files."""
 
 import sys
 

@@ -9,12 +9,14 @@ import numpy as np
 from metrics.inputs import constant
 from metrics.metric import ONE_FACTOR, Metric, Score
 
-SOLVER = {"tol": 1e-8, "max_iter": 10_000}  # of L-BFGS; it takes 30 to 10,000 iterations, about a second at most
+SOLVER = {"tol": 1e-8, "max_iter": 10_000}  # L-BFGS; 30 to 10,000 iterations, at most about a second
 
 
 def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
-    """Every sample of the protocol. Per split `label` `[points]` (the shared factor), and the pairs `first` and
-    `second` `[points, batch]`, which are never one sample twice.
+    """Draw all samples of the protocol.
+
+    Returns: for each split (`train`, `eval`), `<split>_label` `[points]` (the shared factor), and the pairs
+        `<split>_first` and `<split>_second` `[points, batch]`, always of two different samples.
     """
     drawn = {}
     for split in ("train", "eval"):
@@ -27,25 +29,25 @@ def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
 
 
 def score(codes, drawn: dict) -> dict[str, float]:
-    """Do the latents that agree within a pair reveal which factor the pair shares?
+    """Can a linear classifier predict from differences of codes which factor the two samples of a pair share?
 
-    1. A point: draw a factor; 5 pairs of samples, each pair sharing its value of that factor and nothing else by
-       design; the mean over pairs of |z_1 - z_2| is the feature `[d]`, the factor the label.
-    2. Multinomial logistic regression without regularisation on 1,000 points; `hig_acc` is its accuracy on them.
+    1. A point: draw a factor, and 5 pairs of samples; the samples of a pair share the value of this factor. The feature
+       `[d]` is the mean over pairs of |z_1 - z_2|, the label is the factor.
+    2. Multinomial logistic regression without regularisation on 1,000 points; `hig_acc` is its training accuracy.
     3. `val_hig_acc`: its accuracy on 1,000 fresh points.
 
-    Range [0, 1]; ideal 1; a useless code about 1 / (number of varying factors). A rotated code scores in between
-    (its latents differ whatever is shared), copies cost nothing. Constant factors are not drawn; with fewer than
-    two varying factors the answer is known: 1. Invariant to scale and offset of each latent, and to dead latents.
+    Range [0, 1]; ideal 1; an uninformative code about 1 / (number of varying factors). A rotated code scores in
+    between; copies of latents have no effect. Constant factors are not drawn; with fewer than two varying factors the
+    score is 1. Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Higgins et al. 2017, section 3, with the features of Locatello et al. 2019. Convention: features are
-    divided by their training deviation before the fit, which changes no unregularised optimum but lets the solver
-    reach it at every scale. `codes` maps indices `[...]` to `[..., d]`.
+    divided by their training deviation before the fit. This does not change the optimum, but the solver then reaches it
+    at every scale. `codes` maps indices `[...]` to `[..., d]`.
 
-    The regression is solved to SOLVER's tolerance, so that codes that differ by rounding get accuracies within
-    0.003 of each other; at scikit-learn's tolerance of 1e-4 they differed by up to 0.008. Where some class is
-    separable, the optimum lies at infinity and the solver stops on the way to it: `hig_acc` is then that of the
-    optimum, and `val_hig_acc` depends by a few points of 1,000 on where it stops.
+    The regression is solved to the tolerance of SOLVER, so that the accuracies of codes that differ by rounding are
+    within 0.003 of each other; at scikit-learn's tolerance of 1e-4 they differed by up to 0.008. If a class is
+    separable, the optimum is at infinity: `hig_acc` is then that of the optimum, and `val_hig_acc` depends by a few
+    points of 1,000 on where the solver stops.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -61,7 +63,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
     deviation = features["train"].std(axis=0)  # [d]
     scale = np.where(constant(features["train"]), 1.0, deviation)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # separable points have their optimum at infinity
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the optimum of separable points is at infinity
         model = LogisticRegression(C=np.inf, **SOLVER).fit(features["train"] / scale, drawn["train_label"])
     return {
         name: float(model.score(features[split] / scale, drawn[f"{split}_label"]))
@@ -71,7 +73,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
 
 METRIC = Metric(
     "beta_vae",
-    "beta-VAE score: a linear classifier tells from code differences which factor is shared",
+    "beta-VAE score: a linear classifier predicts from code differences which factor is shared",
     ONE_FACTOR,
     (
         Score(
@@ -83,7 +85,7 @@ METRIC = Metric(
         Score(
             "val_hig_acc",
             "beta-VAE score",
-            "its accuracy on fresh pairs; rotation costs much, copies nothing",
+            "accuracy of the pair classifier on fresh pairs; low for rotated codes, not for copies",
             column="beta",
             place=3,
             headline=4,

@@ -1,4 +1,4 @@
-"""The command line of `python -m metrics`: files in, a table on the screen and a JSON file out."""
+"""The command line of `python -m metrics`: scores codes in files, prints a table and writes a JSON file."""
 
 from __future__ import annotations
 
@@ -19,56 +19,66 @@ CODE_NAMES = ("codes", "representations", "z", "mu")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Every flag, with one line of help."""
+    """The parser with every flag."""
     parser = Parser(
         prog="python -m metrics",
         description="Disentanglement scores of representations [n, d] with known factors [n, k].",
     )
     add = parser.add_argument
-    add("codes", nargs="*", type=Path, help="npz, npy or csv file of codes; several runs of the same samples for udr")
+    add(
+        "codes",
+        nargs="*",
+        type=Path,
+        help="npz, npy or csv file of codes; for udr, several files with codes of the same samples",
+    )
     add(
         "--codes-name",
         metavar="NAME",
-        help="array of the npz file that holds the codes (default: its only table, or codes, z, mu)",
+        help="array of the npz file with the codes (default: its only table, or codes, representations, z, mu)",
     )
     add("--factors", metavar="NAME|FILE", help="array of the codes' npz file, or an npz, npy or csv file of factors")
-    add("--metrics", nargs="+", metavar="NAME", help="names as --list gives them (default: all that the input allows)")
+    add(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="metrics to compute, see --list (default: all that the input allows)",
+    )
     add("--preset", default="full", help="sample counts: full (the reference protocol) or fast (default: full)")
-    add("--points", type=int, metavar="N", help="rows of the training and of the test set instead of the preset's")
+    add("--points", type=int, metavar="N", help="rows of the training and of the test set (default: as the preset)")
     add("--seed", type=int, default=0, help="the same seed gives the same numbers (default: 0)")
     add(
         "--bootstrap",
         type=int,
         default=0,
         metavar="N",
-        help="replicates for a standard error beside each score (default: 0, none)",
+        help="bootstrap replicates for the standard error of each score (default: 0, none)",
     )
     add("--workers", type=int, metavar="N", help="processes for the trees of DCI (default: one per core)")
     add(
         "--json",
         type=Path,
         metavar="FILE",
-        help="where the scores go (default: beside the codes, as <name>.scores.json)",
+        help="file to write the scores to (default: <name>.scores.json next to the codes)",
     )
     add(
         "--bins",
         nargs="+",
         metavar="N",
-        help="classes to cut continuous factors into, or NAME=N for the factors named (default: such are refused)",
+        help="classes to bin continuous factors into, or NAME=N for single factors (default: an error)",
     )
     add(
         "--left-out",
         nargs="*",
         metavar="NAME",
-        help="factors that discrete_mig and factor_leakage leave out, none without a name (default: as the reference)",
+        help="factors that discrete_mig and factor_leakage leave out; no name: none (default: as the reference)",
     )
-    add("--active-only", action="store_true", help="score the latents in use alone (deviation at least 0.1)")
-    add("--list", action="store_true", help="list the metrics and the names they log, then stop")
+    add("--active-only", action="store_true", help="score only the latents in use (deviation at least 0.1)")
+    add("--list", action="store_true", help="list all metrics and the names of their scores, then exit")
     return parser
 
 
 def list_metrics() -> str:
-    """Name, summary and logged names of every metric."""
+    """Name, summary and scores of every metric, as text."""
     from metrics import METRICS
     from metrics.metric import QUESTIONS
 
@@ -88,7 +98,10 @@ def list_metrics() -> str:
 
 
 def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: str | None) -> Table:
-    """The codes among a file's arrays: the one named, the only table besides the factors, or one with a usual name."""
+    """The codes among the arrays of a file: by `name`, else the only table besides the factors, else a usual name.
+
+    Raises UserError if this does not determine an array.
+    """
     if name is not None:
         if name not in arrays:
             raise UserError(f"--codes-name {name}: {path} holds {', '.join(arrays)}")
@@ -101,7 +114,7 @@ def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: 
 
 
 def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Table:
-    """`--factors`: an array of the codes' own file, or a file of its own, of so many rows."""
+    """Read `--factors`: an array of the codes' file, or another file with this many rows. Raises UserError."""
     if factors is None:
         raise UserError("--factors is missing: name an array of the codes' file, or a file of factors [n, k]")
     if factors in arrays:
@@ -118,7 +131,7 @@ def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Ta
 
 
 def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
-    """`--bins`: a number, or `name=number` for each factor named."""
+    """Parse `--bins`: a number, or `name=number` per factor. Raises UserError."""
     if words is None:
         return None
     try:
@@ -130,7 +143,7 @@ def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
 
 
 def table(scores: dict[str, float]) -> str:
-    """Name, value and, where there is one, standard error; one score a line."""
+    """The scores as text, one per line: name, value, and standard error if there is one."""
     width = max(map(len, scores))
     lines = []
     for name, value in scores.items():
@@ -142,7 +155,7 @@ def table(scores: dict[str, float]) -> str:
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
-    """Scores and their record: protocol, shapes and package versions."""
+    """Compute the scores. Returns them, and a record of protocol, shapes and package versions. Raises UserError."""
     from dataclasses import replace
 
     from metrics import evaluate, protocol, udr

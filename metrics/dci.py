@@ -1,4 +1,4 @@
-"""Disentanglement, completeness, informativeness: from the importances of latents in predicting factors."""
+"""DCI: disentanglement, completeness and informativeness, from the importances of latents in predicting factors."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def completeness(importance: np.ndarray) -> float:
 
 
 def _fit_boosted_trees(train, labels, test, test_labels, trees: int, seed: int):
-    """One factor: importances `[d]`, training accuracy, test accuracy."""
+    """Fit one factor. Returns importances `[d]`, training accuracy, test accuracy."""
     from sklearn import config_context
     from sklearn.ensemble import GradientBoostingClassifier
 
-    with config_context(skip_parameter_validation=True):  # every one of thousands of trees would check its own
+    with config_context(skip_parameter_validation=True):  # otherwise repeated for each of thousands of trees
         model = GradientBoostingClassifier(n_estimators=trees, random_state=seed).fit(train, labels)
     accuracy = (model.predict(train) == labels).mean(), (model.predict(test) == test_labels).mean()
     return model.feature_importances_, *accuracy
@@ -62,12 +62,19 @@ Fitted = tuple[np.ndarray, np.ndarray, np.ndarray]
 def fit_trees(
     train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, trees=100, seed=0
 ) -> Callable[[], Fitted]:
-    """One classifier per varying factor, the costliest first, in `workers` processes (None: one per core).
+    """Start fitting one classifier per varying factor, in parallel processes.
 
-    Codes `[n, d]` and factors `[n, k]` of both sets -> a function that waits for the importances `[d, varying k]`, the
-    training accuracies `[varying k]` and the test accuracies `[varying k]`. Until it is called, the processes work
-    beside the caller; they are ended when the function is dropped. Every fit has its own seed, so the number of workers
-    changes nothing; few trees are fitted in this process, when they are asked for, since starting others takes longer.
+    Few trees are fitted in this process instead, when the result is asked for: starting processes would take longer.
+    Every fit has its own seed, so results do not depend on the number of workers.
+
+    Args:
+        train, test: codes `[n, d]`.
+        train_factors, test_factors: factors `[n, k]`.
+        fit: (train, labels, test, test labels, trees, seed) -> importances, training accuracy, test accuracy.
+        workers: number of processes; None: one per core.
+
+    Returns: a function that waits for the importances `[d, varying k]`, the training accuracies `[varying k]` and the
+        test accuracies `[varying k]`. The processes end if the function is deleted.
     """
     from joblib import Parallel, delayed
 
@@ -104,9 +111,7 @@ def over_all_factors(importance: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def scores(
     prefix: str, importance: np.ndarray, train_accuracy: np.ndarray, test_accuracy: np.ndarray
 ) -> dict[str, float]:
-    """Importances and accuracies -> the four named values. Without any varying factor prediction is perfect and
-    means nothing.
-    """
+    """The four scores `<prefix>_...`, from importances and accuracies. Without varying factors, accuracies are 1."""
     return {
         f"{prefix}_disentanglement": disentanglement(importance),
         f"{prefix}_completeness": completeness(importance),
@@ -118,21 +123,22 @@ def scores(
 def score(request: Request) -> Callable[[], dict[str, Any]]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 
-    1. Per factor that varies: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per
-       class and round) predict its value from the code.
-    2. Importance of latent i for factor k: the trees' total impurity decrease by latent i, normalised over latents:
-       R `[d, k]`.
+    1. Per varying factor: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per class and
+       round) predict its value from the code.
+    2. Importance of latent i for factor k: the total impurity decrease of the trees by latent i, normalised over
+       latents: R `[d, k]`.
     3. Disentanglement: per latent 1 - entropy of R[i, :] over factors (base k); mean weighted by the latent's total
        importance.
     4. Completeness: per factor 1 - entropy of R[:, k] over latents (base d); mean weighted likewise.
     5. Informativeness: mean accuracy on the training and on the test set.
 
-    Range [0, 1] each; ideal 1; a useless code: D and C about 0, test accuracy that of guessing (training accuracy
-    stays high: trees memorise noise). Constant factors are left out; with none left D = C = 0 and I = 1. Invariant to
-    scale and offset of each latent. Dead latents raise the base d of the completeness, and so the completeness.
+    Range [0, 1] each; ideal 1; an uninformative code: D and C about 0, test accuracy that of guessing (training
+    accuracy stays high, since trees overfit). Constant factors are left out; with none left D = C = 0 and I = 1.
+    Invariant to scale and offset of each latent. Dead latents increase the base d of the completeness, and so the
+    completeness.
 
-    Source: Eastwood & Williams 2018, with the trees of Locatello et al. 2019. Convention: accuracy, not error;
-    unnormalised.
+    Source: Eastwood & Williams 2018, with the trees of Locatello et al. 2019. Convention: informativeness is an
+    accuracy, not an error.
     """
     tables = request.both()
     trees = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
@@ -152,7 +158,7 @@ METRIC = Metric(
         Score(
             "dci_disentanglement",
             "DCI disentanglement",
-            "does a latent serve one factor? copies are allowed",
+            "is each latent important for one factor only? copies do not lower it",
             column="dci_dis",
             place=6,
             headline=5,
@@ -161,7 +167,7 @@ METRIC = Metric(
         Score(
             "dci_completeness",
             "DCI completeness",
-            "is a factor held by one latent? copies are punished",
+            "is each factor represented by one latent only? copies lower it",
             column="dci_comp",
             place=7,
             on_screen=True,
@@ -169,13 +175,13 @@ METRIC = Metric(
         Score(
             "dci_informativeness_train",
             "DCI informativeness, training points",
-            "trees memorise: says little by itself",
+            "trees overfit: not meaningful on its own",
             question=INFORMATION,
         ),
         Score(
             "dci_informativeness_test",
             "DCI informativeness",
-            "what of the factors can be read at all; guessing is mean 1 / size",
+            "how well the factors can be predicted; guessing gives the mean of 1 / size",
             question=INFORMATION,
             column="dci_info",
             place=5,

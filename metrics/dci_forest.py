@@ -9,7 +9,7 @@ from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
 
 def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
-    """One factor: importances `[d]`, training accuracy, test accuracy. The trees may split on every latent."""
+    """Fit one factor. Returns importances `[d]`, training accuracy, test accuracy."""
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(trees, max_features=None, random_state=seed).fit(train, labels)
@@ -18,12 +18,14 @@ def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
 
 
 def score(request: Request) -> Callable[[], dict[str, float]]:
-    """DCI as in `metrics.dci`, with importances and accuracies of random forests: 100 full trees, bagged, every latent
-    a candidate at every split (with scikit-learn's default of a random few, even an ideal code spreads its importance).
+    """DCI as in `metrics.dci`, with importances and accuracies of random forests of 100 full trees.
 
-    Forests spread importance over correlated latents more than boosting does, so D and C come out lower; they are
-    far faster. Ideal 1; a useless code: D and C about 0. Source: Eastwood & Williams 2018, who used forests beside
-    the lasso; there the depth is tuned and the factors are regressed, here they are classes.
+    Every latent is a candidate at every split: with scikit-learn's default, a random subset, the importances of even an
+    ideal code are spread. Forests spread importances over correlated latents more than boosting does, so D and C are
+    lower; they are much faster. Ideal 1; an uninformative code: D and C about 0.
+
+    Source: Eastwood & Williams 2018, who used forests as well as the lasso. Convention: factors are classes and the
+    depth is not limited; they regressed the factors and tuned the depth.
     """
     settings = {"workers": request.workers, "trees": request.preset.dci_trees, "seed": request.seed}
     trees = dci.fit_trees(*request.both(), fit=_fit_forest, **settings)
@@ -45,13 +47,13 @@ METRIC = Metric(
         Score(
             "dci_forest_informativeness_train",
             "DCI informativeness, forests, training points",
-            "forests memorise: says little by itself",
+            "forests overfit: not meaningful on its own",
             question=INFORMATION,
         ),
         Score(
             "dci_forest_informativeness_test",
             "DCI informativeness, forests",
-            "what a forest can read of the factors",
+            "how well forests predict the factors",
             question=INFORMATION,
         ),
     ),

@@ -13,7 +13,7 @@ ALPHA = 0.02
 
 
 def _explained(target: np.ndarray, predicted: np.ndarray) -> float:
-    """R^2, not below 0: both `[n]`; 1 of a constant target that is met, else 0."""
+    """R^2 of predictions `[n]` for targets `[n]`, at least 0. A constant target gives 1 if met exactly, else 0."""
     variance, error = target.var(), ((target - predicted) ** 2).mean()
     return max(0.0, 1.0 - error / variance) if variance > 0 else float(error == 0)
 
@@ -24,13 +24,15 @@ def score(
     test_representations: np.ndarray,
     test_factors: np.ndarray,
 ) -> dict[str, float]:
-    """DCI as in `metrics.dci`, with the absolute weights of a lasso (alpha 0.02) from standardised codes to each
-    standardised factor, taken as a number.
+    """DCI as in `metrics.dci`, with the absolute weights of a lasso as importances.
 
-    Informativeness is R^2, not below 0 (ideal 1, useless 0; D and C are then shares of noise and mean nothing).
-    Linear only: a code that holds a factor on a circle or in classes scores low here and may be ideal for trees.
-    Invariant to scale and offset of each latent. Source: Eastwood & Williams 2018. Convention: a fixed alpha in place
-    of cross-validation, R^2 in place of their normalised root mean squared error.
+    The lasso (alpha 0.02) predicts each standardised factor, taken as a number, from the standardised codes.
+    Informativeness is R^2, at least 0: ideal 1, an uninformative code 0, for which D and C are meaningless. Only linear
+    relations count: a code that represents a factor on a circle or by clusters scores low, and may be ideal for trees.
+    Invariant to scale and offset of each latent.
+
+    Source: Eastwood & Williams 2018. Convention: a fixed alpha instead of cross-validation, R^2 instead of their
+    normalised root mean squared error.
     """
     from sklearn.linear_model import Lasso
 
@@ -57,13 +59,13 @@ METRIC = Metric(
         Score(
             "dci_lasso_disentanglement",
             "DCI disentanglement, lasso",
-            "DCI from a linear model; meaningless where informativeness is about 0",
+            "DCI from a linear model; meaningless if informativeness is about 0",
             least_factors=2,
         ),
         Score(
             "dci_lasso_completeness",
             "DCI completeness, lasso",
-            "the same; of two equal copies the lasso may take one",
+            "the same; of two equal copies the lasso may select one",
         ),
         Score(
             "dci_lasso_informativeness_train",

@@ -1,4 +1,4 @@
-"""Discretised codes and the mutual information between discrete columns: the ground that MIG and its kin stand on."""
+"""Discretisation of codes, entropy, and mutual information between discrete columns."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from metrics.factors import labels
 from metrics.inputs import constant
 
 BINS = 20
-EDGE = 1e-5  # of a bin: a value that is below an edge by rounding alone belongs above it
+EDGE = 1e-5  # in bins; values below an edge by rounding only count as above it
 
 
 def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Codes `[n, d]` -> int64 `[n, d]` in 0..bins-1: equal-width bins over each latent's own range.
+    """Codes `[n, d]` -> int64 `[n, d]` in 0..bins-1: equal-width bins over the range of each latent.
 
-    The last bin is closed on the right. A latent that is constant but for rounding falls into one bin, and so carries
-    no information. Invariant to scale and offset.
+    The last bin is closed on the right. A latent that is constant up to rounding has one bin, and so no information.
+    Invariant to scale and offset.
     """
     codes = representations.astype(np.float64)
     low, high = codes.min(axis=0), codes.max(axis=0)  # [d]
@@ -24,7 +24,7 @@ def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
 
 
 def entropy(counts: np.ndarray) -> float:
-    """Shannon entropy in nats of the distribution that the (unnormalised) counts describe."""
+    """Shannon entropy in nats of the distribution given by counts (any shape, unnormalised)."""
     counts = counts[counts > 0].astype(np.float64)
     if len(counts) == 1:
         return 0.0
@@ -38,17 +38,17 @@ def entropies(columns: np.ndarray) -> np.ndarray:
 
 
 def joint_counts(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Labels `[n]` and `[n]` -> how often each pair of values occurs, int64 `[values of first, values of second]`."""
+    """Contingency table of labels `[n]` and `[n]`: int64 `[values of first, values of second]`."""
     width = int(second.max()) + 1
     height = int(first.max()) + 1
     return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
 
 
 def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Discrete columns `[n, d]` and `[n, k]` -> plug-in mutual information in nats, float64 `[d, k]`, never negative.
+    """Plug-in mutual information of discrete columns `[n, d]` and `[n, k]` in nats: float64 `[d, k]`, at least 0.
 
-    `I(a; b) = H(a) + H(b) - H(a, b)` from the joint counts. The plug-in estimate is biased upwards by about
-    `(values of a - 1)(values of b - 1) / 2n`; that bias is part of every published MIG, so it is not corrected here.
+    `I(a; b) = H(a) + H(b) - H(a, b)` from the joint counts. The estimate is biased upwards by about
+    `(values of a - 1)(values of b - 1) / 2n`. Published MIG scores include this bias, so it is not corrected here.
     """
     first, second = labels(first), labels(second)
     matrix = np.empty((first.shape[1], second.shape[1]))  # [d, k]
@@ -60,5 +60,5 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def mutual_information_with_factors(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Codes `[n, d]` (discretised into 20 bins here) and factors `[n, k]` -> mutual information in nats `[d, k]`."""
+    """Mutual information of codes `[n, d]`, discretised into 20 bins, and factors `[n, k]` in nats: `[d, k]`."""
     return mutual_information(discretise(representations), factors)

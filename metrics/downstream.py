@@ -1,4 +1,4 @@
-"""Downstream task: which symmetry step lies between two codes?"""
+"""Downstream task: predict the symmetry step between two codes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ DEPTH = 15
 
 
 def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> dict[str, float]:
-    """Can a plain classifier tell from a pair of codes which factor was stepped, and in which direction?
+    """Can a classifier predict from a pair of codes which factor changed, and in which direction?
 
-    1. A pair: a random sample, a random varying factor, a random direction; its neighbour one value further
-       (cyclically).
+    1. A pair: a random sample, and the sample with a random varying factor changed by one value (cyclically) in a
+       random direction.
     2. A random forest (100 trees, depth at most 15) on the concatenated codes `[z, z']` predicts one of 2k classes.
     3. `downstream_rep`: accuracy on as many fresh pairs as it was trained on (1,000).
 
-    Range [0, 1]; ideal 1 in the limit of many pairs (about 0.5 for five factors and 1,000 pairs); a useless code 1
-    / 2k. For a factor with two values forwards and backwards are the same pair: such a factor is right half the
-    time at best. Constant factors are never stepped; with none left: 1. Invariant to scale and offset of each latent,
+    Range [0, 1]; ideal 1 in the limit of many pairs (about 0.5 for five factors and 1,000 pairs); an uninformative code
+    1 / 2k. For a factor with two values, both directions give the same pair, so at most half of its predictions are
+    right. Constant factors are not used; with none left the score is 1. Invariant to scale and offset of each latent,
     and to dead latents.
 
     Source: Painter, Hare & Pruegel-Bennett 2020 (downstream evaluation of the symmetry actions); forest as the
@@ -43,13 +43,13 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
 
 METRIC = Metric(
     "downstream",
-    "downstream: a forest tells from a pair of codes which factor was stepped, and which way",
+    "downstream: a forest predicts from a pair of codes which factor changed, and in which direction",
     SYMMETRY,
     (
         Score(
             "downstream_rep",
             "downstream steps",
-            "can a forest name the step between two codes? guessing is 1 / 2k; more pairs raise it",
+            "can a forest predict the step between two codes? guessing gives 1 / 2k; more training pairs raise it",
         ),
     ),
     lambda request: score(request.codes, request.drawn, seed=request.seed, workers=request.workers),

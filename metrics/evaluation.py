@@ -1,4 +1,4 @@
-"""`evaluate`: draw every metric's samples, encode each once, score."""
+"""`evaluate`: draws the samples of all metrics, encodes each once, and computes the scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metrics.sampling import CodeTable, PlainSource, RowSource, encode, generato
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
-    """The names wanted, checked; None means all. Raises InputError for a name that METRICS lacks."""
+    """The names as a list without repetitions; None: all. Raises InputError for unknown names."""
     if names is None:
         names = [name for name, metric in METRICS.items() if metric.needs != "runs"]
     names = [names] if isinstance(names, str) else list(names)
@@ -29,9 +29,7 @@ def find_metrics(names: Sequence[str] | None) -> list[str]:
 
 
 def applicable(names: Sequence[str] | None, source, decoder: Callable | None) -> list[str]:
-    """The names wanted, or all that these inputs allow. Raises InputError where one was named that they do not
-    allow.
-    """
+    """The names as a list; None: all metrics that the inputs allow. Raises InputError for a name they do not allow."""
     lacking = {
         "factors": None if len(source.sizes) else "factors, which this data set does not have",
         "steps": None
@@ -48,7 +46,7 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
 
 
 def needs(name: str) -> tuple[str, ...]:
-    """What a metric needs besides codes: `factors`, `steps`, `decoder`."""
+    """What a metric needs besides codes: `factors`, `steps`, `decoder`, `runs`."""
     needed = METRICS[name].needs
     return ("factors", needed) if METRICS[name].needs_factors else (needed,)
 
@@ -56,10 +54,10 @@ def needs(name: str) -> tuple[str, ...]:
 def draw(
     source, names: Sequence[str], preset: Preset, seed: int, replicate: int = 0
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Metric name -> its index arrays. The metrics of one table share their points.
+    """Metric name -> its index arrays. Metrics without a `draw` share their points.
 
-    Replicate 0 is the protocol; in others tables are resampled, and protocols that sample for themselves do so from
-    resampled rows.
+    Replicate 0 follows the protocol. In other replicates (bootstrap), tables are resampled, and metrics that draw their
+    own samples draw them from resampled rows.
     """
     suffix = f" {replicate}" if replicate else ""
     sampled = source.replicate(generator(seed, "rows" + suffix)) if replicate else source
@@ -80,13 +78,13 @@ def draw(
 
 
 def _indices(drawn: dict[str, dict[str, np.ndarray]]):
-    """Every array of sample indices among the draws; `..._label` arrays hold classes instead."""
+    """Yields all arrays of sample indices; `..._label` arrays hold classes instead."""
     for arrays in drawn.values():
         yield from (array for key, array in arrays.items() if not key.endswith("_label"))
 
 
 def _table_source(representations, factors, test: tuple[Any, Any] | None, **settings) -> tuple[RowSource, CodeTable]:
-    """The checked rows as a source and their codes; a test set's rows follow at the end."""
+    """The checked rows as a source, and their codes; rows of a test set are at the end."""
     codes, values = _pair(representations, factors)
     settings["names"] = settings.get("names") or pandas_names(factors)
     test_rows = 0
@@ -100,7 +98,7 @@ def _table_source(representations, factors, test: tuple[Any, Any] | None, **sett
 
 
 def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Both tables of one set of samples, of one length."""
+    """Codes and factors as tables. Raises InputError unless they have equally many rows."""
     codes = as_table(representations, f"representations{suffix}", "latents")
     values = as_table(factors, f"factors{suffix}", "factors")
     if len(codes) != len(values):
@@ -127,7 +125,7 @@ def _check_settings(seed: int, bootstrap: int, batch_size: int) -> None:
 
 
 def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
-    """The latents in use, by the rule of the FactorVAE score: int64 `[active]`."""
+    """The latents that the FactorVAE score counts as active: int64 `[active]`. Raises InputError if there are none."""
     active = np.flatnonzero(deviations(codes(rows)) >= ACTIVE_DEVIATION)
     if not len(active):
         raise InputError(f"active_only: no latent has a deviation of {ACTIVE_DEVIATION}; leave it out, or rescale")
@@ -135,7 +133,7 @@ def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
 
 
 class Scores(dict[str, float]):
-    """What `evaluate` returns: name -> value, and the matrices `[d, k]` behind the values, by name."""
+    """The result of `evaluate`: name -> value. `matrices`: name -> `[d, k]`, from which scores were computed."""
 
     def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray]):
         super().__init__(values)
@@ -161,32 +159,32 @@ def evaluate(
     progress: bool = False,
     workers: int | None = None,
 ) -> Scores:
-    """Scores of a code table or of an encoder.
+    """Score a table of codes, or an encoder.
 
     Args:
         representations: codes `[n, d]` (NumPy, torch of any dtype, pandas or lists), or an encoder: float32 images
             `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already.
-        factors: with codes, factors `[n, k]` whose columns have a few values each, by any numbers; with an encoder, the
-            data set (`FactorDataset` or anything with its `factor_sizes`, `len`, `index_to_factors`, `batch`). Where
-            its `factors` are a table, not None, only the scores that the rows of the table allow are taken.
+        factors: with codes, factors `[n, k]` with a few distinct numbers per column; with an encoder, the data set
+            (`FactorDataset` or an object with its `factor_sizes`, `len`, `index_to_factors`, `batch`). If its `factors`
+            are a table, not None, only the scores that the rows of the table allow are computed.
         metrics: names of METRICS; None: all that the inputs allow.
-        seed: the same seed gives the same numbers; global random states are neither read nor changed.
+        seed: determines all random numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.
         test: with codes, a separate test set `(representations, factors)` for the scores that need one.
         decoder: with an encoder, codes `[n, d]` -> images in [0, 1], for the errors in image space.
-        factor_names: with codes, of the columns; None: those of a pandas table.
-        left_out: names or numbers of the factors that `discrete_mig` and `factor_leakage_*` leave out; None: what the
-            data set declares, or `floor_hue` or `shape` among named factors, or the first of factors without names.
-        bins: with codes, into how many classes to cut factors that are continuous, or name -> classes.
+        factor_names: with codes, names of the columns; None: those of a pandas table.
+        left_out: names or numbers of the factors that `discrete_mig` and `factor_leakage_*` leave out; None: as the
+            data set declares; for tables, `floor_hue` or `shape`, or the first column if there are no names.
+        bins: with codes, number of classes to bin continuous factors into, or name -> classes.
         active_only: score only the latents that the FactorVAE score counts as active (deviation at least 0.1).
-        bootstrap: 0, or a number of replicates (2 or more) for standard errors: rows are resampled with replacement
-            (from an encoder, fresh images), and protocols that sample for themselves draw anew from them.
-        batch_size, device, progress: of the encoding; the encoder must be on that device.
-        workers: processes for DCI's trees; None: one per core.
+        bootstrap: 0, or the number of replicates (at least 2) for standard errors: rows are resampled with replacement
+            (with an encoder, fresh images), and metrics that draw their own samples draw them again from these.
+        batch_size, device, progress: for encoding; the encoder must be on this device.
+        workers: number of processes for the trees of DCI; None: one per core.
 
     Returns:
-        name -> value, the names of `METRICS[...].outputs`; with bootstrap also `<name>_se`. Its `matrices` are those
-        behind the values: `mutual_information` `[d, k]` in nats (of `mig`) and `importance` `[d, k]` (of `dci`).
+        name -> value, with the names of `METRICS[...].outputs`, and with bootstrap also `<name>_se`. Its attribute
+        `matrices` holds `mutual_information` `[d, k]` in nats (from `mig`) and `importance` `[d, k]` (from `dci`).
 
     Raises:
         InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
@@ -228,9 +226,7 @@ def evaluate(
 
 
 def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) -> Scores:
-    """One replicate: every metric on its draws, a step of the bar each. What other processes work on is waited for
-    last.
-    """
+    """Compute all metrics of one replicate. Results computed in other processes are waited for last."""
     found: dict[str, dict[str, Any]] = {}
     under_way: dict[str, Callable] = {}
     for name in names:
@@ -252,10 +248,9 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) 
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
-    """The matrices behind MIG and DCI, latents by factors, for heat maps.
+    """The matrices of MIG and DCI, latents by factors, for heat maps.
 
-    Arguments as of `evaluate` (`seed`, `preset`, `device`, ...); `importance=False` leaves out the trees, which
-    take long.
+    Arguments as for `evaluate` (`seed`, `preset`, `device`, ...); `importance=False` skips the trees, which are slow.
 
     Returns:
         `mutual_information` `[d, k]` in nats and `importance` `[d, k]`, whose columns sum to 1 (0 for constant
@@ -267,9 +262,7 @@ def matrices(representations, factors, *, importance: bool = True, **settings) -
 def protocol(
     metrics: Sequence[str] | None = None, *, seed: int = 0, preset: str | Preset = "full", bootstrap: int = 0
 ) -> dict:
-    """What `evaluate` would do, for the record beside the scores: metrics, seed, preset, its sample counts,
-    replicates.
-    """
+    """A record of the settings of `evaluate`: metrics, seed, preset, its sample counts, replicates."""
     preset = find_preset(preset)
     counts = asdict(preset)
     record = {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}

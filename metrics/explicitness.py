@@ -1,4 +1,4 @@
-"""Explicitness: can a linear classifier read every value of every factor from the code?"""
+"""Explicitness: can a linear classifier predict every value of every factor from the code?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from metrics.factors import varying
 from metrics.inputs import standardised
 from metrics.metric import INFORMATION, Metric, Score
 
-SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # of L-BFGS; it takes 20 to 120 iterations on the reference tables
+SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # L-BFGS; 20 to 120 iterations on the reference tables
 
 
 def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray) -> float:
-    """Mean one-against-rest AUC over the classes that occur and do not fill the set; 0.5 when there is none."""
+    """Mean one-against-rest AUC over the classes that occur but do not fill the set; 0.5 if there are none."""
     from sklearn.metrics import roc_auc_score
 
     areas = [
@@ -29,23 +29,23 @@ def score(
     test_representations: np.ndarray,
     test_factors: np.ndarray,
 ) -> dict[str, float]:
-    """How well does one linear (softmax) classifier per factor tell the factor's values apart?
+    """How well does a linear (softmax) classifier per factor predict the factor's values?
 
     1. Standardise every latent with the mean and deviation of the training set (constant latents become 0).
     2. Per factor: logistic regression (multinomial, L2 with C = 1) on the training set.
     3. Per value of the factor: ROC AUC of that value's probability against the rest; mean over the values.
     4. Mean over the factors that vary; on the training and on the test set.
 
-    Range [0, 1]; ideal 1; a useless code 0.5 on the test set (a little more on the training set, which was fitted).
+    Range [0, 1]; ideal 1; an uninformative code 0.5 on the test set (a little more on the training set).
     Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Ridgeway & Mozer 2018, section 3. Convention: the AUC itself, not rescaled to (AUC - 0.5) / 0.5, as the
-    reference logs it. Values that a set lacks are left out of that set's mean.
+    reference logs it. Values missing in a set are left out of its mean.
 
-    The regression is convex with one optimum, which is solved for in float64 to SOLVER's tolerance: the score is then
-    the same on every processor to about 1e-6 (one pair of samples that changes places). The reference stops its solver
-    in float32 at a tolerance of 1e-4, up to 6e-5 of the score away from the optimum, in a direction that depends on
-    the machine's arithmetic: its values are reproduced to 1e-4.
+    The regression is convex with one optimum, and solved in float64 to the tolerance of SOLVER: the scores of different
+    processors agree to about 1e-6 (one pair of samples in another order). The reference stops its solver in float32 at
+    a tolerance of 1e-4, where the score is up to 6e-5 away from the optimum, depending on the machine: its values are
+    reproduced to 1e-4.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,13 +64,13 @@ def score(
 
 METRIC = Metric(
     "explicitness",
-    "explicitness: a linear classifier reads every value of every factor",
+    "explicitness: a linear classifier predicts every value of every factor",
     INFORMATION,
     (
         Score(
             "explicitness_score_train",
             "explicitness, training points",
-            "linear readability of the values; 0.5 is guessing",
+            "can a linear classifier predict the values? guessing gives 0.5",
         ),
         Score(
             "explicitness_score_test",

@@ -11,8 +11,10 @@ ACTIVE_DEVIATION = 0.1
 
 
 def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points: int, rng: np.random.Generator) -> dict:
-    """Every sample of the protocol. `variance` `[variance_points]`; per split `label` `[votes]` (the fixed factor) and
-    `rows` `[votes, batch]`: one at random, then others than it that share its value.
+    """Draw all samples of the protocol.
+
+    Returns: `variance` `[variance_points]`; for each split (`train`, `eval`), `<split>_label` `[votes]` (the fixed
+        factor) and `<split>_rows` `[votes, batch]`: a random sample, then different ones that share its value.
     """
     drawn = {"variance": source.random(rng, (variance_points,))}
     for split, votes in (("train", train_votes), ("eval", eval_votes)):
@@ -24,8 +26,9 @@ def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points:
 
 
 def _votes(codes: np.ndarray, fixed: np.ndarray, deviation: np.ndarray, factors: int) -> np.ndarray:
-    """Codes `[votes, batch, active]` -> how often each latent varied least under each fixed factor, int64
-    `[factors, active]`.
+    """Count how often each latent varies least for each fixed factor: int64 `[factors, active]`.
+
+    codes: `[votes, batch, active]`. fixed: factors `[votes]`. deviation: `[active]`.
     """
     least = (codes.var(axis=1, ddof=1, dtype=np.float64) / deviation**2).argmin(axis=1)  # [votes]
     active = len(deviation)
@@ -33,19 +36,19 @@ def _votes(codes: np.ndarray, fixed: np.ndarray, deviation: np.ndarray, factors:
 
 
 def score(codes, drawn: dict) -> dict[str, float]:
-    """Is there for each factor a latent that stands still when the factor does?
+    """Does the latent that varies least identify the factor that is held fixed?
 
     1. Variance of each latent over 10,000 samples (ddof 1); latents with a standard deviation below 0.1 are dropped.
-    2. A vote: draw a factor and a value of it, 64 samples that share it; the latent with the least variance
-       relative to 1. wins.
-    3. From 10,000 votes: each latent predicts the factor it won most often for. `fac_train` is the share of those
-       votes it gets right.
-    4. `fac_eval`: the same share on 5,000 fresh votes. `fac_num_act`: the number of latents kept in 1.
+    2. A vote: draw a factor and 64 samples that share its value; the vote is for the latent with the smallest variance
+       relative to that of step 1.
+    3. From 10,000 votes: each latent predicts the factor for which it got most votes. `fac_train` is the accuracy of
+       these predictions on the same votes.
+    4. `fac_eval`: the accuracy on 5,000 fresh votes. `fac_num_act`: the number of latents kept in step 1.
 
-    Range [0, 1]; ideal 1; a useless code about 1 / (number of varying factors); a collapsed code (nothing active)
-    0, 0, 0. Two latents may serve one factor, and a latent of several factors may still win: 1 does not prove
-    disentanglement. Constant factors are not drawn. Invariant to offset and to dead latents; to scale only as long as
-    the same latents reach a deviation of 0.1.
+    Range [0, 1]; ideal 1; an uninformative code about 1 / (number of varying factors); a collapsed code (no active
+    latent) 0, 0, 0. Several latents may represent one factor, and a latent of several factors may still get the votes,
+    so 1 does not prove disentanglement. Constant factors are not drawn. Invariant to offset and to dead latents; to
+    scale only if the same latents reach a deviation of 0.1.
 
     Source: Kim & Mnih 2018, section 4; activity threshold as in the reference. `codes` maps indices `[...]` to
     `[..., d]`.
@@ -77,7 +80,7 @@ METRIC = Metric(
         Score(
             "fac_eval",
             "FactorVAE score",
-            "share of votes that name the fixed factor; rotation costs some, copies nothing",
+            "share of votes that predict the fixed factor; lower for rotated codes, not for copies",
             column="fac",
             place=1,
             headline=1,
@@ -86,13 +89,13 @@ METRIC = Metric(
         Score(
             "fac_train",
             "FactorVAE score, training votes",
-            "the same on the votes it was fitted to; far above `fac_eval`: too few votes",
+            "the same on the training votes; if far above `fac_eval`: too few votes",
             least_factors=2,
         ),
         Score(
             "fac_num_act",
             "active latents",
-            "latents in use (deviation at least 0.1); read it first",
+            "number of latents in use (deviation at least 0.1); check it first",
             better="",
             ideal=None,
             column="fac_dim",

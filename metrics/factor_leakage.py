@@ -1,4 +1,4 @@
-"""Factor leakage: how much of a factor is found outside its best latent?"""
+"""Factor leakage: how much information about a factor is outside its best latent?"""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc"
 
 
 def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, float]:
-    """How much information about each factor do latents other than the best one hold?
+    """How much information about each factor do latents other than the best one have?
 
     1. Cut each latent into 20 equal-width bins; mutual information of every latent with every factor but `left_out`.
     2. Sort each factor's column in descending order: s_0 >= s_1 >= ... >= s_{d-1}; r_i = s_i / s_0.
     3. `factor_leakage_mean`: mean of s_1 ... s_{d-1}, in nats; `factor_leakage_norm_mean`: the same mean of r.
-    4. Strike out the best k latents: t_k = mean of r_k ... r_{d-1} is what still leaks. `factor_leakage_auc`: mean
-       of t_0 ... t_{d-1}, the area under the curve of t over k; `factor_leakage_nm_auc`: mean of t_1 ... t_{d-1}.
+    4. Remove the best k latents: t_k = mean of r_k ... r_{d-1} is the remaining leakage. `factor_leakage_auc`: mean of
+       t_0 ... t_{d-1}, the area under the curve of t over k; `factor_leakage_nm_auc`: mean of t_1 ... t_{d-1}.
     5. Each is averaged over the factors.
 
-    Range [0, 1] (the first, in nats, up to the factor's entropy); ideal 0, except for `factor_leakage_auc`, whose
-    t_0 counts the best latent: ideal 1 / d^2. A useless code has nothing but leaks: near 1 (all latents alike),
-    though near 0 in nats; plug-in bias on few samples keeps all of them above 0. A factor that no latent knows
-    leaks nothing and has r = 0, so a collapsed code scores 0: read it beside MIG. Constant factors are left out; 0
-    when none remains. Invariant to scale and offset of each latent; every mean runs over all latents, dead ones too.
+    Range [0, 1] (the first, in nats, up to the entropy of the factor); ideal 0, except for `factor_leakage_auc`, whose
+    t_0 includes the best latent: ideal 1 / d^2. An uninformative code scores near 1, since all latents are equal, and
+    near 0 in nats; the plug-in bias of few samples keeps all scores above 0. A factor without information in any latent
+    has r = 0, so a collapsed code scores 0: read the scores together with MIG. Constant factors are left out; 0 if none
+    remains. Invariant to scale and offset of each latent; means are over all latents, including dead ones.
 
-    Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: the
-    reference leaves out its first factor (dSprites shape, 3D Shapes floor hue), here left out by name.
+    Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: as in
+    the reference, the first factor (dSprites shape, 3D Shapes floor hue) is left out, here by name.
     """
     some = varying(factors)
     some = some[~np.isin(some, left_out)]
@@ -58,7 +58,7 @@ METRIC = Metric(
         Score(
             "factor_leakage_mean",
             "factor leakage",
-            "nats about a factor outside its best latent",
+            "information about a factor outside its best latent, in nats",
             "lower",
             0.0,
             "fl",
@@ -67,14 +67,14 @@ METRIC = Metric(
         Score(
             "factor_leakage_norm_mean",
             "factor leakage, relative",
-            "the same relative to the best latent: 1 where all are alike",
+            "the same relative to the best latent: 1 if all latents are equally informative",
             "lower",
             0.0,
         ),
         Score(
             "factor_leakage_auc",
             "factor leakage, area",
-            "area under what still leaks as the best latents are struck out; at best 1 / d^2",
+            "area under the leakage as the best latents are removed one by one; at best 1 / d^2",
             "lower",
             None,
         ),

@@ -1,4 +1,4 @@
-"""Known factors `[n, k]` as the metrics take them: every column a few classes, by whatever numbers they are named."""
+"""Checks factors `[n, k]`: every column must have few distinct values, which are its classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFERENCE_LEAVES_OUT = ("floor_hue", "shape")
 
 @dataclass(frozen=True)
 class FactorTable:
-    """Checked factors: `values` int64 or float64 `[n, k]`, `names` (k), `left_out` columns int64 `[m]`."""
+    """Checked factors: `values` int64 or float64 `[n, k]`, k `names`, `left_out` columns int64 `[m]`."""
 
     values: np.ndarray
     names: tuple[str, ...]
@@ -31,18 +31,19 @@ def check_factors(
     left_out=None,
     bins: int | Mapping | None = None,
 ) -> FactorTable:
-    """Anything array-like `[n, k]` -> factors whose distinct values are classes.
+    """Check factors `[n, k]`, array-like, whose distinct values are classes.
+
+    Values that differ by rounding only (float32 among float64) become one class.
 
     Args:
-        names: of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
-        left_out: names or numbers of the columns that `discrete_mig` and `factor_leakage_*` leave out, or one; None: as
-            the reference does, see `default_left_out`.
-        bins: into how many classes of equal width to cut the columns that are continuous; or name -> classes, for the
-            columns named.
+        name: what to call the table in error messages.
+        names: names of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
+        left_out: columns (one or several names or numbers) that `discrete_mig` and `factor_leakage_*` leave out; None:
+            as the reference does, see `default_left_out`.
+        bins: number of equal-width classes to bin continuous columns into; or name -> classes, for the named columns.
 
-    Values that differ by rounding alone (float32 among float64) are one class. Raises InputError for other shapes and
-    dtypes, NaN, infinity, and for columns that are continuous: where more than half of the values occur once, where
-    there are more than half as many values as rows, or more than 1,000.
+    Raises: InputError for other shapes and dtypes, NaN, infinity, and continuous columns: those with more than half as
+        many values as rows, with more than 1,000 values, or if more than half of the values occur only once.
     """
     given = pandas_names(factors) if names is None else [str(column) for column in names]
     values = as_table(factors, name, "factors")
@@ -68,13 +69,13 @@ def check_factors(
 
 
 def pandas_names(factors) -> list[str] | None:
-    """The names that a pandas table gives its columns; None for other tables and for mere numbers."""
+    """The column names of a pandas table; None for other tables, and if the names are 0, 1, 2, ..."""
     names = [str(column) for column in getattr(factors, "columns", ())]
     return None if names == [str(column) for column in range(len(names))] else names
 
 
 def _bins_by_column(bins: int | Mapping | None, names: Sequence[str]) -> dict[int, int]:
-    """Column -> number of classes, where columns are named. Raises InputError for numbers below 2."""
+    """Column -> number of classes, for columns named in `bins`. Raises InputError for numbers below 2."""
     by_name = bins if isinstance(bins, Mapping) else {}
     for count in by_name.values() if isinstance(bins, Mapping) else [] if bins is None else [bins]:
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 2:
@@ -83,7 +84,7 @@ def _bins_by_column(bins: int | Mapping | None, names: Sequence[str]) -> dict[in
 
 
 def columns_of(wanted, names: Sequence[str], what: str) -> np.ndarray:
-    """Names or numbers of columns, or one of them -> int64 `[m]`. Raises InputError where there is no such column."""
+    """The indices int64 `[m]` of columns given by one or several names or numbers. Raises InputError if unknown."""
     found = []
     for column in [wanted] if isinstance(wanted, str | int | np.integer) else list(wanted):
         if isinstance(column, str) and column in names:
@@ -96,19 +97,17 @@ def columns_of(wanted, names: Sequence[str], what: str) -> np.ndarray:
 
 
 def default_left_out(names: Sequence[str] | None) -> list:
-    """What the reference leaves out: of named factors `floor_hue` or else `shape`, where there is one; the first of
-    factors without names.
-    """
+    """The factors that the reference leaves out: `floor_hue` or else `shape` if present; without names, the first."""
     if names is None:
         return [0]
     return [name for name in REFERENCE_LEAVES_OUT if name in names][:1]
 
 
 def merge_rounded(column: np.ndarray) -> np.ndarray:
-    """One factor `[n]` -> the same, where values that differ by rounding alone are made equal.
+    """Make values of a factor `[n]` equal that differ by rounding only.
 
-    Rounding is what float32 leaves, where all other gaps are 1,000 times wider than any so small; else what float64
-    leaves. Whole numbers are exact.
+    The tolerance is that of float32 if all larger gaps between values are at least 1,000 times as wide as all gaps
+    below it; else that of float64. Integers are not changed.
     """
     levels = np.unique(column)
     if len(levels) < 2 or (levels == np.rint(levels)).all():
@@ -118,13 +117,13 @@ def merge_rounded(column: np.ndarray) -> np.ndarray:
     small, wide = gaps[gaps <= rounding], gaps[gaps > rounding]
     if not (len(small) and len(wide) and 1000 * small.max() < wide.min()):
         rounding = 4 * np.finfo(np.float64).eps * size
-    first = np.append(True, gaps > rounding)  # [levels], whether a class begins here
+    first = np.append(True, gaps > rounding)  # [levels], whether a new class starts
     merged = levels[first][np.cumsum(first) - 1]  # [levels]
     return merged[np.searchsorted(levels, column)]
 
 
 def continuous(column: np.ndarray) -> str:
-    """Why the values of a factor `[n]` are no classes; empty where they are."""
+    """Why a factor `[n]` counts as continuous; empty if its values can be classes."""
     levels, counts = np.unique(column, return_counts=True)
     found = f"{len(levels)} distinct values in {len(column)} rows"
     if len(levels) == 1:
@@ -136,28 +135,24 @@ def continuous(column: np.ndarray) -> str:
 
 
 def cut(column: np.ndarray, bins: int) -> np.ndarray:
-    """One factor `[n]` -> the number of its bin, as float64 `[n]`: `bins` bins of equal width over its range."""
+    """Bin a factor `[n]` into `bins` bins of equal width over its range: numbers of bins, float64 `[n]`."""
     column = column.astype(np.float64)
     low, high = column.min(), column.max()
     return np.floor(np.clip((column - low) / (high - low or 1.0) * bins, 0, bins - 1))
 
 
 def varying(factors: np.ndarray) -> np.ndarray:
-    """Factors `[n, k]` -> indices of the columns that take more than one value: the only ones that a score can
-    speak of.
-    """
+    """The indices of the columns of factors `[n, k]` that have more than one value."""
     return np.flatnonzero((factors != factors[:1]).any(axis=0))
 
 
 def labels(factors: np.ndarray) -> np.ndarray:
-    """Factors `[n, k]` -> int64 `[n, k]`: each column's values numbered 0, 1, ... in ascending order."""
+    """Factors `[n, k]` -> int64 `[n, k]`: the values of each column numbered 0, 1, ... in ascending order."""
     return np.stack([np.unique(column, return_inverse=True)[1] for column in factors.T], axis=1)  # [n, k]
 
 
 def labels_like(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One factor of the training and of the test set `[n]` -> int64 labels `[n]` each; -1 for values that the training
-    set lacks.
-    """
+    """Labels int64 `[n]` of one factor in training and test set, `[n]` each; -1 for values not in the training set."""
     levels, first = np.unique(train, return_inverse=True)
     place = np.minimum(np.searchsorted(levels, test), len(levels) - 1)
     return first, np.where(levels[place] == test, place, -1)

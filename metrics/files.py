@@ -1,4 +1,4 @@
-"""Tables of numbers in files: npz, npy and csv, as `python -m metrics` takes them."""
+"""Reads tables of numbers from npz, npy and csv files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INDEX_NAMES = {"", "index", "id"}  # headers of a column that numbers or names t
 
 @dataclass
 class Table:
-    """What a file holds under one name: numbers, the columns' names (csv with a header) and what was taken as what."""
+    """An array of a file. names: of the columns, from a csv header. taken: how a csv file was interpreted, as text."""
 
     values: np.ndarray
     names: list[str] | None = None
@@ -23,10 +23,12 @@ class Table:
 
 
 def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
-    """Arrays of a file by name (npy, csv: one, named after the file).
+    """Read the arrays of a file, by name; npy and csv files have one, named after the file.
 
-    `rows`: how many samples a csv file should hold, where that is known; it tells a header of numbers from a sample.
-    Raises UserError where the file cannot be read.
+    Args:
+        rows: expected number of samples of a csv file, to distinguish a header of numbers from a sample; None: unknown.
+
+    Raises: UserError if the file cannot be read.
     """
     try:
         if path.suffix == ".csv":
@@ -40,16 +42,18 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
         raise UserError(f"{path}: no such file") from None
     except UserError:
         raise
-    except Exception as error:  # the decoders have no common error for what is damaged
+    except Exception as error:  # the readers raise many types on damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
 
 
 def read_csv(path: Path, rows: int | None = None) -> Table:
-    """One sample a line, separated by commas, semicolons or tabs. Raises ValueError, OSError or UserError.
+    """Read a csv file with one sample per line, separated by commas, semicolons or tabs.
 
-    The first line is a header where it holds a word, or where it numbers the columns and is no sample. A column is the
-    index of the rows where it has no header or one such as `index`, or where it counts the rows.
+    The first line is a header if it contains a word, or if it numbers the columns and is not a sample. The first column
+    is an index if its header is empty or a name such as `index`, or if it counts the rows.
+
+    Raises: ValueError, OSError or UserError if the file cannot be read.
     """
     import pandas
 
@@ -81,7 +85,7 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:
-    """The cells as numbers `[columns]`, or None where one is a word. An empty first cell is none of either."""
+    """The cells as numbers `[columns]`; None if one is not a number. An empty first cell is ignored."""
     try:
         return np.array([float(cell) for cell in (cells[1:] if cells and not cells[0] else cells)])
     except ValueError:
@@ -89,7 +93,7 @@ def _numbers(cells: list[str]) -> np.ndarray | None:
 
 
 def _is_header(cells: list[str], body, rows: int | None) -> bool:
-    """Whether the first line names the columns: words do; numbers that count them do, unless they are a sample."""
+    """Whether the first line is a header: if it contains words, or numbers the columns and is not a sample."""
     numbers = _numbers(cells)
     if numbers is None or (cells and not cells[0]):
         return True
@@ -101,7 +105,7 @@ def _is_header(cells: list[str], body, rows: int | None) -> bool:
 
 
 def _is_index(body, names: list[str] | None) -> bool:
-    """Whether the first of several columns numbers or names the rows."""
+    """Whether the first of several columns is an index of the rows."""
     if body.shape[1] < 2 or not len(body):
         return False
     if names and names[0].lower() in INDEX_NAMES | {"unnamed: 0"}:

@@ -1,4 +1,4 @@
-"""Representations `[n, d]` as the metrics take them: checked once, and free of their scale where a score is."""
+"""Checks and standardises representations `[n, d]`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from system.errors import UserError
 
 LARGEST = 1e150  # squares of larger codes leave the range of float64
 NUMBERED = "number classes that are texts, such as by numpy.unique(column, return_inverse=True)[1]"
-ROUNDING = 4  # a latent whose range is so many times its rounding error, or less, is constant
+ROUNDING = 4  # a latent whose range is at most this many rounding errors is constant
 
 
 class InputError(UserError, ValueError):
-    """Arrays that cannot be scored: wrong shape, dtype or values. A ValueError for library users, one line for the
-    CLI.
-    """
+    """Raised for arrays that cannot be scored: wrong shape, dtype or values."""
 
 
 def as_array(values) -> np.ndarray:
-    """A NumPy array from NumPy, torch (any device and dtype), pandas or nested lists; nothing is copied where it need
-    not be.
-    """
+    """A NumPy array from NumPy, torch (any device and dtype), pandas or nested lists; without a copy if possible."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         try:
@@ -31,7 +27,7 @@ def as_array(values) -> np.ndarray:
 
 
 def as_table(values, name: str, columns: str) -> np.ndarray:
-    """Anything array-like -> real numbers `[n, columns]`. Raises InputError for other shapes, dtypes, NaN, inf."""
+    """An array-like as real numbers `[n, columns]`. Raises InputError for other shapes, dtypes, NaN, infinity."""
     try:
         array = as_array(values)
     except (ValueError, TypeError) as error:
@@ -50,10 +46,10 @@ def as_table(values, name: str, columns: str) -> np.ndarray:
 
 
 def check_representations(representations, name: str = "representations") -> np.ndarray:
-    """Anything array-like `[n, d]` -> float32 or float64 `[n, d]`.
+    """Check an array-like `[n, d]`. Returns float32 or float64 `[n, d]`.
 
-    Latents that are constant but for rounding become exactly constant. Raises InputError for other shapes and dtypes,
-    NaN, infinity, and numbers beyond 1e150.
+    Latents that are constant up to rounding become exactly constant. Raises InputError for other shapes and dtypes,
+    NaN, infinity, and absolute values above 1e150.
     """
     codes = as_table(representations, name, "latents")
     nearly = constant(codes)
@@ -67,7 +63,7 @@ def check_representations(representations, name: str = "representations") -> np.
 
 
 def constant(codes: np.ndarray) -> np.ndarray:
-    """Codes `[n, d]` -> bool `[d]`: latents that do not vary by more than their dtype's rounding."""
+    """Which latents of codes `[n, d]` are constant up to the rounding of their dtype: bool `[d]`."""
     low, high = codes.min(axis=0), codes.max(axis=0)  # [d]
     if codes.dtype.kind != "f":
         return low == high
@@ -81,8 +77,9 @@ def deviations(codes: np.ndarray) -> np.ndarray:
 
 
 def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Codes `[n, d]` of the training set and of other sets -> float64, each latent less its training mean, over its
-    training deviation; constant latents are 0. Scale and offset cost no digits but those that the codes lack.
+    """Standardise codes `[n, d]` of training and other sets with the training mean and deviation, in float64.
+
+    Constant latents become 0. Scale and offset of the codes cause no loss of precision.
     """
     size = np.abs(train).max(axis=0).astype(np.float64)  # [d]
     size = np.where(size > 0, size, 1.0)
@@ -94,11 +91,12 @@ def standardised(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
 
 
 def for_trees(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes of the training and the test set `[n, d]` -> both as scikit-learn's trees can tell them apart, and the
-    latents kept `[active]`.
+    """Standardise codes `[n, d]` of training and test set for scikit-learn's trees.
 
-    Its trees take values closer than 1e-7 for equal, so latents get a deviation of a million. Constant latents are left
-    out, for they would only stir the random order in which splits are tried (a collapsed code keeps one).
+    These treat values closer than 1e-7 as equal, so latents are scaled to a deviation of 1e6. Constant latents are
+    removed, since they would change the random order in which splits are tried (a collapsed code keeps one).
+
+    Returns: both sets `[n, active]`, and the latents kept `[active]`.
     """
     kept = np.flatnonzero(~constant(train))
     kept = kept if len(kept) else np.zeros(1, dtype=np.int64)

@@ -12,31 +12,30 @@ QUANTILE = 0.99
 
 
 def deviations(representations: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Codes `[n, d]`, one factor's labels `[n]` -> `[d]`: how far a latent strays while the factor is fixed.
+    """Deviation of each latent while a factor is fixed: codes `[n, d]`, labels of the factor `[n]` -> `[d]`.
 
-    Per value of the factor the 0.99 quantile of |z - mean of z under that value|; mean over values, weighted by how
-    often they occur.
+    For each value of the factor, the 0.99 quantile of |z - mean of z for this value|; then the mean over values,
+    weighted by their frequency.
     """
     order = np.argsort(factor, kind="stable")
     groups = np.split(representations[order], np.flatnonzero(np.diff(factor[order])) + 1)  # [value's rows, d] each
-    strays = [len(rows) * np.quantile(np.abs(rows - rows.mean(0)), QUANTILE, axis=0) for rows in groups]
-    return np.sum(strays, axis=0) / len(representations)
+    weighted = [len(rows) * np.quantile(np.abs(rows - rows.mean(0)), QUANTILE, axis=0) for rows in groups]
+    return np.sum(weighted, axis=0) / len(representations)
 
 
 def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
-    """Does each latent stay put, whatever the other factors do, while its own factor is fixed?
+    """Does each latent stay constant while its factor is fixed and the other factors vary?
 
     1. Per latent: its largest deviation from its mean over all samples.
-    2. Per latent and factor: group the samples by the factor's value; within a group, the 0.99 quantile of the
-       deviation from the group's mean; mean over groups weighted by size; 1 - its ratio to 1. = robustness, `[d,
-       k]`.
-    3. Per latent the largest robustness over factors. `IRS`: mean over latents weighted by the deviation of 1.; it
-       changes when single latents are rescaled. `IRS_unweighted`: the plain mean over the latents that vary, which
-       does not.
+    2. Per latent and factor: group the samples by the value of the factor; within a group, the 0.99 quantile of the
+       deviation from the mean of the group; mean over groups weighted by size. Robustness `[d, k]` is 1 - the ratio of
+       this to the deviation of step 1.
+    3. Per latent, the largest robustness over factors. `IRS`: mean over latents weighted by the deviation of step 1; it
+       depends on the scale of single latents. `IRS_unweighted`: the plain mean over varying latents, which does not.
 
-    Range [0, 1]; ideal 1; a useless Gaussian code about 0.3, since a 0.99 quantile is compared with a maximum.
-    Redundant latents are not punished. Invariant to offset, to one scale of all latents and to dead latents, which have
-    no weight; without any varying latent or factor the score is 0.
+    Range [0, 1]; ideal 1; an uninformative Gaussian code about 0.3, since a 0.99 quantile is compared with a maximum.
+    Redundant latents do not lower it. Invariant to offset, to a common scale of all latents and to dead latents, which
+    have no weight; without any varying latent or factor the score is 0.
 
     Source: Suter et al. 2019, section 4. Convention: quantile 0.99 within groups and the maximum overall, as
     Locatello et al. 2019.
@@ -48,26 +47,26 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     if not active.any() or not len(some):
         return {"IRS": 0.0, "IRS_unweighted": 0.0}
     columns = labels(factors[:, some])
-    strays = np.stack([deviations(codes[:, active], column) for column in columns.T], axis=1)  # [active, k]
-    robustness = np.clip(1.0 - strays / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
+    within = np.stack([deviations(codes[:, active], column) for column in columns.T], axis=1)  # [active, k]
+    robustness = np.clip(1.0 - within / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
     weighted = np.average(robustness, weights=largest[active])
     return {"IRS": float(weighted), "IRS_unweighted": float(robustness.mean())}
 
 
 METRIC = Metric(
     "irs",
-    "interventional robustness: a latent stays put while its factor is fixed",
+    "interventional robustness: a latent stays constant while its factor is fixed",
     ONE_FACTOR,
     (
         Score(
             "IRS",
             "interventional robustness",
-            "does a latent stay put while its factor is fixed? copies are allowed; noise keeps 0.3",
+            "does a latent stay constant while its factor is fixed? copies do not lower it; noise scores 0.3",
         ),
         Score(
             "IRS_unweighted",
             "interventional robustness, unweighted",
-            "the same with every varying latent counted alike",
+            "the same with equal weights for all varying latents",
         ),
     ),
     lambda request: score(*request.table("points")),

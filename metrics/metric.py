@@ -1,4 +1,4 @@
-"""How a metric declares itself: each file of this folder that holds a metric ends with its one `METRIC`."""
+"""Declarations of metrics: each file of this folder that implements a metric defines one `METRIC`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from metrics.presets import Preset
 from metrics.sampling import PlainSource
 
-# What the scores ask of a code, in the order in which lists and tables show them.
+# The questions that scores answer, in the order of lists and tables.
 ONE_FACTOR = "Does one latent hold one factor?"
 INFORMATION = "Is all information there?"
 INDEPENDENCE = "Are the latents independent?"
@@ -22,20 +22,20 @@ QUESTIONS = (ONE_FACTOR, INFORMATION, INDEPENDENCE, SYMMETRY, AGREEMENT)
 
 @dataclass(frozen=True)
 class Score:
-    """One number that a metric logs.
+    """A score that a metric logs.
 
     Attributes:
-        name: in the log, as `dmetric/<name>`.
-        title: for people.
-        reading: one sentence on how to read it.
-        better: `higher` or `lower`; empty where the number is a count and nothing is best.
-        ideal: its value on an ideal code; None where that depends on the data.
-        column: its column in the table of runs; empty: it has none.
-        place: where that column stands in the table; columns of one place stand in the order of their names.
-        headline: its rank among the few that stand first in reports and in TensorBoard's comparison; 0: it is not.
-        question: one of QUESTIONS, where it is not the metric's.
-        on_screen: whether the short table on the screen has it; the headlines are there in any case.
-        least_factors: how many varying factors it takes; with fewer, every code scores the same.
+        name: name in the log, as `dmetric/<name>`.
+        title: name to display.
+        reading: one sentence on how to interpret it.
+        better: `higher` or `lower`; empty if neither is better.
+        ideal: value of an ideal code; None if that depends on the data.
+        column: name of its column in the table of runs; empty: no column.
+        place: position of the column; columns with the same place are sorted by name.
+        headline: rank among the first scores of reports and of TensorBoard's HPARAMS; 0: not one of them.
+        question: one of QUESTIONS, if it differs from the metric's.
+        on_screen: whether to show it in the short table on the screen; headlines are always shown.
+        least_factors: minimum number of varying factors; with fewer, every code has the same score.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Request:
-    """What a metric is given: codes by index, the indices it drew, and the settings of the evaluation."""
+    """The input of a metric: codes by index, the indices it drew, and the settings of the evaluation."""
 
     codes: Callable[[np.ndarray], np.ndarray]  # [...] -> [..., d]
     drawn: dict[str, np.ndarray]
@@ -65,31 +65,31 @@ class Request:
     device: str = "cpu"
 
     def table(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Codes `[n, d]` and factors `[n, k]` of the drawn points, train or test."""
+        """Codes `[n, d]` and factors `[n, k]` of the drawn points: `points`, `train` or `test`."""
         return self.codes(self.drawn[split]), self.source.factors(self.drawn[split])
 
     def both(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Codes and factors of train, then of test."""
+        """Codes and factors of the training set, then of the test set."""
         return *self.table("train"), *self.table("test")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """All that the rest of the project knows of a metric.
+    """The declaration of a metric.
 
     Attributes:
-        name: by which it is asked for.
+        name: its name for `evaluate` and on the command line.
         summary: one line for `--list`.
-        question: what it asks, one of QUESTIONS.
-        scores: the numbers that it logs.
-        score: Request -> dict of those numbers by name, and of the matrices `[d, k]` that they come from, where these
-            are worth a look; or, of a metric whose work goes on in other processes, a function that waits for the dict.
-        draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None for the
-            metrics that share one draw of points, train and test.
-        on_tables: the drawn arrays are tables of independent samples, which a bootstrap may resample.
-        needs: `steps` (every combination of the factors), `decoder` (and a data set), `runs` (the codes of several
-            runs; `evaluate` does not compute it), or nothing.
-        needs_factors: whether factors must be known.
+        question: one of QUESTIONS.
+        scores: the scores that it logs.
+        score: Request -> dict of the scores by name, and optionally of matrices `[d, k]` to show; or, if other
+            processes compute it, a function that waits for this dict.
+        draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None to use the
+            shared `points`, `train` and `test`.
+        on_tables: whether the drawn arrays are tables of independent samples, which a bootstrap may resample.
+        needs: `steps` (every combination of the factors), `decoder` (and a data set), `runs` (codes of several runs;
+            not computed by `evaluate`), or empty.
+        needs_factors: whether it needs factors.
     """
 
     name: str
@@ -104,10 +104,10 @@ class Metric:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names logged."""
+        """The names of the scores."""
         return tuple(score.name for score in self.scores)
 
 
 def draw_many(source, preset: Preset, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """`draw` of the metrics that want more points than the others share."""
+    """`draw` for metrics that need more than the shared points."""
     return {"points": source.split(rng, preset.intervention_points, 2)["points"]}

@@ -13,10 +13,10 @@ from metrics.metric import ONE_FACTOR, Metric, Request, Score
 
 
 def gaps(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Codes `[n, d]`, factors `[n, k]` -> per factor the gap between its two most informative latents over its
-    entropy.
+    """For each factor, the gap between its two most informative latents, divided by its entropy: `[k]`, in [0, 1].
 
-    `[k]`, in [0, 1]; NaN for a constant factor, whose entropy is 0. With one latent the second is taken as 0.
+    Codes are `[n, d]`, factors `[n, k]`. NaN for constant factors, whose entropy is 0. With one latent, the second is
+    taken as 0.
     """
     information = mutual_information_with_factors(representations, factors)  # [d, k]
     ranked = np.sort(information, axis=0)[::-1]  # [d, k]
@@ -26,16 +26,16 @@ def gaps(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, float]:
-    """Is each factor's information held by one latent alone?
+    """Is the information about each factor in one latent only?
 
     1. Cut each latent into 20 equal-width bins over its range.
     2. Plug-in mutual information of every latent with every factor, in nats.
     3. Per factor: (largest - second largest) / entropy of the factor.
     4. `discrete_mig_all_factors`: mean over the factors; `discrete_mig`: over all but the columns `left_out`. Constant
-       factors are left out (0 when none remains).
+       factors are left out (0 if none remains).
 
-    Range [0, 1]; ideal 1 (reached only when the bins resolve the factor); a useless code 0; a redundant copy of a
-    latent also 0. Invariant to scale and offset of each latent, and to dead latents.
+    Range [0, 1]; ideal 1 (if the bins resolve the factor); an uninformative code 0; a code with copies of all latents
+    also 0. Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Chen et al. 2018 (eq. 6), with the 20-bin histogram estimate of Locatello et al. 2019.
     Convention: the reference logs MIG without its first factor (dSprites shape, 3D Shapes floor hue), which
@@ -57,13 +57,13 @@ def _score(request: Request) -> dict[str, Any]:
 
 METRIC = Metric(
     "mig",
-    "mutual information gap: each factor's information in one latent alone",
+    "mutual information gap: the information about each factor in one latent only",
     ONE_FACTOR,
     (
         Score(
             "discrete_mig",
             "MIG, one factor left out",
-            "as below without `shape` (dSprites) or `floor_hue` (3D Shapes), as the reference logs it",
+            "as below, without `shape` (dSprites) or `floor_hue` (3D Shapes), as the reference logs it",
             column="mig",
             place=4,
             headline=3,
@@ -71,7 +71,7 @@ METRIC = Metric(
         Score(
             "discrete_mig_all_factors",
             "MIG, all factors",
-            "the usual MIG: 0 as soon as two latents share a factor evenly",
+            "the usual MIG: 0 if two latents represent a factor equally",
         ),
     ),
     _score,

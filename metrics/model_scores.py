@@ -1,4 +1,4 @@
-"""The scores of a model on a whole data set, and what is recorded beside them."""
+"""Scores a model on a whole data set, and records the protocol and mean codes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 from metrics.evaluation import applicable, evaluate, find_metrics, protocol
 from metrics.sampling import encode, source_of
 
-KEPT_CODES = 10_000  # images whose mean codes are recorded, for scores that compare runs
+KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
 
 
 class ModelScores(NamedTuple):
-    """Scores, how they were measured (plain data), and what lies behind them.
+    """Scores of a model.
 
+    values: name -> score.
+    protocol: how they were measured (plain data).
     matrices: catalogue name -> float `[latents, factors]`.
     codes: `mean_codes` of KEPT_CODES images.
-    left_out: one line on what cannot be scored on this data set; empty for none.
+    left_out: one line on metrics that do not apply to this data set; empty if all do.
     """
 
     values: dict[str, float]
@@ -40,10 +42,7 @@ def score_model(
     progress: bool = False,
     workers: int | None = None,
 ) -> ModelScores:
-    """Every score that the data set allows. Arguments as of `evaluate`; of a `FactorDataset`, its name goes on record.
-
-    Raises InputError as `evaluate`.
-    """
+    """Compute every score that a `FactorDataset` allows. Other arguments and errors as for `evaluate`."""
     names, left_out = taken_from(dataset)
     scores = evaluate(
         encoder,
@@ -70,7 +69,7 @@ def score_model(
 
 
 def taken_from(dataset) -> tuple[list[str], str]:
-    """The metrics that can be taken of a model on a data set, and one line on those that cannot, empty for none."""
+    """The metrics that apply to a model on this data set, and one line on the others; empty if there are none."""
     source = source_of(dataset)
     names = applicable(None, source, decoder=print)
     left_out = [name for name in find_metrics(None) if name not in names]
@@ -83,12 +82,12 @@ def taken_from(dataset) -> tuple[list[str], str]:
 def mean_codes(
     encoder: Callable, dataset, limit: int, *, batch_size: int = 256, device: str = "cpu", progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """Codes of up to `limit` images, evenly spaced over a data set: the same images for every model, as `udr` wants.
+    """Encode up to `limit` images, evenly spaced over the data set: the same for every model, as `udr` requires.
 
     Args:
-        encoder, batch_size, device, progress: as of `evaluate`.
+        encoder, batch_size, device, progress: as for `evaluate`.
 
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` where they are known.
+    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` if the data set has factors.
     """
     index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset)), dtype=np.int64)  # [m]
     codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)

@@ -1,4 +1,4 @@
-"""Modularity: does each latent know of one factor only?"""
+"""Modularity: is each latent informative about one factor only?"""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from metrics.metric import ONE_FACTOR, Metric, Score
 
 
 def modularity(information: np.ndarray) -> float:
-    """Mutual information `[d, k]` -> mean over latents of 1 - (squares but the largest) / ((k - 1) largest square).
+    """Mutual information `[d, k]` -> mean over latents of 1 - (sum of the other squares) / ((k - 1) largest square).
 
-    A latent that knows nothing scores 0. With one factor no latent can mix: every informative latent scores 1.
+    A latent without information scores 0. With one factor, every informative latent scores 1.
     """
     squares = information**2  # [d, k]
     largest = squares.max(axis=1)  # [d]
@@ -22,17 +22,17 @@ def modularity(information: np.ndarray) -> float:
 
 
 def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
-    """Does each latent hold information about at most one factor?
+    """Does each latent have information about at most one factor?
 
-    1. Cut each latent into 20 equal-width bins; mutual information m of every latent with every factor that varies.
-    2. Per latent: 1 - (sum of m^2 but the largest) / ((k - 1) * largest m^2); 0 for a latent without information.
-    3. Mean over the latents; 0 when no factor varies.
+    1. Cut each latent into 20 equal-width bins; mutual information m of every latent with every varying factor.
+    2. Per latent: 1 - (sum of m^2 without the largest) / ((k - 1) * largest m^2); 0 for a latent without information.
+    3. Mean over the latents; 0 if no factor varies.
 
-    Range [0, 1]; ideal 1; a latent that knows all factors equally scores 0. Beware: a noise latent's small, uneven
-    sampling errors look modular, so a useless code scores well above 0 on few samples; read it beside explicitness.
-    Invariant to scale and offset of each latent. A dead latent counts as one that scores 0.
+    Range [0, 1]; ideal 1; a latent that is equally informative about all factors scores 0. The small, uneven sampling
+    errors of a noise latent look modular, so an uninformative code scores well above 0 on few samples: read it together
+    with explicitness. Invariant to scale and offset of each latent. Dead latents count as latents with score 0.
 
-    Source: Ridgeway & Mozer 2018, eq. 2; 20 bins and the 0 of empty latents as in Locatello et al. 2019.
+    Source: Ridgeway & Mozer 2018, eq. 2; 20 bins and 0 for uninformative latents as in Locatello et al. 2019.
     """
     some = varying(factors)
     if not len(some):
@@ -43,13 +43,13 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 
 METRIC = Metric(
     "modularity",
-    "modularity: each latent informed of one factor only",
+    "modularity: each latent informative about one factor only",
     ONE_FACTOR,
     (
         Score(
             "modularity_score",
             "modularity",
-            "does a latent know one factor? weak for mixtures and noise, so read it with explicitness",
+            "is each latent informative about one factor only? high for mixtures and noise, too: see explicitness",
             column="mod",
             place=8,
             on_screen=True,

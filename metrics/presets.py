@@ -1,4 +1,4 @@
-"""How many samples each protocol draws. `full` is the reference protocol; `fast` is for every epoch and for demos."""
+"""Sample counts of the protocols. `full`: the reference protocol; `fast`: for scores after every epoch and demos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metrics.inputs import InputError
 
 @dataclass(frozen=True)
 class Preset:
-    """Sample counts of every protocol; `dataclasses.replace(PRESETS["full"], train_points=5000)` makes another."""
+    """Sample counts of all protocols. To change some: `dataclasses.replace(PRESETS["full"], train_points=5000)`."""
 
     name: str
     train_points: int = 1_000  # one-set scores, and the training set of DCI, explicitness
@@ -18,10 +18,10 @@ class Preset:
     factor_eval_votes: int = 5_000
     factor_batch: int = 64
     factor_variance_points: int = 10_000
-    beta_points: int = 1_000  # as many to train as to evaluate
+    beta_points: int = 1_000  # for training, and as many for evaluation
     beta_batch: int = 5
     dci_trees: int = 100  # boosting rounds, and trees of a forest
-    step_points: int = 1_000  # pairs (image, image after one symmetry step), as many to train as to test
+    step_points: int = 1_000  # pairs (image, image after one symmetry step) for training, and as many for testing
     image_points: int = 1_000  # images decoded for reconstruction and image errors
     intervention_points: int = 10_000  # IRS
 
@@ -46,7 +46,7 @@ PRESETS = {
 
 
 def find_preset(preset: str | Preset) -> Preset:
-    """A preset by name, or the one given. Raises InputError for an unknown name and for counts below 2."""
+    """The preset of this name, or the given one, checked. Raises InputError for unknown names and too small counts."""
     if isinstance(preset, str):
         if preset not in PRESETS:
             raise InputError(f"preset {preset!r}: choose one of {', '.join(PRESETS)}")

@@ -1,4 +1,4 @@
-"""Errors in image space, for codes that come with a decoder and a data set."""
+"""Errors in image space, if a decoder and a data set are given."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ BATCH = 256
 
 
 def squared_error(decoder: Callable, dataset, codes: np.ndarray, index: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Codes `[n, d]` and the samples they should decode to `[n]` -> squared error summed over each image's pixels,
-    `[n]`.
+    """Squared errors of decoded codes `[n, d]` against the images `index` `[n]`, summed over pixels: `[n]`.
 
-    `decoder`: float32 codes `[n, d]` -> images `[n, C, H, W]` in [0, 1] (torch).
+    decoder: float32 codes `[n, d]` -> images `[n, C, H, W]` in [0, 1] (torch).
     """
     import torch
 
@@ -32,10 +31,10 @@ def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -
     """How far are images from their reconstructions?
 
     1. 1,000 random images; each is encoded to its mean and decoded.
-    2. Squared error summed over pixels; mean over images: the reference's `l2` reconstruction term.
+    2. Squared error summed over pixels; mean over images. This is the `l2` reconstruction term of the reference.
 
-    Range from 0 (ideal) up; a collapsed code scores the variance of the images about the one image it decodes to.
-    Not a measure of disentanglement: read it beside the others, since a code may buy them with bad images.
+    At least 0; ideal 0; a collapsed code scores the variance of the images around the one image it decodes to. Not a
+    measure of disentanglement, but good scores may come at the cost of bad images: read them together.
     """
     errors = squared_error(decoder, dataset, codes(drawn["points"]), drawn["points"], device)
     return {"reconstruction_error": float(errors.mean())}
@@ -49,7 +48,7 @@ METRIC = Metric(
         Score(
             "reconstruction_error",
             "reconstruction error",
-            "squared error of an image, summed over its pixels; no measure of disentanglement",
+            "squared error of an image, summed over its pixels; not a measure of disentanglement",
             "lower",
             0.0,
             on_screen=True,

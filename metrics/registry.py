@@ -1,4 +1,4 @@
-"""Metric by name: every module of this folder that has a METRIC."""
+"""All metrics by name, collected from the modules of this folder that define a METRIC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRAMS = {"__main__", "cli", "evaluation", "model_scores", "registry"}  # thes
 
 
 def discover() -> dict[str, Metric]:
-    """Name -> metric, by the question that it answers, then by file name."""
+    """Name -> metric, sorted by question, then by file name."""
     modules = sorted(found.name for found in pkgutil.iter_modules(metrics.__path__) if found.name not in PROGRAMS)
     declared = [getattr(import_module(f"metrics.{name}"), "METRIC", None) for name in modules]
     ordered = sorted(filter(None, declared), key=lambda metric: QUESTIONS.index(metric.question))
@@ -24,7 +24,7 @@ METRICS = discover()
 
 
 def scores() -> dict[str, Score]:
-    """Logged name -> what is declared of it, its question included, in the order of METRICS."""
+    """Logged name -> declaration of the score, with its question, in the order of METRICS."""
     return {
         score.name: replace(
             score,
@@ -37,7 +37,7 @@ def scores() -> dict[str, Score]:
 
 
 def headlines() -> list[Score]:
-    """The scores that stand first in reports, by rank."""
+    """The first scores of reports, by rank."""
     return sorted((score for score in scores().values() if score.headline), key=lambda score: score.headline)
 
 

@@ -12,21 +12,21 @@ BINS = 100
 
 
 def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
-    """MIG on fine bins and many samples; and a form that also asks the best latent to carry nothing but its factor.
+    """MIG with fine bins and many samples; and a form that also requires the best latent to represent nothing else.
 
     1. Cut each latent into 100 equal-width bins over its range (10,000 samples in the full protocol).
     2. Mutual information of every latent with every factor; per factor the best latent a and the runner-up b.
     3. `RMIG`: mean over factors of (I(a) - I(b)) / H(factor).
     4. `JEMMIG`: mean over factors of 1 - (H(z_a, factor) - I(a) + I(b)) / (H(factor) + log 100).
 
-    Range [0, 1] each; ideal 1 (JEMMIG: with values so sharp that each fills one bin); a useless code about 0
+    Range [0, 1] each; ideal 1 (JEMMIG: if each value of the factor fills one bin); an uninformative code about 0
     (RMIG), and 1 - (H(z) + H) / (log 100 + H) (JEMMIG: 0 for a uniform latent, 0.1 to 0.3 for others). A redundant
-    code scores 0 in RMIG and at most log 100 / (log 100 + H) in JEMMIG. A factor of which no latent knows anything
-    scores 0 in both: the formula of JEMMIG would reward a collapsed code for its missing entropy. Constant factors
-    are left out; 0 when none remains. Invariant to scale and offset of each latent, and to dead latents.
+    code scores 0 in RMIG and at most log 100 / (log 100 + H) in JEMMIG. A factor without information in any latent
+    scores 0 in both: the formula of JEMMIG would reward a collapsed code for its small entropy. Constant factors are
+    left out; 0 if none remains. Invariant to scale and offset of each latent, and to dead latents.
 
-    Source: Do & Tran 2020, sections 4.2 and 4.3. Convention: means only, no posterior variance; bins over each
-    latent's own range instead of a fixed interval, so that scale does not matter; both forms normalised.
+    Source: Do & Tran 2020, sections 4.2 and 4.3. Convention: means only, no posterior variance; bins over the range of
+    each latent instead of a fixed interval, for invariance to scale; both forms normalised.
     """
     some = varying(factors)
     if not len(some):
@@ -55,7 +55,7 @@ METRIC = Metric(
         Score(
             "JEMMIG",
             "JEMMIG",
-            "MIG that also asks the best latent to know nothing else; noise of several bins costs some",
+            "MIG that also requires the best latent to represent nothing else; lower if noise spans several bins",
         ),
     ),
     lambda request: score(*request.table("points")),

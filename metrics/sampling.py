@@ -1,8 +1,7 @@
-"""What a metric may ask of samples: random ones, ones that share a factor, neighbours one step away; and their codes.
+"""Sampling for the metrics: random samples, samples that share a factor, neighbours one step away; and their codes.
 
-A metric first draws indices, all of them; the union is encoded once, in large batches; then everything is array
-code on the table of codes. Randomness comes from generators made of (seed, purpose): no global state is read or
-changed.
+First, all metrics draw the indices of their samples; then each of these is encoded once, in large batches; the scores
+are computed from this table of codes. Random generators depend on (seed, purpose); there is no global state.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from metrics.inputs import InputError, as_array, check_representations
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A generator that depends on the seed and on what it is for, so that no metric disturbs another's draws."""
+    """A random generator for one purpose, so that the draws of different metrics are independent of each other."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
 class PlainSource:
-    """Samples of which nothing is known: they can be drawn, and no more. The base of sources that know more."""
+    """Samples without factors; the base class of the other sources."""
 
-    dataset: Any = None  # whose samples they are; None: of a table of codes
+    dataset: Any = None  # the data set; None for a table of codes
     sizes: np.ndarray = np.zeros(0, dtype=np.int64)  # [0]
     varying = left_out = sizes  # [0]
-    complete = False  # whether every combination of the factors is there, so that steps can be taken
+    complete = False  # whether all combinations of the factors exist, as `step` requires
 
     def __init__(self, count: int):
         self.count = count
@@ -46,24 +45,27 @@ class PlainSource:
         return rng.integers(len(self), size=shape)
 
     def split(self, rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:
-        """Uniform samples with replacement: `points` for scores of one table, which are also `train`, and `test`."""
+        """Uniform samples with replacement: `points` (for scores of one table), `train` (the same), and `test`."""
         drawn = self.random(rng, (train + test,))
         return {"points": drawn[:train], "train": drawn[:train], "test": drawn[train:]}
 
     def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Fresh samples in place of those drawn: images are plenty, so nothing need be drawn twice."""
+        """Fresh samples, of the same shapes, for a bootstrap replicate."""
         return {key: self.random(rng, index.shape) for key, index in drawn.items()}
 
     def replicate(self, rng: np.random.Generator) -> PlainSource:
-        """Another sample of the same population: this one, whose images are plenty."""
+        """The source of a bootstrap replicate: the same, since fresh samples can be drawn from it."""
         return self
 
 
 class GridSource(PlainSource):
-    """All combinations of the factors of a data set, indexed in row-major order: `FactorDataset` or anything alike.
+    """A data set with all combinations of its factors, indexed in row-major order.
 
-    Needs `factor_sizes`, `len()`, `index_to_factors(index)` and `batch(index, device)`. `left_out`, else the data set's
-    own `left_out`, names the factors that some scores leave out, see `metrics.factors.default_left_out`.
+    Args:
+        dataset: `FactorDataset` or an object with its `factor_sizes`, `len()`, `index_to_factors(index)` and
+            `batch(index, device)`.
+        left_out: factors that some scores leave out; None: as the data set declares, else as
+            `metrics.factors.default_left_out`.
     """
 
     def __init__(self, dataset, left_out=None):
@@ -74,7 +76,7 @@ class GridSource(PlainSource):
         known = names or [f"factor {column}" for column in range(len(dataset.factor_sizes))]
         self.left_out = columns_of(left_out, known, "left_out")
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
-        self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor runs fastest
+        self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor varies fastest
         self.varying = np.flatnonzero(self.sizes > 1)
         self.complete = True
 
@@ -86,13 +88,13 @@ class GridSource(PlainSource):
         return self.dataset.index_to_factors(index)
 
     def with_partner(self, rng: np.random.Generator, factor: np.ndarray) -> np.ndarray:
-        """For each `factor`, a uniform sample that others share that factor's value with: int64, same shape."""
+        """For each `factor`, a random sample whose value of it other samples share: int64, same shape."""
         return self.random(rng, factor.shape)
 
     def another(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """For each index, another sample with the same value of `factor` (same shape): int64, uniform among them.
+        """For each index, another random sample with the same value of `factor` (same shape): int64.
 
-        The sample itself where no other factor varies.
+        The sample itself if no other factor varies.
         """
         size, stride = self.sizes[factor], self.strides[factor]
         value, place = index // stride % size, index // (stride * size) * stride + index % stride
@@ -101,18 +103,19 @@ class GridSource(PlainSource):
         return (place // stride * size + value) * stride + place % stride
 
     def step(self, index: np.ndarray, factor: np.ndarray, by: np.ndarray) -> np.ndarray:
-        """The sample whose `factor` is `by` values further, cyclically; all else equal."""
+        """The sample with `factor` changed by `by` values, cyclically, and equal other factors."""
         size, stride = self.sizes[factor], self.strides[factor]
         value = index // stride % size
         return index + ((value + by) % size - value) * stride
 
 
 class RowSource(PlainSource):
-    """A table of representations and factors: sampling means choosing among its rows.
+    """A table of factors, from whose rows samples are drawn.
 
-    `test_rows` further rows at the end of the table are kept apart: they serve as the test set and nothing else.
-    `pool` holds the rows that samples are chosen among, each as often as it may come up: all once, or in a replicate
-    some more often and others not at all.
+    Args:
+        table: the factors `[n + test_rows, k]`.
+        test_rows: number of rows at the end of the table that are only used as the test set.
+        pool: the rows to draw from; None: every row once. In a bootstrap replicate, some are repeated or missing.
     """
 
     def __init__(self, table: FactorTable, test_rows: int = 0, pool: np.ndarray | None = None):
@@ -130,9 +133,7 @@ class RowSource(PlainSource):
         self.varying = np.array([k for k in some if len(self.groups[k].partnered)], dtype=np.int64)
 
     def _rows_of_combinations(self) -> np.ndarray:
-        """For each combination of the factors, row-major, its row: int64 `[rows]`; `[0]` where combinations are
-        missing or repeat.
-        """
+        """The row of each combination of factors, row-major: int64 `[rows]`; `[0]` if some are missing or repeated."""
         if np.prod(self.sizes, dtype=np.float64) != self.rows:
             return np.zeros(0, dtype=np.int64)
         combination = np.ravel_multi_index(self.labels.T, self.sizes)  # [rows]
@@ -152,10 +153,10 @@ class RowSource(PlainSource):
         return self.pool[rng.integers(len(self.pool), size=shape)]
 
     def split(self, rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:
-        """Different rows: `points` (for scores of one table), and disjoint `train` and `test`.
+        """Rows without replacement: `points` (for scores of one table), and disjoint `train` and `test`.
 
-        Where there are too few rows, `points` are all rows in their order, and train and test a random half each. A
-        test set that was given is used as it is, and `train` are the `points`.
+        If there are too few rows, `points` are all rows in order, and `train` and `test` a random half each. With a
+        given test set, `test` is that set and `train` equals `points`.
         """
         mixed = rng.permutation(self.rows)
         points = np.arange(self.rows) if train >= self.rows else mixed[:train]
@@ -166,11 +167,11 @@ class RowSource(PlainSource):
         return {"points": points, "train": mixed[:train], "test": mixed[train : train + test] if test else mixed}
 
     def replicate(self, rng: np.random.Generator) -> RowSource:
-        """A bootstrap replicate of the table: rows chosen with replacement."""
+        """A bootstrap replicate of the table: rows drawn with replacement."""
         return RowSource(self.table, self.test_rows, rng.integers(self.rows, size=self.rows))
 
     def with_partner(self, rng: np.random.Generator, factor: np.ndarray) -> np.ndarray:
-        """For each `factor`, a uniform row among those that another row shares that factor's value with: int64."""
+        """For each `factor`, a random row whose value of it other rows share: int64. Warns if some rows have none."""
         chance, rows = rng.random(factor.shape), np.empty(factor.shape, dtype=np.int64)
         for k in np.unique(factor):
             partnered, here = self.groups[k].partnered, factor == k
@@ -185,7 +186,7 @@ class RowSource(PlainSource):
         return rows
 
     def another(self, rng: np.random.Generator, index: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """For each row, another row with the same value of `factor` (same shape): int64, uniform among the pool."""
+        """For each row, another random row of the pool with the same value of `factor` (same shape): int64."""
         chance, rows = rng.random(index.shape), np.empty(index.shape, dtype=np.int64)
         for k in np.unique(factor):
             here = factor == k
@@ -193,48 +194,53 @@ class RowSource(PlainSource):
         return rows
 
     def step(self, index: np.ndarray, factor: np.ndarray, by: np.ndarray) -> np.ndarray:
-        """As on the grid; only for a table that is `complete`."""
+        """As `GridSource.step`; requires a `complete` table."""
         values = np.moveaxis(self.labels[index], -1, 0).copy()  # [k, ...]
         moved = (self.labels[index, factor] + by) % self.sizes[factor]
         np.put_along_axis(values, factor[None], moved[None], axis=0)
         return self.row_of_combination[np.ravel_multi_index(tuple(values), self.sizes)]
 
     def resample(self, rng: np.random.Generator, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Each array of points drawn again from itself, with replacement: a bootstrap replicate."""
+        """Each array resampled with replacement, for a bootstrap replicate."""
         return {key: rng.choice(index, len(index)) for key, index in drawn.items()}
 
 
 class _Groups:
-    """The rows of a pool by their value of one factor.
+    """The rows of a pool, grouped by their value of one factor.
 
-    pool `[pool]` in ascending order, labels of all rows `[rows]`. `partnered`: the rows of the pool whose value some
-    other row of it has.
+    Args:
+        pool: rows `[pool]`, ascending.
+        labels: values of all rows `[rows]`.
+        rows: number of rows.
+
+    Attributes:
+        partnered: the rows of the pool whose value another row of the pool shares.
     """
 
     def __init__(self, pool: np.ndarray, labels: np.ndarray, rows: int):
         value = labels[pool]  # [pool]
-        self.order = pool[np.argsort(value, kind="stable")]  # [pool], by value, then by row: copies lie together
+        self.order = pool[np.argsort(value, kind="stable")]  # [pool], by value, then by row: copies are adjacent
         count = np.bincount(value, minlength=int(labels.max()) + 1)  # [values]
-        self.start = (np.cumsum(count) - count)[labels]  # [rows], where the row's group begins
-        self.count = count[labels]  # [rows], the size of its group
+        self.start = (np.cumsum(count) - count)[labels]  # [rows], start of the row's group
+        self.count = count[labels]  # [rows], size of the row's group
         self.copies = np.bincount(pool, minlength=rows)  # [rows]
-        self.place = np.zeros(rows, dtype=np.int64)  # [rows], where its first copy lies
+        self.place = np.zeros(rows, dtype=np.int64)  # [rows], position of the row's first copy
         first = np.flatnonzero(np.append(True, self.order[1:] != self.order[:-1]))
         self.place[self.order[first]] = first
         self.partnered = pool[self.count[pool] > self.copies[pool]]
 
     def another(self, index: np.ndarray, chance: np.ndarray) -> np.ndarray:
-        """Rows `[n]`, numbers in [0, 1) `[n]` -> another row of each one's group; the row itself where it is alone."""
+        """Another row of each row's group, chosen by numbers in [0, 1) `[n]`; the row itself if it has no other."""
         others = self.count[index] - self.copies[index]  # [n]
-        place = self.start[index] + (chance * others).astype(np.int64)  # [n], as if the row's copies were not there
+        place = self.start[index] + (chance * others).astype(np.int64)  # [n], not counting copies of the row
         place += np.where(place >= self.place[index], self.copies[index], 0)
         return np.where(others > 0, self.order[np.minimum(place, len(self.order) - 1)], index)
 
 
 def source_of(dataset, left_out=None, bins=None) -> PlainSource:
-    """How the samples of a data set may be drawn: on its grid, by the rows of its table of factors, or at random.
+    """The source of a data set: a grid, a table of factors, or samples without factors.
 
-    `left_out` and `bins` as of `metrics.factors.check_factors`.
+    `left_out` and `bins` as for `metrics.factors.check_factors`.
     """
     table = getattr(dataset, "factors", None)
     if table is None:
@@ -251,27 +257,30 @@ def source_of(dataset, left_out=None, bins=None) -> PlainSource:
 
 
 class CodeTable:
-    """Codes of every index that was asked for: `[...]` -> `[..., d]`."""
+    """Codes by index: maps int64 `[...]` to codes `[..., d]`."""
 
     def __init__(self, codes: np.ndarray, rows: np.ndarray | None = None):
         self.codes = codes  # [encoded, d]
-        self.rows = rows  # [samples] -> row of codes, or None where codes hold every sample in order
+        self.rows = rows  # [samples] -> row of codes; None if codes hold every sample in order
 
     def __call__(self, index: np.ndarray) -> np.ndarray:
         return self.codes[index if self.rows is None else self.rows[index]]
 
     def only(self, latents: np.ndarray) -> CodeTable:
-        """The codes of these latents alone."""
+        """The codes of these latents only."""
         return CodeTable(self.codes[:, latents], self.rows)
 
 
 def encode(
     encoder: Callable, dataset, wanted: Iterable[np.ndarray], *, batch_size: int, device: str, progress: bool
 ) -> CodeTable:
-    """Encodes the union of the wanted indices, each once, in ascending order and batches of `batch_size`.
+    """Encode the union of the wanted indices, each once, in ascending order.
 
-    `encoder`: float32 images `[n, C, H, W]` (torch) -> means `[n, d]`, torch or NumPy. Raises InputError where the
-    codes are no finite table.
+    Args:
+        encoder: float32 images `[n, C, H, W]` (torch) -> means `[n, d]`, torch or NumPy.
+        wanted: arrays of indices.
+
+    Raises: InputError if the codes are not finite tables.
     """
     import torch
     from tqdm import tqdm
@@ -299,7 +308,7 @@ def encode(
 
 
 def _code_of_batch(mu, images: int) -> np.ndarray:
-    """What an encoder gave for so many images -> codes `[images, d]`. Raises InputError where it is no such table."""
+    """Check the result of an encoder for a batch: codes `[images, d]`. Raises InputError for other shapes."""
     try:
         codes = as_array(mu)
     except (ValueError, TypeError):

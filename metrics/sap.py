@@ -10,19 +10,19 @@ from metrics.metric import ONE_FACTOR, Metric, Score
 
 
 def squared_correlations(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Codes `[n, d]`, factors `[n, k]` -> squared Pearson correlation `[d, k]`; 0 where either is constant."""
+    """Squared Pearson correlations `[d, k]` of codes `[n, d]` and factors `[n, k]`; 0 if either is constant."""
     (z,), (f,) = standardised(representations), standardised(factors)  # [n, d], [n, k]
     return (z.T @ f / len(z)) ** 2  # [d, k]
 
 
 def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
-    """Is each factor linearly predicted by one latent alone?
+    """Is each factor predicted linearly by one latent only?
 
     1. Squared correlation of every latent with every factor (the R^2 of a one-variable linear regression).
-    2. Per factor: largest minus second largest (a single latent's rival counts 0).
-    3. Mean over the factors that vary (0 when none does).
+    2. Per factor: largest minus second largest (0 if there is one latent).
+    3. Mean over the varying factors (0 if there are none).
 
-    Range [0, 1]; ideal 1 for a linear code; a useless code 0. Invariant to scale and offset of each latent, and
+    Range [0, 1]; ideal 1 for a linear code; an uninformative code 0. Invariant to scale and offset of each latent, and
     to dead latents.
 
     Source: Kumar et al. 2018, section 3. Convention: all factors taken as continuous, with the values given, as the
@@ -36,13 +36,13 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 
 METRIC = Metric(
     "sap",
-    "separated attribute predictability: each factor linear in one latent alone",
+    "separated attribute predictability: each factor linear in one latent only",
     ONE_FACTOR,
     (
         Score(
             "SAP_score",
             "SAP",
-            "linear MIG: 0 with copies, and for factors held non-linearly",
+            "linear MIG: 0 for copies, and for factors represented non-linearly",
             column="sap",
             place=10,
             headline=2,

@@ -1,4 +1,4 @@
-"""Pairs of samples one symmetry step apart: one factor moved by one value, cyclically, all else equal."""
+"""Pairs of samples one symmetry step apart: one factor changed by one value, cyclically, the others equal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 
 
 def draw(source, points: int, rng: np.random.Generator) -> dict:
-    """`points` random pairs to train and as many to test. Per split `before`, `after`, `label` `[points]`.
+    """Draw `points` random pairs for training and as many for testing.
 
-    `label` = 2 * (position of the stepped factor among the varying ones) + (1 forwards, 0 backwards).
+    Returns: for each split (`train`, `test`), `<split>_before`, `<split>_after` and `<split>_label`, `[points]` each.
+        label = 2 * (position of the changed factor among the varying ones) + (1 forwards, 0 backwards).
     """
     drawn = {}
     for split in ("train", "test"):
@@ -21,7 +22,7 @@ def draw(source, points: int, rng: np.random.Generator) -> dict:
 
 
 def draw_forward(source, points: int, rng: np.random.Generator) -> dict:
-    """Per varying factor `points` pairs, one step forwards. Per split `before`, `after` `[varying k, points]`."""
+    """Draw `points` pairs one step forwards per varying factor: `<split>_before`, `<split>_after` `[k, points]`."""
     drawn = {}
     for split in ("train", "test"):
         before = source.random(rng, (len(source.varying), points))

@@ -1,4 +1,4 @@
-"""True independence: linear representations of the symmetry steps, fitted to the codes."""
+"""True independence: linear representations of the symmetry steps, fitted to codes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ SMALL = 1e-6
 
 
 def fit_actions(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Codes before and after a step, `[k, n, d]` -> per factor the matrix A `[k, d, d]` of least ||A z - z'||^2
-    over its pairs.
-    """
+    """Least-squares matrices A `[k, d, d]` with A z = z', per factor, for codes `[k, n, d]` before and after a step."""
     return np.stack([np.linalg.lstsq(z, z_next, rcond=None)[0].T for z, z_next in zip(before, after, strict=True)])
 
 
 def independence(actions: np.ndarray, codes: np.ndarray) -> float:
-    """Actions `[k, d, d]`, codes `[n, d]` -> 1 - mean over factors and codes of the worst |cosine| with another
-    factor's step.
+    """1 - mean over factors and codes of the largest |cosine| of a step with the step of another factor.
 
-    A factor whose action moves a code nowhere cannot be told from the others: its cosine counts 1. One factor
-    alone: 1 if it moves.
+    Actions are `[k, d, d]`, codes `[n, d]`. If an action does not change a code, its cosine counts as 1. A single
+    factor scores 1 if its action changes the codes.
     """
     moved = np.einsum("kij,nj->kni", actions, codes) - codes  # [k, n, d]
     length = np.linalg.norm(moved, axis=-1, keepdims=True)  # [k, n, 1]
@@ -38,26 +35,24 @@ def independence(actions: np.ndarray, codes: np.ndarray) -> float:
 def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, float]:
     """Do the symmetry steps of different factors act on the code linearly, cyclically, and in different directions?
 
-    1. Divide each latent by its deviation over the training pairs, so that scale does not matter; drop constant
-       latents.
-    2. Per varying factor of n values: the matrix A of least squared error between the codes before and after one
-       step forwards (cyclic: the last value steps to the first), over 1,000 pairs.
+    1. Divide each latent by its deviation over the training pairs, for invariance to scale; drop constant latents.
+    2. Per varying factor of n values: the least-squares matrix A between the codes before and after one step forwards
+       (cyclic: the last value is followed by the first), over 1,000 pairs.
     3. On fresh pairs: `independence_score` = 1 - mean over factors a and codes z of max over b of |cos(A_a z - z,
        A_b z - z)|.
-    4. `cyclic_order_error` = mean over factors of ||A^n z - z||^2 / ||z||^2: a representation of the cyclic group
-       returns after n.
-    5. `symmetry_code_error` = mean over factors of ||A z - z'||^2 / ||z' - z||^2, each averaged over pairs first: 1
-       is as good as A = I.
-    6. `symmetry_image_error` (given a decoder) = mean squared error per pixel between the decoded A z and the true
+    4. `cyclic_order_error` = mean over factors of ||A^n z - z||^2 / ||z||^2; 0 for a representation of the cyclic
+       group.
+    5. `symmetry_code_error` = mean over factors of ||A z - z'||^2 / ||z' - z||^2, each averaged over pairs first; 1 for
+       A = I.
+    6. `symmetry_image_error` (with a decoder) = mean squared error per pixel between the decoded A z and the true
        next image.
 
-    Ranges: independence [0, 1], ideal 1, collapsed 0; errors from 0 (ideal) up. The ideal code for all of them
-    holds each factor on a circle about the origin, in a plane of its own; one latent per factor is independent (1)
-    but cannot return cyclically, and the jump from the last value to the first costs it much code error. The basis
-    does not matter: a rotated code is as good as the ideal one. Invariant to the scale of each latent and to dead
-    latents, but not to offset: circles are about the origin. For a code that holds no factor the best A is
-    nearly 0, all steps alike: independence about 0, code error about 0.5. Constant factors are left out; with none
-    left, or a collapsed code: 0, 1, 1.
+    Ranges: independence [0, 1], ideal 1, collapsed 0; errors at least 0, ideal 0. The ideal code for all of them
+    represents each factor on a circle around the origin, in a separate plane. A code with one latent per factor is
+    independent (1) but not cyclic, and the jump from the last value to the first causes a large code error. Rotations
+    of the code do not change the scores. Invariant to the scale of each latent and to dead latents, but not to offset:
+    circles are around the origin. For an uninformative code the best A is nearly 0 for all factors: independence about
+    0, code error about 0.5. Constant factors are left out; with none left, or for a collapsed code: 0, 1, 1.
 
     Source: Painter, Hare & Pruegel-Bennett 2020, section 5 (true independence); definition of Higgins et al. 2018.
     Convention: the precise forms above are this project's; the published figures are not normalised.
@@ -70,7 +65,7 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     if not active.any():
         return useless
     size = np.abs(every[:, active]).max(0)  # [active]
-    deviation = (every[:, active] / size).std(0) * size  # [active], no square overflows
+    deviation = (every[:, active] / size).std(0) * size  # [active]; scaled to avoid overflow
 
     def standard(z):
         return z[..., active] / deviation  # [..., active]
@@ -126,14 +121,14 @@ METRIC = Metric(
         Score(
             "cyclic_order_error",
             "cyclic order error",
-            "does a step, repeated all the way round, return? circles do (0), lines cannot",
+            "does a step, repeated for all values, return to the start? circles do (0), lines do not",
             "lower",
             0.0,
         ),
         Score(
             "symmetry_code_error",
             "symmetry error in the code",
-            "error of the linear step; standing still is 1, and a line's jump at the wrap costs much",
+            "error of the linear step relative to no step; high for lines, which jump from the last value to the first",
             "lower",
             0.0,
         ),

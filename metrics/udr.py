@@ -1,4 +1,4 @@
-"""Unsupervised disentanglement ranking: do several runs find the same latents?"""
+"""Unsupervised disentanglement ranking (UDR): do several runs learn the same latents?"""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LASSO_ALPHA = 0.1
 
 
 def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
-    """Codes of two runs `[n, a]` and `[n, b]` (no constant latents) -> absolute similarity of their latents `[a, b]`.
+    """Similarity `[a, b]` of the latents of two runs, from codes `[n, a]` and `[n, b]` without constant latents.
 
-    `spearman`: absolute rank correlation. `lasso`: absolute weights of a lasso (alpha 0.1) from the first run's
-    standardised latents to each of the second's.
+    method: `spearman` for absolute rank correlations; `lasso` for absolute weights of a lasso (alpha 0.1) from the
+    standardised latents of the first run to each of the second.
     """
     if method == "spearman":
         from scipy.stats import rankdata
@@ -33,8 +33,9 @@ def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
 
 
 def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
-    """UDR of two runs, from the codes of their informative latents: 1 where each latent has exactly one
-    counterpart.
+    """UDR of two runs, from codes `[n, a]` and `[n, b]` of their informative latents.
+
+    1 if every latent has exactly one counterpart in the other run; 0 if a run has no informative latents.
     """
     if not first.shape[1] or not second.shape[1]:
         return 0.0
@@ -47,22 +48,23 @@ def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
 
 
 def score(runs: Sequence, method: str = "spearman", active_deviation: float = ACTIVE_DEVIATION) -> dict[str, float]:
-    """Codes of the same samples, in the same order, from several runs -> `UDR` and `UDR_run_<i>`. No factors are
-    needed.
+    """Do several runs learn the same latents? Needs no factors.
+
+    runs: codes `[n, d]` of each run, for the same samples in the same order.
 
     1. Per run, keep the informative latents: standard deviation of the means at least 0.1.
     2. Per pair of runs: similarity matrix R of their latents; per latent max^2 / sum over its row or column of R;
        mean over the latents of both runs.
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
-    Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; runs that disagree,
-    or mix, score about 1 / d and lower. On few samples chance correlations keep even equal runs below 1. A run
-    without informative latents scores 0. Agreement is no proof: equal failures agree, too. Invariant to offset and to
-    dead latents; to scale only as long as the same latents reach a deviation of 0.1.
+    Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; unrelated or mixed
+    latents score about 1 / d or less. On few samples, chance correlations keep even equal runs below 1. A run without
+    informative latents scores 0. Agreement does not prove disentanglement: runs may fail in the same way. Invariant to
+    offset and to dead latents; to scale only if the same latents reach a deviation of 0.1.
 
-    Source: Duan et al. 2020, eq. 2 and 3. Convention: informative by the deviation of the means (their KL > 0.01
-    needs variances); `spearman` (UDR_S) or `lasso` (UDR_L). Raises InputError for fewer than two runs, other
-    lengths, NaN.
+    Source: Duan et al. 2020, eq. 2 and 3. Convention: latents are informative by the deviation of the means; the
+    paper's KL > 0.01 needs variances. `spearman` is UDR_S, `lasso` is UDR_L. Raises InputError for fewer than two runs,
+    different numbers of rows, NaN.
     """
     if method not in ("spearman", "lasso"):
         raise InputError(f"UDR method {method!r}: choose spearman or lasso")
@@ -82,9 +84,13 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
 
 METRIC = Metric(
     "udr",
-    "unsupervised disentanglement ranking: do several runs find the same latents? also logs UDR_run_<i>",
+    "unsupervised disentanglement ranking: do several runs learn the same latents? also logs UDR_run_<i>",
     AGREEMENT,
-    (Score("UDR", "UDR", "do two runs agree on their latents? no factors needed; chance correlations cost a little"),),
+    (
+        Score(
+            "UDR", "UDR", "do two runs learn the same latents? needs no factors; chance correlations lower it a little"
+        ),
+    ),
     score,
     needs="runs",
     needs_factors=False,

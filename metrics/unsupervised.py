@@ -1,4 +1,4 @@
-"""Scores that need no factors: how far the latents are from independence."""
+"""Scores of the dependence among latents, which need no factors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from metrics.metric import INDEPENDENCE, Metric, Score
 
 
 def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
-    """Codes `[n, active]` that all vary -> total correlation, Wasserstein correlation, and the latter over tr C."""
+    """Total correlation, Wasserstein correlation, and the latter over tr C, of codes `[n, active]`, none constant."""
     if not codes.shape[1]:
         return 0.0, 0.0, 0.0
     (z,) = standardised(codes)  # [n, active]
     correlation = z.T @ z / len(z)  # [active, active]
     eigenvalues = np.maximum(np.linalg.eigvalsh(correlation), 1e-15)  # [active]
     size = float(np.abs(codes).max())
-    scaled = codes.astype(np.float64) / size  # in units in which no square overflows
+    scaled = codes.astype(np.float64) / size  # avoids overflow of squares
     variances = (scaled - scaled.mean(0)).var(0, ddof=1)  # [active]
     trace = float(variances.sum())
     crossed = np.linalg.eigvalsh(correlation * np.outer(variances, variances))  # of D^1/2 C D^1/2, [active]
@@ -29,7 +29,7 @@ def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
 def score(representations: np.ndarray) -> dict[str, float]:
     """How dependent are the latents on one another?
 
-    1. Covariance C of the codes; a latent without variance is left out of the Gaussian scores (it depends on nothing).
+    1. Covariance C of the codes; constant latents are left out of the Gaussian scores.
     2. `gaussian_total_correlation`: (sum log C_ii - log det C) / 2, the total correlation of a Gaussian with that
        covariance, in nats.
     3. `gaussian_wasserstein_correlation`: 2 tr C - 2 tr (D^1/2 C D^1/2)^1/2 with D = diag C, the squared
@@ -38,13 +38,12 @@ def score(representations: np.ndarray) -> dict[str, float]:
     4. `mutual_info_score`: mean plug-in mutual information over the ordered pairs of different latents, 20 bins
        each, in nats.
 
-    Invariant to offset; the first and the last also to the scale of each latent, the normalised distance to one scale
-    of all. Dead latents dilute `mutual_info_score`, which counts their pairs, and change nothing else.
+    Invariant to offset; the first and the last also to the scale of each latent, the normalised distance to a common
+    scale. Dead latents lower `mutual_info_score`, whose mean includes their pairs, and have no other effect.
 
-    Range [0, infinity) (the normalised form [0, 2]); ideal 0; redundant latents large. Codes that hold no factor at
-    all may well score 0: these are no measure of disentanglement by themselves. Exactly dependent latents have an
-    infinite total correlation; it is reported as the finite value that float64 rounding leaves, with the
-    eigenvalues of the correlation matrix floored at 1e-15.
+    Range [0, infinity) (the normalised form [0, 2]); ideal 0; large for redundant latents. Uninformative codes may
+    score 0, too: alone, these scores do not measure disentanglement. Exactly dependent latents have an infinite total
+    correlation; the reported value is finite, since the eigenvalues of the correlation matrix are at least 1e-15.
 
     Source: Locatello et al. 2019, appendix (unsupervised scores). Convention: sums of eigenvalues instead of a
     matrix square root.
@@ -69,7 +68,7 @@ METRIC = Metric(
         Score(
             "gaussian_total_correlation",
             "Gaussian total correlation",
-            "nats shared by the latents; copies are expensive, emptiness is free",
+            "total correlation of the latents in nats; large for copies, 0 for a collapsed code",
             "lower",
             0.0,
             on_screen=True,
@@ -77,21 +76,21 @@ METRIC = Metric(
         Score(
             "gaussian_wasserstein_correlation",
             "Gaussian Wasserstein correlation",
-            "the same as a distance, in squared units of the code",
+            "dependence as a distance, in squared units of the code",
             "lower",
             0.0,
         ),
         Score(
             "gaussian_wasserstein_correlation_norm",
             "Gaussian Wasserstein correlation, normalised",
-            "the same over the code's total variance",
+            "the same divided by the total variance of the code",
             "lower",
             0.0,
         ),
         Score(
             "mutual_info_score",
             "mutual information of the latents",
-            "mean mutual information of two latents; sees non-linear dependence, and some bias",
+            "mean mutual information of two latents in nats; includes non-linear dependence, and some bias",
             "lower",
             0.0,
         ),
