@@ -90,7 +90,7 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
     if dataset.channels != trained_on.channels:
         raise UserError(
             f"--eval_dataset {name} has {dataset.channels} channels, the model {trained_on.channels}: leave it out, or "
-            "name a data set of as many"
+            "name a data set with the same number"
         )
     return dataset
 

@@ -24,12 +24,12 @@ from datasets.resizing import RESAMPLE, RESIZE, resized
 from system.errors import UserError
 
 ABOUT = About(
-    title="an array of images of your own, with or without factors",
-    images="as many as it holds",
-    factors="as it holds; a full grid in any order is recognised",
+    title="your own images in an array, with or without factors",
+    images="any number",
+    factors="optional; a full grid in any order is recognised",
     source="--data-path FILE.npz or FILE.h5",
     licence="yours",
-    tested="files that the tests write",
+    tested="files written by the tests",
 )
 OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
 WANTED = "name a .npz or .h5 file with an array images"

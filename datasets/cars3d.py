@@ -32,7 +32,7 @@ ABOUT = About(
     title="Cars3D: car models seen from around (Reed et al. 2015)",
     images="17,568",
     factors=FACTORS,
-    source="Scott Reed, fetched",
+    source="Scott Reed, downloaded",
     licence="none stated",
     tested="miniatures",
 )

@@ -36,8 +36,8 @@ OPTIONS = {"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPL
 ABOUT = About(
     title="CelebA: faces, aligned (Liu et al. 2015)",
     images="202,599",
-    factors="40 attributes, yes or no: a table, no grid",
-    source="CUHK MMLAB, by hand after its agreement, from --data-path",
+    factors="40 binary attributes: a table, not a grid",
+    source="CUHK MMLAB, downloaded by hand after an agreement, from --data-path",
     licence="non-commercial research",
     tested="miniatures",
 )
@@ -46,7 +46,7 @@ _IMAGES = DataFile(
 )
 _ATTRIBUTES = DataFile("list_attr_celeba.txt", "", b"", "md5:75e246fa4810816ffd6ee81facbd244c", PAGE)
 _PARTITION = DataFile("list_eval_partition.txt", "", b"", "md5:d32c9cbf5e040fd4025c592c306e6668", PAGE)
-_REMEDY = f"get it anew at {PAGE}"
+_REMEDY = f"get it again at {PAGE}"
 
 
 def files(part: str = "all", **_) -> tuple[DataFile, ...]:
@@ -64,7 +64,7 @@ def load(
     progress: bool = True,
 ) -> FactorDataset:
     """Load the images in the order of their numbers. Raises UserError if a file is not as expected."""
-    source, attributes, *partition = (path_of(directory, file, alone=False) for file in files(part))
+    source, attributes, *partition = (path_of(directory, file) for file in files(part))
     table = _attributes(attributes)
     if partition:
         table = table[np.isin(_partition(partition[0], table.index), PARTS[part])]

@@ -36,7 +36,7 @@ ABOUT = About(
     title="3D Chairs: rendered chairs (Aubry et al. 2014)",
     images="86,366",
     factors=FACTORS,
-    source="INRIA Willow, fetched",
+    source="INRIA Willow, downloaded",
     licence="none stated",
     tested="miniatures",
 )

@@ -59,7 +59,7 @@ class Digits:
         self, directory: Path, *, part: str = "all", resize: str = "stretch", progress: bool = True
     ) -> FactorDataset:
         """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
-        paths = [path_of(directory, file, alone=False) for file in self.files(part)]
+        paths = [path_of(directory, file) for file in self.files(part)]
         for split, path in zip(_SPLITS[part], paths, strict=True):
             self._check_is_not_the_other(split, path)
         count = sum(_count(path) for path in paths)
@@ -105,8 +105,8 @@ MNIST = Digits(
         title="MNIST: handwritten digits (LeCun et al. 1998)",
         images="70,000 (train 60,000, test 10,000)",
         factors="none",
-        source="a mirror of the publisher's address, which is dead, fetched",
-        licence="CC BY-SA 3.0 as Keras has it",
+        source="downloaded from a mirror, since the publisher's address no longer works",
+        licence="CC BY-SA 3.0 according to Keras",
         tested="miniatures",
     ),
 )
@@ -118,7 +118,7 @@ FASHION_MNIST = Digits(
         title="FashionMNIST: pieces of clothing (Xiao et al. 2017)",
         images="70,000 (train 60,000, test 10,000)",
         factors="none",
-        source="Zalando, fetched",
+        source="Zalando, downloaded",
         licence="MIT",
         tested="miniatures",
     ),

@@ -136,10 +136,10 @@ def _noisy(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
 COLOR = DrawnSprites(
     "color_dsprites",
     _coloured,
-    about("Colour dSprites: dSprites in random colours (Locatello et al. 2019)", "dSprites, coloured when asked for"),
+    about("Colour dSprites: dSprites in random colours (Locatello et al. 2019)", "dSprites, coloured on access"),
 )
 NOISY = DrawnSprites(
     "noisy_dsprites",
     _noisy,
-    about("Noisy dSprites: dSprites on noise (Locatello et al. 2019)", "dSprites, noise drawn when asked for"),
+    about("Noisy dSprites: dSprites on noise (Locatello et al. 2019)", "dSprites, noise drawn on access"),
 )

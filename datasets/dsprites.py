@@ -35,7 +35,7 @@ ABOUT = About(
     title="dSprites: a white shape on black (Matthey et al. 2017)",
     images="737,280",
     factors=FACTORS,
-    source="DeepMind, fetched; a replica without --data-path",
+    source="DeepMind, downloaded; a replica without --data-path",
     licence="Apache-2.0",
     tested="miniatures; the replica, all 737,280",
 )

@@ -17,12 +17,12 @@ from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
 from system.errors import UserError
 
 ABOUT = About(
-    title="a folder of pictures of your own",
-    images="as many as are found",
+    title="your own images in a folder",
+    images="any number",
     factors="none",
     source="--data-path DIR",
     licence="yours",
-    tested="folders that the tests draw",
+    tested="folders written by the tests",
 )
 OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
 WANTED = "name a folder of pictures"

@@ -35,7 +35,7 @@ def check(name: str, module: ModuleType, data_path: Path | None, options: dict) 
     if not data_path.exists() and data_path.name not in names and data_path.suffix in suffixes:
         raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
     for file in files:
-        _check_file(name, data_path, file, alone=len(files) == 1)
+        _check_file(name, data_path, file, only_file=len(files) == 1)
 
 
 def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict, progress: bool, download: bool):
@@ -48,7 +48,7 @@ def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict
         return _replica(name, module, progress)
     if not files:
         return data_path
-    paths = [path_of(data_path, file, alone=len(files) == 1) for file in files]
+    paths = [path_of(data_path, file, only_file=len(files) == 1) for file in files]
     for file, path in zip(files, paths, strict=True):
         if path.exists():
             continue
@@ -62,12 +62,12 @@ def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict
     return paths[0] if hasattr(module, "FILE") else paths[0].parent
 
 
-def path_of(data_path: Path, file: DataFile, alone: bool) -> Path:
+def path_of(data_path: Path, file: DataFile, only_file: bool = False) -> Path:
     """The path of an official file, or of what it unpacks to, for `--data-path`, a file or its directory.
 
-    alone: the data set has only this file, so that `data_path` may have another name.
+    only_file: the data set has only this file, so that `data_path` may have another name.
     """
-    if data_path.name == file.name or (alone and data_path.is_file()):
+    if data_path.name == file.name or (only_file and data_path.is_file()):
         return data_path
     directory = data_path.parent if data_path.is_file() else data_path
     if file.unpacked and not (directory / file.name).exists() and (directory / file.unpacked).exists():
@@ -95,8 +95,8 @@ def fetch_command(name: str, path: Path) -> str:
     return f"`python -m datasets.download {name} {path.parent}`"
 
 
-def _check_file(name: str, data_path: Path, file: DataFile, alone: bool) -> None:
-    path = path_of(data_path, file, alone)
+def _check_file(name: str, data_path: Path, file: DataFile, only_file: bool) -> None:
+    path = path_of(data_path, file, only_file)
     check_is_there(path, missing_ok=True)
     if path.is_dir() and path.name != file.unpacked:
         raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")

@@ -51,7 +51,7 @@ class Mpi3d:
     shows: str
     FILE: DataFile
     FACTORS: dict[str, int]
-    source: str = "fetched (12.7 GB)"
+    source: str = "downloaded (12.7 GB)"
 
     @property
     def ABOUT(self) -> About:
@@ -93,13 +93,13 @@ def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
 
 TOY = Mpi3d(
     "mpi3d_toy",
-    "an object, simulated simply",
+    "an object, rendered in a simple style",
     _file("mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868"),
     FACTORS,
 )
 REALISTIC = Mpi3d(
     "mpi3d_realistic",
-    "an object, simulated realistically",
+    "an object, rendered realistically",
     _file("mpi3d_realistic.npz", "md5:59a6225b88b635365f70c91b3e52f70f"),
     FACTORS,
 )
@@ -114,5 +114,5 @@ COMPLEX = Mpi3d(
     "real objects, photographed",
     _file("real3d_complicated_shapes_ordered.npz", address=_MIRROR),
     {**FACTORS, "color": 4, "shape": 4},
-    "fetched from a mirror (5.3 GB)",
+    "downloaded from a mirror (5.3 GB)",
 )

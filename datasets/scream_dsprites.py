@@ -26,9 +26,9 @@ PAINTING = DataFile(
 )
 ABOUT = about(
     "Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
-    "dSprites and the painting, both fetched; patches drawn when asked for",
+    "dSprites and the painting, both downloaded; patches drawn on access",
     "Apache-2.0; the painting is in the public domain",
-    "miniatures, another picture in the painting's place",
+    "miniatures, with another picture instead of the painting",
 )
 _FITS = (350, 274)  # largest width and height of the reduced painting
 
@@ -44,7 +44,7 @@ def load(
     directory: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
 ) -> FactorDataset:
     """Load the data set from the two files in the directory. Raises UserError if one is not as expected."""
-    sprites, picture = (path_of(directory, file, alone=False) for file in files())
+    sprites, picture = (path_of(directory, file) for file in files())
     painting = _painting(picture)  # [height, width, 3]
     height, width = painting.shape[:2]
     flat = painting.reshape(height, width * 3)

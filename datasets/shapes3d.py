@@ -35,7 +35,7 @@ ABOUT = About(
     title="3D Shapes: an object in a room (Burgess, Kim 2018)",
     images="480,000",
     factors=FACTORS,
-    source="DeepMind, fetched; a replica without --data-path",
+    source="DeepMind, downloaded; a replica without --data-path",
     licence="Apache-2.0",
     tested="miniatures; the replica, all 480,000",
 )

@@ -29,7 +29,7 @@ ABOUT = About(
     title="smallNORB: photographs of toys (Huang, LeCun 2004)",
     images="48,600, or 24,300 of one split",
     factors=FACTORS,
-    source="New York University, fetched",
+    source="New York University, downloaded",
     licence="for research, may not be sold",
     tested="miniatures",
 )
@@ -59,7 +59,7 @@ def _file(name: str) -> DataFile:
 
 def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
     """Load the splits of `part` from the official files. Raises UserError if a file is not as expected."""
-    paths = [path_of(directory, file, alone=False) for file in files(part)]
+    paths = [path_of(directory, file) for file in files(part)]
     tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
     levels, sizes = to_levels(np.concatenate(tables))  # [n, 5]
     places = find_grid(levels, sizes)

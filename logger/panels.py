@@ -91,7 +91,7 @@ def own_traversal_picture(traversals: np.ndarray, names: list[str], own: np.ndar
     rows = [
         name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, np.round(own, 1) + 0.0, strict=True)
     ]
-    title = "Traversals around it; framed: nearest to its own value"
+    title = "Traversals around the image; framed: nearest to its value"
     return grids.with_header(traversal_picture(traversals, rows, title, framed=nearest), {"The image": image})
 
 
@@ -148,7 +148,7 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
         canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
         charts.stacked_bars(left, {name: values[order] for name, values in findings.per_latent.items()}, latents)
-        left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel="norm, by what it does")
+        left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel="norm, split into parts")
         for axes, name in zip(others, ("product_norms", "commutator_norms"), strict=True):
             matrix = findings.matrices[name]
             charts.heat_map(axes, matrix.values[np.ix_(order, order)], latents, latents, matrix.title, vmin=0)

@@ -41,11 +41,11 @@ def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
     found = {}
     for name in scores.keys() & BY_NAME.keys() - OF_ANY_CODE:
         if scores.get("fac_num_act") == 0:
-            found[name] = "says nothing: no latent is active"
+            found[name] = "not meaningful: no latent is active"
         elif isinstance(varying, int) and varying < BY_NAME[name].least_factors:
-            found[name] = f"says nothing: {'only one' if varying else 'no'} factor varies"
+            found[name] = f"not meaningful: {'only one' if varying else 'no'} factor varies"
         elif isinstance(images, int) and isinstance(wanted, int) and images < wanted:
-            found[name] = f"says little: {images} images where the protocol takes {wanted:,} points"
+            found[name] = f"unreliable: {images} images, but the protocol uses {wanted:,} points"
     return found
 
 

@@ -29,8 +29,8 @@ def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
 def _content(scores: dict[str, float], protocol: dict) -> dict:
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     intervals = {name: interval for name in scores if (interval := score_guide.interval(scores, name))}
-    beside = {"intervals": intervals} if intervals else {}
-    return {"scores": scores, **beside, "protocol": protocol, "versions": versions}
+    bootstrapped = {"intervals": intervals} if intervals else {}
+    return {"scores": scores, **bootstrapped, "protocol": protocol, "versions": versions}
 
 
 def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:

@@ -38,7 +38,9 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
         "decoder": None if decoder is not None else "a decoder and a data set: evaluate(encoder, dataset, decoder=...)",
         "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files",
     }
-    missing = {name: next(filter(None, map(lacking.get, needs(name))), None) for name in find_metrics(names)}
+    missing = {}  # metric name -> what it lacks, or None
+    for name in find_metrics(names):
+        missing[name] = next((lacking[need] for need in needs(name) if lacking.get(need)), None)
     for name in names or ():
         if missing[name]:
             raise InputError(f"metric {name!r} needs {missing[name]}")

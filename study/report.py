@@ -168,13 +168,18 @@ def _runs(study: Path) -> str:
     for c, seed, folder in records(study):
         state, args = status(folder), json.loads((folder / "args.json").read_text(encoding="utf-8"))
         sessions = state["sessions"]
-        distinct = lambda name: "; ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions))  # noqa: B023, E731
+        precision, processor, threads = (_distinct(sessions, name) for name in ("precision", "processor", "threads"))
         revisions = ", ".join(dict.fromkeys(_short(s.get("revision")) for s in sessions))
         done = f"{state['epochs']} of {state['budget']}"
-        cells = [distinct("precision"), args["data_source"], distinct("processor"), distinct("threads"), revisions]
+        cells = [precision, args["data_source"], processor, threads, revisions]
         rows.append([f"`{c.name}`", str(seed), done, *cells, f"{hours(folder):.1f}"])
     header = ["run", "seed", "epochs", "precision", "data", "processor", "threads", "revision", "hours"]
     return "\n".join(["## Every run\n", _markdown(header, rows)]) if rows else ""
+
+
+def _distinct(sessions: Sequence[dict], name: str) -> str:
+    """The different values of an entry of sessions, in order; `?` if it was not recorded."""
+    return "; ".join(dict.fromkeys(str(session.get(name, "?")) for session in sessions))
 
 
 def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:

@@ -152,18 +152,18 @@ def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
     values = [column[classes] for column, classes in zip(FACTOR_VALUES.values(), kept, strict=True)]
     labels = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(count, len(kept))  # [n, 6]
     layers = _all_layers(kept[3:], progress)
-    together = len(layers[0])
+    per_hue = len(layers[0])
     with h5py.File(path, "w") as file:
         file.attrs["replica"] = REPLICA
         file.create_dataset("labels", data=labels)
-        shape, chunk = (count, SIZE, SIZE, 3), (together, CHUNK, CHUNK, 1)
+        shape, chunk = (count, SIZE, SIZE, 3), (per_hue, CHUNK, CHUNK, 1)
         images = file.create_dataset("images", shape, np.uint8, chunks=chunk, compression=_COMPRESSION)
         bar = tqdm(total=count, desc="drawing 3D Shapes", unit=" images", unit_scale=True, disable=not progress)
         with bar:
             for index, packed in enumerate(_packed(layers, kept[:3])):
                 for place, data in packed:
-                    images.id.write_direct_chunk((index * together, *place), data)
-                bar.update(together)
+                    images.id.write_direct_chunk((index * per_hue, *place), data)
+                bar.update(per_hue)
 
 
 def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.ndarray]:

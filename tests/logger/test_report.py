@@ -156,7 +156,7 @@ def test_runs_of_the_authors_code_have_a_report_with_curves_from_their_log(tmp_p
 def test_scores_stand_under_their_question_with_direction_and_ideal(tmp_path):
     scores = {"fac_eval": 0.5, "reconstruction_error": 20.0, "mine": 0.125, "fac_num_act": 0.0}
     text = " ".join(" ".join(check_page(written([write_run(tmp_path / "version_0", scores)])).text).split())
-    assert "0.5000 says nothing: no latent is active ↑ 1 0.861 ± 0.020" in text and " 20 ↓ 0" in text
+    assert "0.5000 not meaningful: no latent is active ↑ 1 0.861 ± 0.020" in text and " 20 ↓ 0" in text
     assert text.index("FactorVAE score") < text.index(INFORMATION) < text.index("reconstruction error")
     assert text.index("reconstruction error") < text.index(score_guide.OTHER) < text.index("mine")
 

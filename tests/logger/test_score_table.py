@@ -57,9 +57,9 @@ def test_scores_without_factors_have_their_questions_alone():
 @pytest.mark.parametrize(
     ("values", "protocol", "reason", "marked", "unmarked"),
     [
-        ({"fac_num_act": 0.0}, {}, "says nothing: no latent is active", "SAP", "reconstruction error"),
-        ({}, {"varying_factors": 1}, "says nothing: only one factor varies", "FactorVAE score", "SAP"),
-        ({}, {"images": 480}, "says little: 480 images where the protocol takes 1,000 points", "SAP", "active latents"),
+        ({"fac_num_act": 0.0}, {}, "not meaningful: no latent is active", "SAP", "reconstruction error"),
+        ({}, {"varying_factors": 1}, "not meaningful: only one factor varies", "FactorVAE score", "SAP"),
+        ({}, {"images": 480}, "unreliable: 480 images, but the protocol uses 1,000 points", "SAP", "active latents"),
     ],
 )
 def test_a_value_that_says_nothing_is_marked_with_the_reason(values, protocol, reason, marked, unmarked):
