@@ -1,5 +1,7 @@
 """Runs on images of one's own, with and without factors, through the command line."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -12,7 +14,7 @@ from metrics import evaluate
 from metrics.cli import main as metrics_main
 
 TINY = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=16"]
-TINY += ["--quiet", "--num-threads=1", "--max-steps=4", "--metric-preset=fast"]
+TINY += ["--quiet", "--num-threads=1", "--max-steps=2", "--metric-preset=fast"]
 SIZES = (3, 4, 4)
 pytestmark = pytest.mark.usefixtures("cheap_scores")
 
@@ -45,8 +47,17 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(folder, tmp_path, capsys):
-    run = train("images", folder, tmp_path, "--seed=1")
+@pytest.fixture(scope="module")
+def without_factors(folder, tmp_path_factory):
+    """A run with pictures, and what it printed."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        run = train("images", folder, tmp_path_factory.mktemp("1"), "--seed=1")
+    return run, said.getvalue()
+
+
+def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(without_factors):
+    run, printed = without_factors
     found = scores(run)
     assert set(found["scores"]) == {
         "gaussian_total_correlation",
@@ -56,7 +67,7 @@ def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(
         "reconstruction_error",
     }
     assert set(found["protocol"]["metrics"]) == {"unsupervised", "reconstruction"}
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    said = [line for line in printed.splitlines() if line.startswith("note:")]
     assert len(said) == 1
     assert said[0].startswith("note: images: no factors are known of it, so these are not scored: ")
     assert {"factor_vae", "mig", "dci", "irs"} <= set(said[0].partition("scored: ")[2].split(", "))
@@ -85,9 +96,8 @@ def test_a_run_is_not_continued_after_pictures_were_added(tmp_path, capsys):
     assert main.main([*again, "--max-steps=8", "--load-model"]) == 0
 
 
-def test_seeds_are_compared_by_the_codes_that_runs_leave(folder, tmp_path, capsys):
-    options = ("--visualise=no",)
-    runs = [train("images", folder, tmp_path / str(seed), f"--seed={seed}", *options) for seed in (1, 2)]
+def test_seeds_are_compared_by_the_codes_that_runs_leave(without_factors, folder, tmp_path):
+    runs = [without_factors[0], train("images", folder, tmp_path / "2", "--seed=2", "--visualise=no")]
     files = [run / "codes.npz" for run in runs]
     first, second = (np.load(file) for file in files)
     assert first["codes"].shape == (48, 3) and "factors" not in first
