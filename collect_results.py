@@ -27,7 +27,7 @@ def names(text: str) -> list[str]:
     """Parse '[model, dataset]' or 'model,dataset' into names; `-` counts as `_`."""
     found = [name.strip().strip("'\"").lstrip("-").replace("-", "_") for name in text.strip().strip("[]").split(",")]
     if not all(found):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of arguments such as '[model, dataset]'")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of arguments such as '[model, dataset]'")
     return found
 
 
@@ -59,7 +59,7 @@ def collect(args: argparse.Namespace) -> None:
     from logger.tables import COLUMNS, paired
 
     if not Path(args.in_dir).is_dir():
-        raise UserError(f"--in_dir {args.in_dir} is no folder")
+        raise UserError(f"--in_dir {args.in_dir} is not a folder")
     for flag in ("result_file", "plot"):
         if getattr(args, flag):
             writable_folder(getattr(args, flag), f"--{flag}")

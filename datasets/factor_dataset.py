@@ -82,7 +82,7 @@ class FactorDataset:
     def factors_to_index(self, factors: np.ndarray) -> np.ndarray:
         """int64 `[n, K]` -> int64 `[n]`. Raises ValueError if a factor is out of range, or this is not a grid."""
         if self.factors is not None:
-            raise ValueError(f"{self.name} is no grid: its factors do not tell which image is meant")
+            raise ValueError(f"{self.name} is not a grid: its factors do not determine the image")
         return np.ravel_multi_index(np.asarray(factors).T, self.factor_sizes)  # [n]
 
     def uint8(self, index: np.ndarray) -> np.ndarray:

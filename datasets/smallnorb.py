@@ -65,7 +65,7 @@ def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progr
     places = find_grid(levels, sizes)
     if places is None:
         raise UserError(
-            f"{directory}: the labels of smallNORB are no full grid, found {sizes}: move its files away and repeat"
+            f"{directory}: the labels of smallNORB are not a full grid, found {sizes}: move its files away and repeat"
         )
 
     def images():

@@ -91,7 +91,7 @@ def read_run(path: str | Path) -> Run:
         recorded = run.args_file.is_file() or run.reference_args_file.is_file()
         if not recorded and not run.metrics_file.is_file():
             raise UserError(
-                f"{path} is no run: neither args.json, checkpoints/args.pt nor log_metrics.txt in it; name one run, "
+                f"{path} is not a run: neither args.json, checkpoints/args.pt nor log_metrics.txt in it; name one run, "
                 "such as logs/version_0"
             )
         args = run.read_args() if recorded else {}
@@ -126,7 +126,7 @@ def find_runs(paths: Sequence[str | Path], left_out: list[str] | None = None) ->
     found: dict[Path, Path] = {}  # real path -> path
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"{path} is no folder: name a run, such as logs/version_0, or a folder of runs")
+            raise UserError(f"{path} is not a folder: name a run, such as logs/version_0, or a folder of runs")
         for run in [path] if _is_run(path) else _below(path, left_out):
             first = found.setdefault(run.resolve(), run)
             if first != run:

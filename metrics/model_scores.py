@@ -75,7 +75,7 @@ def taken_from(dataset) -> tuple[list[str], str]:
     left_out = [name for name in find_metrics(None) if name not in names]
     if not left_out:
         return names, ""
-    lack = "its factors are no full grid" if len(source.sizes) else "no factors are known of it"
+    lack = "its factors are not a full grid" if len(source.sizes) else "it has no factors"
     return names, f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}"
 
 

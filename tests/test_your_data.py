@@ -69,7 +69,7 @@ def test_without_factors_a_run_trains_draws_and_takes_the_scores_that_need_none(
     assert set(found["protocol"]["metrics"]) == {"unsupervised", "reconstruction"}
     said = [line for line in printed.splitlines() if line.startswith("note:")]
     assert len(said) == 1
-    assert said[0].startswith("note: images: no factors are known of it, so these are not scored: ")
+    assert said[0].startswith("note: images: it has no factors, so these are not scored: ")
     assert {"factor_vae", "mig", "dci", "irs"} <= set(said[0].partition("scored: ")[2].split(", "))
     drawn = {path.name for path in run.glob("*.png")}
     assert {"traversals.png", "reconstructions.png", "algebra.png", "composition.png"} <= drawn
@@ -125,7 +125,9 @@ def test_a_table_takes_the_scores_that_its_rows_allow(tmp_path, capsys):
     assert {"fac_eval", "discrete_mig", "dci_disentanglement", "reconstruction_error"} <= taken
     assert not {"downstream_rep", "independence_score"} & taken
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
-    assert len(said) == 1 and said[0].startswith("note: arrays: its factors are no full grid, so these are not scored:")
+    assert len(said) == 1 and said[0].startswith(
+        "note: arrays: its factors are not a full grid, so these are not scored:"
+    )
 
 
 def test_a_table_is_scored_as_its_rows_are():

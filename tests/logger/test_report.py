@@ -72,7 +72,7 @@ def test_bad_paths_are_one_line_and_exit_status_2(tmp_path, capsys):
         assert main([str(path) for path in paths]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1
-    with pytest.raises(UserError, match="is no run: neither args.json"):
+    with pytest.raises(UserError, match="is not a run: neither args.json"):
         read_run(tmp_path)
     (tmp_path / "args.json").write_text("{")
     with pytest.raises(UserError, match="no valid JSON"):
