@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from system import randomness
 from system.environment import hardware
@@ -197,22 +195,8 @@ def synchronise(device: torch.device) -> None:
         getattr(torch, device.type).synchronize()
 
 
-class _FlopCounter(TorchDispatchMode):
-    """What FlopCounterMode counts in total, in half the time: it also keeps a tally for every module."""
-
-    def __init__(self):
-        super().__init__()
-        self.flops = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(func.overloadpacket):
-            self.flops += formula(*args, **(kwargs or {}), out_val=result)
-        return result
-
-
 def step_flops(model, objectives, device: torch.device, batch: int) -> float:
-    """FLOP of one training step, by the formulas of torch.utils.flop_counter, from steps of one and of two images.
+    """FLOP of one training step, as torch.utils.flop_counter counts them on steps of one and of two images.
 
     Two sizes, because penalties on the weights cost the same for any batch. Elementwise operations are not counted.
     Leaves no gradient behind and draws from no global generator.
@@ -221,15 +205,17 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
         model: a `models.vae.VAE`, or a module with its `channels`, `draw_noise` and `forward`.
         objectives: what `make_optimisers` names.
     """
+    from torch.utils.flop_counter import FlopCounterMode
+
     counts = []
     for images in (1, 2):
         x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
         noise = model.draw_noise(images, torch.Generator().manual_seed(0))
         noise = {name: value.to(device) for name, value in noise.items()}
-        with _FlopCounter() as counter, randomness.kept():
+        with FlopCounterMode(display=False) as counter, randomness.kept():
             for objective in objectives:
                 model(x, noise, 0, objective)["loss"].backward()
-        counts.append(counter.flops)
+        counts.append(counter.get_total_flops())
     model.zero_grad(set_to_none=True)
     return counts[0] + (batch - 1) * (counts[1] - counts[0])
 

@@ -19,11 +19,22 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def speed_measured_once() -> Iterator[None]:
-    """The speed of the machine is measured once in a process, not at the start of every training."""
+    """What only the printed speed is made of is measured once in a process, not at the start of every training."""
     from system import machine
+
+    counted: dict[tuple, float] = {}
+    count = machine.step_flops
+
+    def step_flops(model, *rest) -> float:
+        """For the same layers, the number counted first."""
+        key = (type(model), *(parameter.shape for parameter in model.parameters()))
+        if key not in counted:
+            counted[key] = count(model, *rest)
+        return counted[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "product_rate", functools.cache(machine.product_rate))
+        patch.setattr(machine, "step_flops", step_flops)
         yield
 
 

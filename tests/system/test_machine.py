@@ -16,6 +16,7 @@ from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
 from models.losses import dip_terms
 from system import environment, machine
+from system.machine import step_flops  # as it is: conftest.py replaces that of the module
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,7 @@ def one_step(model, dataset, optimisers, step: int) -> dict[str, torch.Tensor]:
 
 def test_step_flops_are_those_of_the_networks():
     model = LieGroupVAE(1, [100], [10], recons_loss_type="bce")
-    per_image = (machine.step_flops(model, ["vae"], CPU, 20) - machine.step_flops(model, ["vae"], CPU, 10)) / 10
+    per_image = (step_flops(model, ["vae"], CPU, 20) - step_flops(model, ["vae"], CPU, 10)) / 10
     # 8.2 + 8.15 million multiply-adds forward, twice that backward but for the first layer's 0.52 million.
     assert per_image == pytest.approx(2e6 * (3 * (8.2 + 8.15) - 0.52), rel=0.01)
     assert all(p.grad is None for p in model.parameters())
@@ -48,15 +49,15 @@ def test_step_flops_are_those_of_the_networks():
 def test_step_flops_do_not_depend_on_the_kernels(precision):
     model = small_model(3)
     machine.set_precision(model, precision, CPU)
-    fused = machine.step_flops(model, ["vae"], CPU, 8)
+    fused = step_flops(model, ["vae"], CPU, 8)
     with kernels.switched_off():
         # The exponential is then squared more often.
-        assert machine.step_flops(model, ["vae"], CPU, 8) == pytest.approx(fused, rel=1e-4)
+        assert step_flops(model, ["vae"], CPU, 8) == pytest.approx(fused, rel=1e-4)
 
 
 def test_counting_flops_changes_no_random_state():
     model, before = small_model(), torch.get_rng_state()
-    machine.step_flops(model, ["vae"], CPU, 8)
+    step_flops(model, ["vae"], CPU, 8)
     assert torch.equal(torch.get_rng_state(), before)
 
 
