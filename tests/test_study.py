@@ -24,7 +24,7 @@ STUDY = Path(plan.__file__).parent
 TINY = plan.Configuration(
     "tiny",
     "few_images",
-    {"dataset": "dsprites", "epochs": 2, "batch_size": 240, "subgroup_sizes_ls": [9], "subspace_sizes_ls": [3]}
+    {"dataset": "dsprites", "epochs": 2, "batch_size": 60, "subgroup_sizes_ls": [9], "subspace_sizes_ls": [3]}
     | {"latents": 3, "split": 0.0},
     (0,),
     checkpoint=True,
