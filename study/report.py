@@ -74,8 +74,8 @@ def _progress(study: Path) -> str:
     states = [state["state"] for c, seed in jobs if (state := status(record(study, c, seed)))]
     complete, time = states.count("finished"), sum(hours(folder) for *_, folder in records(study))
     return (
-        f"So far, {complete} of the {len(jobs)} runs of the plan are complete and {len(states) - complete} are in "
-        f"progress, after {time:.1f} hours of one core.\n"
+        f"So far, {complete} of the {len(jobs)} runs of the plan are complete, {len(states) - complete} in progress, "
+        f"after {time:.1f} hours of one core.\n"
     )
 
 
