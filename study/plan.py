@@ -33,6 +33,7 @@ class Configuration:
     paper: dict[str, Sequence[float]] = field(default_factory=dict)
     rerun: dict[str, Sequence[float]] = field(default_factory=dict)
     checkpoint: bool = False
+    full: bool = True
 
     @property
     def epochs(self) -> int:

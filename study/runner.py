@@ -65,7 +65,7 @@ class Runner:
         return outcome.startswith("failed")
 
     def _make(self, configuration: plan.Configuration, seed: int) -> tuple[str, Path | None]:
-        """Train a run to the end, and score its kept weights with the full preset. Returns outcome and directory."""
+        """Train a run to the end, and score its kept weights, if the plan says so. Returns outcome and directory."""
         if self.stopping:
             return "not started", None
         log_path = self.logs / configuration.name / f"seed_{seed}"
@@ -82,7 +82,7 @@ class Runner:
         run = next((run for run in runs if run.state() == "finished"), runs[0])
         if outcome is None and run.state() != "finished":
             return "running in another process", run.path
-        for epoch in run.kept_epochs() if outcome is None else ():
+        for epoch in run.kept_epochs() if configuration.full and outcome is None else ():
             if outcome is None and not (run.path / f"scores_epoch_{epoch}.json").is_file():
                 flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={run.path}", *data]
                 outcome = self._main_py(flags, log_path)
@@ -117,11 +117,11 @@ class Runner:
 
 
 def missing(study: Path, logs: Path, names: Sequence[str] | None) -> list[tuple[plan.Configuration, int]]:
-    """The jobs of the plan without a complete record, or with a run directory in `logs` but without full scores."""
+    """The jobs of the plan without a complete record, or with a run directory in `logs` but without planned scores."""
     found = []
     for configuration, seed in plan.jobs(names):
         folder = record(study, configuration, seed)
-        scored = (folder / f"scores_epoch_{configuration.epochs}.json").is_file()
+        scored = not configuration.full or (folder / f"scores_epoch_{configuration.epochs}.json").is_file()
         here = versions(logs / configuration.name / f"seed_{seed}")
         if status(folder).get("state") != "finished" or (here and not scored):
             found.append((configuration, seed))

@@ -217,6 +217,14 @@ def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_pa
     assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
 
 
+def test_a_run_is_missing_until_it_has_the_scores_that_the_plan_asks_for(tmp_path):
+    for name in ("hes_40_fp32", "small_vae"):
+        write_record(tmp_path, name, 0, [0.1] * plan.by_name(name).epochs)
+        (tmp_path / "logs" / name / "seed_0" / "version_0").mkdir(parents=True)
+    found = [(c.name, seed) for c, seed in missing(tmp_path, tmp_path / "logs", ["hes_40_fp32", "small_vae"])]
+    assert found == [("hes_40_fp32", 0), ("hes_40_fp32", 1), ("small_vae", 1), ("small_vae", 2)]
+
+
 @pytest.mark.slow
 def test_the_command_makes_what_is_missing_and_the_page(tiny, small_dsprites, tmp_path, capsys):
     data = tmp_path / "data"
