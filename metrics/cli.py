@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from metrics.factors import check_factors
-from metrics.files import Table, read_tables
+from metrics.files import Table, counts_rows, read_tables
 from system.errors import Parser, UserError, command_line
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
@@ -130,6 +130,15 @@ def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Ta
     return next(iter(found.values()))
 
 
+def check_same_rows(first: Table, second: Table, which: str) -> None:
+    """Raises UserError if both tables have an index and these differ: their rows are not the same samples."""
+    if first.index is None or second.index is None or len(first.index) != len(second.index):
+        return  # other numbers of rows are refused by the scores
+    same = counts_rows(first.index) and counts_rows(second.index)  # from 0 or 1
+    if not same and (first.index != second.index).any():
+        raise UserError(f"{which} have different indices: align their rows, or remove the index of one file")
+
+
 def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
     """Parse `--bins`: a number, or `name=number` per factor. Raises UserError."""
     if words is None:
@@ -137,7 +146,7 @@ def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
     try:
         if len(words) == 1 and "=" not in words[0]:
             return int(words[0])
-        return {name: int(count) for name, _, count in (word.rpartition("=") for word in words)}
+        return {name: int(count) for name, count in (word.rsplit("=", 1) for word in words)}
     except ValueError:
         raise UserError(f"--bins {' '.join(words)}: give a number of classes, or name=number for each factor") from None
 
@@ -172,9 +181,10 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     runs = [
         pick_codes(arrays, path, args.codes_name, args.factors) for arrays, path in zip(files, args.codes, strict=True)
     ]
-    for found in runs:
-        if found.taken:
-            print(found.taken)
+    for codes, path in zip(runs, args.codes, strict=True):
+        if codes.taken:
+            print(codes.taken)
+        check_same_rows(runs[0], codes, f"{args.codes[0]} and {path}")
     names = None if args.metrics is None else [name for name in args.metrics if name != "udr"]
     scores: dict[str, float] = {}
     if "udr" in (args.metrics or ()):
@@ -186,6 +196,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         factors = read_factors(args.factors, files[0], len(runs[0].values))
         if factors.taken:
             print(factors.taken)
+        check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
         settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap}
         options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
         options["active_only"] = args.active_only
@@ -194,12 +205,13 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
-            scores |= evaluate(
+            found = evaluate(
                 runs[0].values, factors.values, names, workers=args.workers, progress=True, **settings, **options
             )
         for note in dict.fromkeys(str(note.message) for note in notes):
             print(f"note: {note}", file=sys.stderr)
-        record |= {"factors": args.factors, **protocol(names, **settings), **options, "left_out": left_out}
+        scores |= found
+        record |= {"factors": args.factors, **protocol(found.metrics, **settings), **options, "left_out": left_out}
     packages = ("numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return scores, record | {"versions": versions}

@@ -135,11 +135,14 @@ def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
 
 
 class Scores(dict[str, float]):
-    """The result of `evaluate`: name -> value. `matrices`: name -> `[d, k]`, from which scores were computed."""
+    """The result of `evaluate`: name -> value. `matrices`: name -> `[d, k]`, from which scores were computed.
 
-    def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray]):
+    `metrics`: the names of the metrics that were computed.
+    """
+
+    def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray], metrics: list[str]):
         super().__init__(values)
-        self.matrices = matrices
+        self.matrices, self.metrics = matrices, metrics
 
 
 def evaluate(
@@ -246,7 +249,7 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) 
     outputs = {name: METRICS[name].outputs for name in names}
     scores = {key: found[name][key] for name in names for key in outputs[name] if key in found[name]}
     matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
-    return Scores(scores, matrices)
+    return Scores(scores, matrices, list(names))
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:

@@ -10,13 +10,14 @@ import numpy as np
 from metrics.inputs import InputError, as_table
 
 MAX_LEVELS = 1000
+WIDEST = 2.0**53  # range of integers that are exact in float64
 # What the reference leaves out of `discrete_mig` and `factor_leakage_*`: the first factor of 3D Shapes, of dSprites.
 REFERENCE_LEAVES_OUT = ("floor_hue", "shape")
 
 
 @dataclass(frozen=True)
 class FactorTable:
-    """Checked factors: `values` int64 or float64 `[n, k]`, k `names`, `left_out` columns int64 `[m]`."""
+    """Checked factors: `values` int64 (from 0) or float64 `[n, k]`, k `names`, `left_out` columns int64 `[m]`."""
 
     values: np.ndarray
     names: tuple[str, ...]
@@ -47,6 +48,11 @@ def check_factors(
     """
     given = pandas_names(factors) if names is None else [str(column) for column in names]
     values = as_table(factors, name, "factors")
+    if values.dtype.kind in "iu":
+        if np.ptp(values.astype(np.float64), axis=0).max() > WIDEST:
+            raise InputError(f"{name}: hold integers more than 2^53 apart; number the classes 0, 1, 2, ...")
+        values = values if values.dtype == np.uint64 else values.astype(np.int64)
+        values = values - values.min(axis=0)  # no score depends on the offset; small integers are exact in float64
     values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
     names = [f"factor {column}" for column in range(values.shape[1])] if given is None else given
     if len(names) != values.shape[1] or len(set(names)) != len(names):
@@ -55,7 +61,7 @@ def check_factors(
     columns = [merge_rounded(column) for column in values.T]
     for k, column in enumerate(columns):
         why = continuous(column)
-        classes = chosen.get(k, bins if why and isinstance(bins, int) else None)
+        classes = chosen.get(k, bins if why and not isinstance(bins, Mapping) else None)
         if classes is not None:
             columns[k] = cut(column, classes)
         elif why:

@@ -15,11 +15,16 @@ INDEX_NAMES = {"", "index", "id"}  # headers of a column that numbers or names t
 
 @dataclass
 class Table:
-    """An array of a file. names: of the columns, from a csv header. taken: how a csv file was interpreted, as text."""
+    """An array of a file.
+
+    For csv files, names: of the columns, from the header; taken: how the file was interpreted, as text; index: names or
+    numbers of the rows `[n]`.
+    """
 
     values: np.ndarray
     names: list[str] | None = None
     taken: str = ""
+    index: np.ndarray | None = None
 
 
 def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
@@ -69,7 +74,7 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
     if not len(body):
         raise ValueError("no rows of numbers")
     names = [cell.removeprefix("#").strip() for cell in cells] if header else None
-    index = 0 if _is_index(body, names) else None
+    index = body[0].to_numpy() if _is_index(body, names) else None
     shown = "a first line that numbers the columns" if header and _numbers(cells) is not None else "the header"
     taken = [f"{path}: {len(body)} rows", f"{shown} gives the names" if header else "no header"]
     if index is not None:
@@ -81,7 +86,7 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
             called = names[place] if names else place
             raise UserError(f"{path}: column {called} holds text; keep numbers only, or name it index")
     taken.append(f"columns {', '.join(names)}" if names else f"{body.shape[1]} columns")
-    return Table(body.to_numpy(), names, "; ".join(taken))
+    return Table(body.to_numpy(), names, "; ".join(taken), index)
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:
@@ -110,7 +115,11 @@ def _is_index(body, names: list[str] | None) -> bool:
         return False
     if names and names[0].lower() in INDEX_NAMES | {"unnamed: 0"}:
         return True
-    first = body.iloc[:, 0]
-    if first.dtype.kind not in "iu" or len(body) < 3:
-        return False
-    return bool((first.to_numpy() - first.iloc[0] == np.arange(len(body))).all()) and first.iloc[0] in (0, 1)
+    return len(body) > 2 and counts_rows(body.iloc[:, 0].to_numpy())
+
+
+def counts_rows(column: np.ndarray) -> bool:
+    """Whether a column `[n]` counts the rows, from 0 or 1."""
+    return (
+        column.dtype.kind in "iu" and column[0] in (0, 1) and bool((column - column[0] == np.arange(len(column))).all())
+    )

@@ -7,7 +7,10 @@ import numpy as np
 from system.errors import UserError
 
 LARGEST = 1e150  # squares of larger codes leave the range of float64
-NUMBERED = "number classes that are texts, such as by numpy.unique(column, return_inverse=True)[1]"
+CONVERT = (
+    "convert it, such as by .astype(float); number classes that are texts, such as by "
+    "numpy.unique(column, return_inverse=True)[1]"
+)
 ROUNDING = 4  # a latent whose range is at most this many rounding errors is constant
 
 
@@ -16,13 +19,15 @@ class InputError(UserError, ValueError):
 
 
 def as_array(values) -> np.ndarray:
-    """A NumPy array from NumPy, torch (any device and dtype), pandas or nested lists; without a copy if possible."""
+    """A NumPy array from NumPy, SciPy, torch (any device and dtype), pandas, lists; without a copy if possible."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         try:
             values = values.numpy()
         except TypeError:  # bfloat16 and other dtypes that NumPy lacks
             values = values.float().numpy()
+    if hasattr(values, "toarray"):  # sparse matrices of SciPy
+        values = values.toarray()
     return np.asarray(values)
 
 
@@ -38,7 +43,9 @@ def as_table(values, name: str, columns: str) -> np.ndarray:
             + ("; of a single column, give values[:, None]" if array.ndim == 1 and array.size else "")
         )
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; {NUMBERED}")
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; {CONVERT}")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: some values are masked; remove these rows")
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array).all(axis=1)).sum())
         raise InputError(f"{name}: {bad} of {len(array)} rows hold NaN or infinity; remove these rows or fix the model")

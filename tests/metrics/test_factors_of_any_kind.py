@@ -108,3 +108,20 @@ def test_levels_that_are_close_but_different_stay_apart(values):
 
     column = np.random.default_rng(0).permutation(np.tile(np.array(values), 100))
     assert np.array_equal(merge_rounded(column), column)
+
+
+@pytest.mark.parametrize("offset", [-(2**62), -5, 2**52, 2**62])
+def test_integer_classes_may_be_large(offset):
+    assert score(CODES, FACTORS + offset, CHEAP) == score(CODES, metrics=CHEAP)
+    assert score(CODES, FACTORS.astype(np.uint64) + 2**63, CHEAP) == score(CODES, metrics=CHEAP)
+    assert score(CODES, (FACTORS * 50 - 128).astype(np.int8), ["sap"]) == score(CODES, FACTORS * 50, ["sap"])
+
+
+def test_integers_that_float64_does_not_tell_apart_are_refused():
+    with pytest.raises(UserError, match=r"integers more than 2\^53 apart"):
+        score(CODES, FACTORS * 2**61, CHEAP)
+
+
+def test_a_number_of_bins_may_be_a_numpy_integer():
+    width = np.random.default_rng(0).uniform(size=(len(CODES), 1))
+    assert score(CODES, width, CHEAP, bins=np.int64(5)) == score(CODES, width, CHEAP, bins=5)

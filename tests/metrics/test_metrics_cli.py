@@ -178,6 +178,31 @@ def test_continuous_factors_are_cut_as_asked(tmp_path, codes_file, capsys):
     )
     assert main([codes_file, "--factors", given, "--metrics", "mig", "--bins", "many"]) == 2
     assert "--bins many" in capsys.readouterr().err
+    assert main([codes_file, "--factors", given, "--metrics", "mig", "--bins", "5", "width=5"]) == 2
+    assert "--bins 5 width=5: give a number of classes, or name=number" in capsys.readouterr().err
+
+
+def test_csv_files_whose_indices_differ_are_refused(tmp_path, capsys):
+    import pandas
+
+    codes, factors = pandas.DataFrame(CODES), pandas.DataFrame(FACTORS, columns=["a", "b"])
+    codes.sample(frac=1, random_state=0).to_csv(tmp_path / "mixed.csv")
+    codes.to_csv(tmp_path / "z.csv")
+    factors.to_csv(tmp_path / "f.csv")
+    factors.set_index(factors.index + 1).to_csv(tmp_path / "from_one.csv")
+    z, mixed, f, from_one = (str(tmp_path / f"{name}.csv") for name in ("z", "mixed", "f", "from_one"))
+    assert main([mixed, "--factors", f, "--metrics", "mig"]) == 2
+    assert "have different indices: align their rows" in capsys.readouterr().err
+    assert main([z, mixed, "--metrics", "udr"]) == 2
+    assert f"{z} and {mixed} have different indices" in capsys.readouterr().err
+    assert scores_of(tmp_path, z, from_one) == scores_of(tmp_path, z, f)
+
+
+def test_the_record_names_the_metrics_that_were_computed(codes_file, tmp_path):
+    assert main([codes_file, "--factors", "factors", "--preset", "fast", "--workers", "1"]) == 0
+    written = json.loads((tmp_path / "codes.scores.json").read_text())
+    outputs = [output for name in written["protocol"]["metrics"] for output in METRICS[name].outputs]
+    assert sorted(outputs) == sorted(written["scores"])
 
 
 @pytest.mark.parametrize("module", ["metrics", "datasets.download", "logger.report", "collect_results"])

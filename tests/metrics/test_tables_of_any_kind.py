@@ -205,3 +205,15 @@ def test_codes_that_cannot_be_scored_are_refused_in_one_line(codes, says):
     with pytest.raises(UserError, match=says) as caught:
         score(codes)
     assert "\n" not in str(caught.value)
+
+
+def test_sparse_matrices_are_scored_as_their_dense_arrays():
+    from scipy.sparse import csr_array
+
+    assert score(csr_array(CODES), csr_array(FACTORS), CHEAP) == score(CODES, metrics=CHEAP)
+
+
+def test_masked_values_are_refused():
+    with pytest.raises(UserError, match="factors: some values are masked"):
+        score(CODES, np.ma.masked_equal(FACTORS, 1), CHEAP)
+    assert score(np.ma.masked_array(CODES), metrics=CHEAP) == score(CODES, metrics=CHEAP)
