@@ -5,41 +5,35 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from datasets.factor_dataset import FactorDataset, split_indices
 from system.errors import UserError
 
+if TYPE_CHECKING:
+    from datasets.spec import DatasetSpec
+
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
-# Name on the command line -> the module that loads the data set, or `module:object` for one of several in a module.
-# Required attributes:
-#   load(path, *, progress, **options) -> FactorDataset   `path` is the official file, or the directory of several files
-#   ABOUT: About                          the description for `python -m datasets --list`
-# Optional attributes:
-#   FILE: DataFile                        the official file; `files(**options)` if several; none for user data
-#   OPTIONS: dict[str, Collection]        option that `load` takes -> its allowed values
-#   RENDER: str                           `module:function`, (directory, progress) -> path: renders a replica
-#   REPLICA_VERSION: int                  to increase whenever the rendered pixels change
-#   check(path)                           user data: raises UserError if the path cannot be right
-# Modules are imported on use, so that `main.py --help` is fast.
+# Name on the command line -> `module:object` of its DatasetSpec, imported on use, so that `main.py --help` is fast.
 DATASETS: dict[str, str] = {
-    "dsprites": "datasets.dsprites",
-    "shapes3d": "datasets.shapes3d",
-    "cars3d": "datasets.cars3d",
-    "smallnorb": "datasets.smallnorb",
+    "dsprites": "datasets.dsprites:SPEC",
+    "shapes3d": "datasets.shapes3d:SPEC",
+    "cars3d": "datasets.cars3d:SPEC",
+    "smallnorb": "datasets.smallnorb:SPEC",
     "mpi3d_toy": "datasets.mpi3d:TOY",
     "mpi3d_realistic": "datasets.mpi3d:REALISTIC",
     "mpi3d_real": "datasets.mpi3d:REAL",
     "mpi3d_complex": "datasets.mpi3d:COMPLEX",
     "color_dsprites": "datasets.drawn_sprites:COLOR",
     "noisy_dsprites": "datasets.drawn_sprites:NOISY",
-    "scream_dsprites": "datasets.scream_dsprites",
-    "celeba": "datasets.celeba",
+    "scream_dsprites": "datasets.scream_dsprites:SPEC",
+    "celeba": "datasets.celeba:SPEC",
     "mnist": "datasets.digits:MNIST",
     "fashion_mnist": "datasets.digits:FASHION_MNIST",
-    "chairs3d": "datasets.chairs3d",
-    "images": "datasets.image_folder",
-    "arrays": "datasets.arrays",
+    "chairs3d": "datasets.chairs3d:SPEC",
+    "images": "datasets.image_folder:SPEC",
+    "arrays": "datasets.arrays:SPEC",
 }
 
 # Options of data sets -> their flags on the command line.
@@ -54,8 +48,8 @@ OPTIONS = {
 }
 
 
-def find(name: str):
-    """The module or object that loads the data set `name` of DATASETS."""
+def find(name: str) -> DatasetSpec:
+    """The spec of the data set `name` of DATASETS."""
     return resolve_name(DATASETS[name])
 
 
@@ -120,9 +114,9 @@ def load_dataset(
     from datasets.locate import prepare
 
     given = check_data_path(name, data_path, **options)
-    module = find(name)
-    path = prepare(name, module, None if data_path is None else Path(data_path), given, progress, download)
-    return module.load(path, progress=progress, **given)
+    spec = find(name)
+    path = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
+    return spec.load(path, progress=progress, **given)
 
 
 def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
@@ -137,16 +131,15 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
 
     if name not in DATASETS:
         raise UserError(f"--dataset {name} is not known: choose from {', '.join(DATASETS)}")
-    module = find(name)
+    spec = find(name)
     given = {option: value for option, value in options.items() if value is not None}
-    allowed = getattr(module, "OPTIONS", {})
     for option, value in given.items():
         flag = f"{OPTIONS[option]} {value}"
-        if option not in allowed:
+        if option not in spec.options:
             raise UserError(f"{flag} does nothing for --dataset {name}: leave it out")
-        if value not in allowed[option]:
-            raise UserError(f"{flag}: give {describe_values(allowed[option])}, or leave it out")
-    check(name, module, None if data_path is None else Path(data_path), given)
+        if value not in spec.options[option]:
+            raise UserError(f"{flag}: give {describe_values(spec.options[option])}, or leave it out")
+    check(name, spec, None if data_path is None else Path(data_path), given)
     return given
 
 

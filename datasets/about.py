@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from datasets import DATASETS, OPTIONS, describe_values, find
-from datasets.locate import files_of
+from datasets.spec import DatasetSpec
 
 
-@dataclass(frozen=True)
-class About:
-    """Description of a data set.
-
-    title: what the images show.
-    images: the number of images, as text.
-    factors: name -> number of values, the last factor varying fastest; or a text.
-    source: author and origin.
-    licence: as stated by the publisher.
-    tested: the files that the loader was tested on.
-    """
-
-    title: str
-    images: str
-    factors: dict[str, int] | str
-    source: str
-    licence: str
-    tested: str
-
-
-def factors_of(about: About) -> str:
+def factors_of(spec: DatasetSpec) -> str:
     """The factors as text: `shape 3, scale 6, ...`."""
-    if isinstance(about.factors, str):
-        return about.factors
-    return ", ".join(f"{name} {size}" for name, size in about.factors.items())
+    if isinstance(spec.factors, str):
+        return spec.factors
+    return ", ".join(f"{name} {size}" for name, size in spec.factors.items())
 
 
-def checksums(name: str) -> str:
+def checksums(spec: DatasetSpec) -> str:
     """Whether checksums of the files of a data set are known, as text."""
-    files = files_of(find(name))
+    files = spec.files_for()
     known = sum(bool(file.checksum) for file in files)
     if not files:
         return "not needed"
@@ -46,19 +24,18 @@ def checksums(name: str) -> str:
 
 def describe(name: str) -> str:
     """The description of a data set, one line per item."""
-    module = find(name)
-    about, files = module.ABOUT, files_of(module)
+    spec = find(name)
     lines = {
-        name: about.title,
-        "images": about.images,
-        "factors": factors_of(about),
-        "source": about.source,
-        "licence": about.licence,
-        "files": ", ".join(file.name for file in files) or "your own",
-        "checksum": checksums(name),
-        "loader tested on": about.tested,
+        name: spec.title,
+        "images": spec.images,
+        "factors": factors_of(spec),
+        "source": spec.source,
+        "licence": spec.licence,
+        "files": ", ".join(file.name for file in spec.files_for()) or "your own",
+        "checksum": checksums(spec),
+        "loader tested on": spec.tested,
     }
-    for option, values in getattr(module, "OPTIONS", {}).items():
+    for option, values in spec.options.items():
         lines[OPTIONS[option]] = describe_values(values)
     width = max(map(len, lines)) + 2
     return "\n".join(f"{key:{width}}{value}" for key, value in lines.items())
@@ -69,7 +46,7 @@ def table() -> str:
     rows = ["| `--dataset` | images | factors, the last one fastest | source, licence | checksum | loader tested on |"]
     rows += ["|---|---|---|---|---|---|"]
     for name in DATASETS:
-        about = find(name).ABOUT
-        cells = [f"`{name}`", about.images, factors_of(about), f"{about.source}; {about.licence}", checksums(name)]
-        rows.append("| " + " | ".join([*cells, about.tested]) + " |")
+        spec = find(name)
+        cells = [f"`{name}`", spec.images, factors_of(spec), f"{spec.source}; {spec.licence}", checksums(spec)]
+        rows.append("| " + " | ".join([*cells, spec.tested]) + " |")
     return "\n".join(rows)

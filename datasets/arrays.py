@@ -15,23 +15,14 @@ import numpy as np
 from PIL import Image
 
 from datasets import npz
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.files import damage_as_user_error
 from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, RESIZE, resized
+from datasets.spec import DatasetSpec
 from system.errors import UserError
 
-ABOUT = About(
-    title="your own images in an array, with or without factors",
-    images="any number",
-    factors="optional; a full grid in any order is recognised",
-    source="--data-path FILE.npz or FILE.h5",
-    licence="yours",
-    tested="files written by the tests",
-)
-OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
 WANTED = "name a .npz or .h5 file with an array images"
 MAX_LEVELS = 1000  # a column with more values is a measurement, not a factor
 _REMEDY = "see docs/your_data.md for the format"
@@ -161,3 +152,17 @@ def _check_dtype(path: Path, dtype: np.dtype, fortran: bool) -> None:
     if dtype != np.uint8 or fortran:
         found = f"{dtype} in Fortran order" if fortran else str(dtype)
         raise UserError(f"{path}: expected images uint8 from 0 to 255, found {found}: {_REMEDY}")
+
+
+SPEC = DatasetSpec(
+    title="your own images in an array, with or without factors",
+    images="any number",
+    factors="optional; a full grid in any order is recognised",
+    source="--data-path FILE.npz or FILE.h5",
+    licence="yours",
+    tested="files written by the tests",
+    load=load,
+    options={"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)},
+    check=check,
+    wanted=WANTED,
+)

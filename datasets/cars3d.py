@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from datasets import archive
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile
+from datasets.files import FETCH_AGAIN
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 FILE = DataFile(
@@ -27,15 +27,6 @@ FILE = DataFile(
     checksum="md5:4e866a7919c1beedf53964e6f7a23686",
 )
 FACTORS = {"elevation": 4, "azimuth": 24, "object": 183}
-OPTIONS = {"resample": tuple(RESAMPLE)}
-ABOUT = About(
-    title="Cars3D: car models seen from around (Reed et al. 2015)",
-    images="17,568",
-    factors=FACTORS,
-    source="Scott Reed, downloaded",
-    licence="none stated",
-    tested="miniatures",
-)
 _CARS = PurePosixPath("data/cars")
 
 
@@ -80,3 +71,16 @@ def _views(path: Path, name: str, content: bytes, elevations: int, azimuths: int
         )
     views = im.transpose(4, 3, 0, 1, 2)  # [elevation, azimuth, height, width, 3]
     return np.ascontiguousarray(views).reshape(-1, *im.shape[:3])
+
+
+SPEC = DatasetSpec(
+    title="Cars3D: car models seen from around (Reed et al. 2015)",
+    images="17,568",
+    factors=FACTORS,
+    source="Scott Reed, downloaded",
+    licence="none stated",
+    tested="miniatures",
+    load=load,
+    files=(FILE,),
+    options={"resample": tuple(RESAMPLE)},
+)

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets import archive
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
 from datasets.grid import to_levels
 from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,15 +31,6 @@ if TYPE_CHECKING:
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 CROPS = {"center148": 148, "full": None, "face128": 128}  # side of the central square in pixels
 PARTS = {"all": (0, 1, 2), "train": (0,), "valid": (1,), "test": (2,)}
-OPTIONS = {"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)}
-ABOUT = About(
-    title="CelebA: faces, aligned (Liu et al. 2015)",
-    images="202,599",
-    factors="40 binary attributes: a table, not a grid",
-    source="CUHK MMLAB, downloaded by hand after an agreement, from --data-path",
-    licence="non-commercial research",
-    tested="miniatures",
-)
 _IMAGES = DataFile(
     "img_align_celeba.zip", "", b"PK\x03\x04", "md5:00d2c5bc6d35e252742224ab0c1e8fcb", PAGE, unpacked="img_align_celeba"
 )
@@ -123,3 +113,16 @@ def _partition(path: Path, names: Sequence[str]) -> np.ndarray:
         return pandas.read_csv(path, sep=r"\s+", header=None, index_col=0)[1].loc[names].to_numpy(np.int64)
     except (ValueError, KeyError) as error:
         raise UserError(f"{path}: expected a row with a number 0, 1 or 2 for each image ({error}): {_REMEDY}") from None
+
+
+SPEC = DatasetSpec(
+    title="CelebA: faces, aligned (Liu et al. 2015)",
+    images="202,599",
+    factors="40 binary attributes: a table, not a grid",
+    source="CUHK MMLAB, downloaded by hand after an agreement, from --data-path",
+    licence="non-commercial research",
+    tested="miniatures",
+    load=load,
+    files=files,
+    options={"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)},
+)

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from datasets import archive
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile
+from datasets.files import FETCH_AGAIN
 from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 FILE = DataFile(
@@ -31,15 +31,6 @@ FILE = DataFile(
 )
 FACTORS = {"model": 1393, "elevation": 2, "azimuth": 31}
 CROPS = {"full": None, "center400": 400}  # side of the central square in pixels
-OPTIONS = {"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)}
-ABOUT = About(
-    title="3D Chairs: rendered chairs (Aubry et al. 2014)",
-    images="86,366",
-    factors=FACTORS,
-    source="INRIA Willow, downloaded",
-    licence="none stated",
-    tested="miniatures",
-)
 _NAME = re.compile(r"rendered_chairs/([^/]+)/renders/image_\d+_p(\d+)_t(\d+)_r\d+\.png")
 
 
@@ -88,3 +79,16 @@ def _order(path: Path, names: list[str], read) -> dict[str, int]:
         raise UserError(f"{path}: expected {member} and rendered_chairs/<chair>/renders/, found no list: {FETCH_AGAIN}")
     cells = archive.matlab(path, member, read(member), "folder_names").ravel()
     return {str(np.asarray(cell).ravel()[0]): number for number, cell in enumerate(cells)}
+
+
+SPEC = DatasetSpec(
+    title="3D Chairs: rendered chairs (Aubry et al. 2014)",
+    images="86,366",
+    factors=FACTORS,
+    source="INRIA Willow, downloaded",
+    licence="none stated",
+    tested="miniatures",
+    load=load,
+    files=(FILE,),
+    options={"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)},
+)

@@ -9,6 +9,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -53,7 +54,8 @@ def read_ahead(path: Path) -> threading.Thread | None:
 
 def _read_file(path: Path) -> None:
     block = memoryview(bytearray(2**20))
-    with path.open("rb", buffering=0) as handle:
+    # The mapping stays valid if the file is deleted meanwhile, and reports its own errors.
+    with suppress(OSError), path.open("rb", buffering=0) as handle:
         while handle.readinto(block):
             pass
 

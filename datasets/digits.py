@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.about import About
 from datasets.binary_matrix import REMEDY, read_rows
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
 from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import resized
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 _SPLITS = {"all": ("train", "t10k"), "train": ("train",), "test": ("t10k",)}
@@ -37,8 +36,6 @@ class Digits:
     name: str
     address: str
     checksums: dict[str, str]
-    ABOUT: About
-    OPTIONS = {"part": tuple(_SPLITS), "resize": ("stretch", "pad")}
 
     def files(self, part: str = "all", **_) -> tuple[DataFile, ...]:
         """The image file of each split."""
@@ -82,7 +79,7 @@ class Digits:
         """Raises UserError if the file, by its checksum, is that of the other data set."""
         from datasets.download import is_official
 
-        other = FASHION_MNIST if self is MNIST else MNIST
+        other = DIGITS["fashion_mnist" if self.name == "mnist" else "mnist"]
         theirs = DataFile(path.name, "", b"", other.checksums[split])
         if path.suffix == ".gz" and is_official(theirs, path):
             raise UserError(
@@ -97,29 +94,41 @@ def _count(path: Path) -> int:
     return shape[0]
 
 
-MNIST = Digits(
-    "mnist",
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    {"train": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", "t10k": "md5:9fb629c4189551a2d022fa330f9573f3"},
-    About(
-        title="MNIST: handwritten digits (LeCun et al. 1998)",
+def _spec(digits: Digits, title: str, source: str, licence: str) -> DatasetSpec:
+    return DatasetSpec(
+        title=title,
         images="70,000 (train 60,000, test 10,000)",
         factors="none",
-        source="downloaded from a mirror, since the publisher's address no longer works",
-        licence="CC BY-SA 3.0 according to Keras",
+        source=source,
+        licence=licence,
         tested="miniatures",
+        load=digits.load,
+        files=digits.files,
+        options={"part": tuple(_SPLITS), "resize": ("stretch", "pad")},
+    )
+
+
+DIGITS = {
+    "mnist": Digits(
+        "mnist",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        {"train": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", "t10k": "md5:9fb629c4189551a2d022fa330f9573f3"},
     ),
+    "fashion_mnist": Digits(
+        "fashion_mnist",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        {"train": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "t10k": "md5:bef4ecab320f06d8554ea6380940ec79"},
+    ),
+}
+MNIST = _spec(
+    DIGITS["mnist"],
+    title="MNIST: handwritten digits (LeCun et al. 1998)",
+    source="downloaded from a mirror, since the publisher's address no longer works",
+    licence="CC BY-SA 3.0 according to Keras",
 )
-FASHION_MNIST = Digits(
-    "fashion_mnist",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    {"train": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "t10k": "md5:bef4ecab320f06d8554ea6380940ec79"},
-    About(
-        title="FashionMNIST: pieces of clothing (Xiao et al. 2017)",
-        images="70,000 (train 60,000, test 10,000)",
-        factors="none",
-        source="Zalando, downloaded",
-        licence="MIT",
-        tested="miniatures",
-    ),
+FASHION_MNIST = _spec(
+    DIGITS["fashion_mnist"],
+    title="FashionMNIST: pieces of clothing (Xiao et al. 2017)",
+    source="Zalando, downloaded",
+    licence="MIT",
 )

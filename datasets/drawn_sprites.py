@@ -12,19 +12,19 @@ Pixels have 256 levels; disentanglement_lib uses floats.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from datasets import dsprites
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.images import RawImages
 from system.errors import UserError
 
 SEEDS = range(2**63)
-OPTIONS = {**dsprites.OPTIONS, "data_seed": SEEDS}
+OPTIONS = {**dsprites.SPEC.options, "data_seed": SEEDS}
 ROW = 64 * 3  # bytes of a row of an RGB image
 _PIECE = 32  # images generated at a time: they fit into the CPU cache
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -93,33 +93,13 @@ class DrawnImages(RawImages):
         raise UserError("--data-on-device: these images are generated on access: leave the flag out")
 
 
-def load_drawn(name: str, path: Path, paint: Paint, fixed_shape: int | None, seed: int, progress: bool):
-    """The FactorDataset of a variant, from the dSprites file at `path`."""
+def load_drawn(
+    name: str, paint: Paint, path: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
+) -> FactorDataset:
+    """Load the variant `name` from the dSprites file at `path`."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
-    images = DrawnImages(base.images.packed, paint, seed)
+    images = DrawnImages(base.images.packed, paint, data_seed)
     return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))
-
-
-def about(title: str, source: str, licence: str = "Apache-2.0", tested: str = "miniatures; the replica") -> About:
-    """The description of a variant."""
-    return About(title, dsprites.ABOUT.images, dsprites.ABOUT.factors, source, licence, tested)
-
-
-@dataclass
-class DrawnSprites:
-    """A variant that needs only the dSprites file, or its replica."""
-
-    name: str
-    paint: Paint
-    ABOUT: About
-    FILE, OPTIONS = dsprites.FILE, OPTIONS
-    RENDER, REPLICA_VERSION, REPLICA_OF = dsprites.RENDER, dsprites.REPLICA_VERSION, "dsprites"
-
-    def load(
-        self, path: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
-    ) -> FactorDataset:
-        """Load the variant from the dSprites file."""
-        return load_drawn(self.name, path, self.paint, fixed_shape, data_seed, progress)
 
 
 def _coloured(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -133,13 +113,19 @@ def _noisy(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:
     return masks
 
 
-COLOR = DrawnSprites(
-    "color_dsprites",
-    _coloured,
-    about("Colour dSprites: dSprites in random colours (Locatello et al. 2019)", "dSprites, coloured on access"),
+COLOR = replace(
+    dsprites.SPEC,
+    title="Colour dSprites: dSprites in random colours (Locatello et al. 2019)",
+    source="dSprites, coloured on access",
+    tested="miniatures; the replica",
+    load=partial(load_drawn, "color_dsprites", _coloured),
+    options=OPTIONS,
 )
-NOISY = DrawnSprites(
-    "noisy_dsprites",
-    _noisy,
-    about("Noisy dSprites: dSprites on noise (Locatello et al. 2019)", "dSprites, noise drawn on access"),
+NOISY = replace(
+    dsprites.SPEC,
+    title="Noisy dSprites: dSprites on noise (Locatello et al. 2019)",
+    source="dSprites, noise drawn on access",
+    tested="miniatures; the replica",
+    load=partial(load_drawn, "noisy_dsprites", _noisy),
+    options=OPTIONS,
 )

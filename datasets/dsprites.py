@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets import npz
-from datasets.about import About
 from datasets.conversion import convert_once, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile
+from datasets.files import FETCH_AGAIN
 from datasets.grid import check_size, grid_sizes
 from datasets.images import PackedImages
+from datasets.spec import DataFile, DatasetSpec, Replica
 from system.errors import UserError
 
 FILE = DataFile(
@@ -28,18 +28,8 @@ FILE = DataFile(
     magic=b"PK\x03\x04",
     checksum="git-blob:d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
 )
-RENDER = "datasets.render.dsprites:render_file"
-REPLICA_VERSION = 1
+REPLICA = Replica("dsprites", "datasets.render.dsprites:render_file", version=1)
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
-ABOUT = About(
-    title="dSprites: a white shape on black (Matthey et al. 2017)",
-    images="737,280",
-    factors=FACTORS,
-    source="DeepMind, downloaded; a replica without --data-path",
-    licence="Apache-2.0",
-    tested="miniatures; the replica, all 737,280",
-)
-OPTIONS = {"fixed_shape": range(FACTORS["shape"])}
 LEFT_OUT = ("shape",)  # the reference leaves it out of MIG and factor leakage
 _COLUMNS = {"color": 1, **FACTORS}  # the official file counts the one colour as a factor
 _PIXELS = 64 * 64
@@ -114,3 +104,17 @@ def _convert(path: Path, archive: zipfile.ZipFile, count: int, handle: BinaryIO,
             handle.write(np.packbits(images).tobytes())
             bar.update(len(images))
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}
+
+
+SPEC = DatasetSpec(
+    title="dSprites: a white shape on black (Matthey et al. 2017)",
+    images="737,280",
+    factors=FACTORS,
+    source="DeepMind, downloaded; a replica without --data-path",
+    licence="Apache-2.0",
+    tested="miniatures; the replica, all 737,280",
+    load=load,
+    files=(FILE,),
+    options={"fixed_shape": range(FACTORS["shape"])},
+    replica=REPLICA,
+)

@@ -17,7 +17,6 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from datasets.files import (
-    DataFile,
     free_bytes,
     is_disk_full,
     locked,
@@ -25,6 +24,7 @@ from datasets.files import (
     manual_download_error,
     partial_path,
 )
+from datasets.spec import DataFile
 from system.errors import UserError
 
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry

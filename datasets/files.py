@@ -1,4 +1,4 @@
-"""Files of data sets: their description, the cache directory, locks, atomic writes, errors."""
+"""Files of data sets: the cache directory, locks, atomic writes, errors."""
 
 from __future__ import annotations
 
@@ -11,33 +11,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from datasets.spec import DataFile
 from system import files as system_files
 from system.errors import UserError
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """An official file of a data set.
-
-    name: published file name.
-    url: download address; empty if the publisher requires a form or a licence first, see `page`.
-    magic: its first bytes, to detect HTML pages and other wrong files.
-    checksum: `md5:<hex>`, `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes);
-        empty if none is published: a warning then says that the download is unverified.
-    page: the web page of the publisher.
-    unpacked: name of the unpacked file or folder, if the loader can read it instead.
-    """
-
-    name: str
-    url: str
-    magic: bytes
-    checksum: str = ""
-    page: str = ""
-    unpacked: str = ""
 
 
 def manual_download_error(file: DataFile, directory: Path) -> UserError:

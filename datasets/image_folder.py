@@ -10,22 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.about import About
 from datasets.factor_dataset import FactorDataset
 from datasets.packing import pack, stamp
 from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
+from datasets.spec import DatasetSpec
 from system.errors import UserError
 
-ABOUT = About(
-    title="your own images in a folder",
-    images="any number",
-    factors="none",
-    source="--data-path DIR",
-    licence="yours",
-    tested="folders written by the tests",
-)
-OPTIONS = {"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)}
-WANTED = "name a folder of pictures"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _SHOWN = 10  # number of unreadable files to name on the screen
 
@@ -115,3 +105,17 @@ def _report_skipped(folder: Path, skipped: list[Path]) -> None:
         names = [file.relative_to(folder).as_posix() for file in skipped[:_SHOWN]]
         more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
         print(f"skipped {len(skipped)} files that cannot be read: {', '.join(names)}{more}", file=sys.stderr)
+
+
+SPEC = DatasetSpec(
+    title="your own images in a folder",
+    images="any number",
+    factors="none",
+    source="--data-path DIR",
+    licence="yours",
+    tested="folders written by the tests",
+    load=load,
+    options={"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)},
+    check=check,
+    wanted="name a folder of pictures",
+)

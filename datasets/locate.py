@@ -6,29 +6,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from types import ModuleType
 
-from datasets.files import DataFile, cache_directory, can_be_written, locked, make_directory, manual_download_error
+from datasets.files import cache_directory, can_be_written, locked, make_directory, manual_download_error
+from datasets.spec import DataFile, DatasetSpec, Replica
 from system.errors import UserError
 from system.files import write_text
 
 
-def files_of(module: ModuleType, options: dict | None = None) -> tuple[DataFile, ...]:
-    """The official files of a data set; empty for user data."""
-    if hasattr(module, "files"):
-        return module.files(**(options or {}))
-    return (module.FILE,) if hasattr(module, "FILE") else ()
-
-
-def check(name: str, module: ModuleType, data_path: Path | None, options: dict) -> None:
+def check(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) -> None:
     """Raises UserError if the data set cannot be loaded from the path; quick, reads only the start of files."""
-    files = files_of(module, options)
+    files = spec.files_for(**options)
     if data_path is None:
-        _check_replica(name, module, files)
+        _check_replica(name, spec, files)
         return
     check_is_there(data_path, missing_ok=bool(files))
     if not files:
-        module.check(data_path)
+        spec.check(data_path)
         return
     names = {file.name for file in files}
     suffixes = {Path(name).suffix for name in names} - {""}
@@ -38,14 +31,17 @@ def check(name: str, module: ModuleType, data_path: Path | None, options: dict) 
         _check_file(name, data_path, file, only_file=len(files) == 1)
 
 
-def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict, progress: bool, download: bool):
-    """Make all files available. Returns the path to give to the module's `load`: the file, or the directory of several.
+def prepare(
+    name: str, spec: DatasetSpec, data_path: Path | None, options: dict, progress: bool, download: bool
+) -> Path:
+    """Make all files available. Returns the path to give to `spec.load`: the file, or the directory of several.
 
     Raises: UserError if a file is missing and cannot be downloaded.
     """
-    files = files_of(module, options)
+    files = spec.files_for(**options)
     if data_path is None:
-        return _replica(name, module, progress)
+        assert spec.replica, "see check"
+        return _rendered(spec.replica, files[0], progress)
     if not files:
         return data_path
     paths = [path_of(data_path, file, only_file=len(files) == 1) for file in files]
@@ -59,7 +55,7 @@ def prepare(name: str, module: ModuleType, data_path: Path | None, options: dict
         from datasets.fetch import fetch  # not needed if the files are there
 
         fetch(file, path.parent, progress=progress)
-    return paths[0] if hasattr(module, "FILE") else paths[0].parent
+    return paths[0] if spec.is_one_file else paths[0].parent
 
 
 def path_of(data_path: Path, file: DataFile, only_file: bool = False) -> Path:
@@ -121,11 +117,11 @@ def _check_file(name: str, data_path: Path, file: DataFile, only_file: bool) -> 
         )
 
 
-def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> None:
-    if not hasattr(module, "RENDER"):
-        wanted = f"name {' and '.join(file.name for file in files)} or the directory" if files else module.WANTED
+def _check_replica(name: str, spec: DatasetSpec, files: Sequence[DataFile]) -> None:
+    if spec.replica is None:
+        wanted = f"name {' and '.join(file.name for file in files)} or the directory" if files else spec.wanted
         raise UserError(f"--data-path is needed for --dataset {name}: {wanted}")
-    directory = cache_directory(_replica_of(name, module))
+    directory = cache_directory(spec.replica.name)
     if not (directory / files[0].name).exists() and not can_be_written(directory):
         raise UserError(
             f"the replica of {name} cannot be drawn into {directory}, which cannot be written: set LIE_VAE_CACHE to a "
@@ -133,24 +129,20 @@ def _check_replica(name: str, module: ModuleType, files: Sequence[DataFile]) -> 
         )
 
 
-def _replica_of(name: str, module: ModuleType) -> str:
-    """The data set whose replica is used: itself, unless the module sets REPLICA_OF."""
-    return getattr(module, "REPLICA_OF", name)
-
-
-def _replica(name: str, module: ModuleType, progress: bool) -> Path:
+def _rendered(replica: Replica, file: DataFile, progress: bool) -> Path:
     """The file of the replica in the cache directory, rendered if missing; prints a line on stderr."""
-    of = _replica_of(name, module)
-    path = cache_directory(of) / files_of(module)[0].name
-    if not _is_drawn(path, module.REPLICA_VERSION):
+    path = cache_directory(replica.name) / file.name
+    if not _is_drawn(path, replica.version):
         make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written, or give --data-path")
         with locked(path):
-            if not _is_drawn(path, module.REPLICA_VERSION):
-                print(f"no --data-path given: drawing the replica of {of} into {path.parent}", file=sys.stderr)
-                resolve_name(module.RENDER)(path.parent, progress)
-                write_text(_version_file(path), f"{module.REPLICA_VERSION}\n")
+            if not _is_drawn(path, replica.version):
+                print(
+                    f"no --data-path given: drawing the replica of {replica.name} into {path.parent}", file=sys.stderr
+                )
+                resolve_name(replica.render)(path.parent, progress)
+                write_text(_version_file(path), f"{replica.version}\n")
                 return path
-    print(f"no --data-path given: using the replica of {of} in {path.parent}", file=sys.stderr)
+    print(f"no --data-path given: using the replica of {replica.name} in {path.parent}", file=sys.stderr)
     return path
 
 

@@ -8,18 +8,18 @@ mirror, without a published checksum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from datasets import npz
-from datasets.about import About
 from datasets.conversion import mapped
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile
+from datasets.files import FETCH_AGAIN
 from datasets.packing import pack
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 FACTORS = {
@@ -36,80 +36,67 @@ _ADDRESS = "https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main"
 _MIRROR = "https://huggingface.co/datasets/randall-lab/mpi3d-complex/resolve/main"
 
 
-@dataclass
-class Mpi3d:
-    """One of the four data sets.
+def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = True) -> FactorDataset:
+    """Load the data set `name` with these factors from its file. Raises UserError if the file is not as expected."""
+    sizes = list(factors.values())
+    count = int(np.prod(sizes))
+    expected = (count, 64, 64, 3)
+    with npz.opened(path) as archive:
+        shape, fortran, dtype = npz.header(path, archive, "images")
+        if shape != expected or dtype != np.uint8 or fortran:
+            raise UserError(
+                f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would "
+                f"be wrong (files of the challenge have fewer colours and shapes): {FETCH_AGAIN}"
+            )
+        offset = npz.stored_at(path, archive, "images")
+        if offset is not None:
+            array = mapped(path, shape, offset)
+        else:
+            images = chain.from_iterable(npz.rows(path, archive, "images", 256))
+            array, _, _ = pack(name, [path], (), lambda: images, np.asarray, count, 3, progress=progress)
+    return FactorDataset(name, path.name, list(factors), sizes, array, (64, 64, 3))
 
-    name: its name on the command line.
-    shows: what the images show.
-    FILE: the official file.
-    FACTORS: factor -> number of values.
-    source: origin of the download, for the description.
-    """
 
-    name: str
-    shows: str
-    FILE: DataFile
-    FACTORS: dict[str, int]
-    source: str = "downloaded (12.7 GB)"
-
-    @property
-    def ABOUT(self) -> About:
-        """The description for `python -m datasets --list`."""
-        return About(
-            title=f"MPI3D {self.name.partition('_')[2]}: a robot arm that carries {self.shows} (Gondal et al. 2019)",
-            images=f"{int(np.prod(list(self.FACTORS.values()))):,}",
-            factors=self.FACTORS,
-            source=f"MPI Tübingen, {self.source}",
-            licence="CC BY 4.0",
-            tested="miniatures",
-        )
-
-    def load(self, path: Path, *, progress: bool = True) -> FactorDataset:
-        """Load the data set from the official file. Raises UserError if the file is not as expected."""
-        count = int(np.prod(list(self.FACTORS.values())))
-        expected = (count, 64, 64, 3)
-        with npz.opened(path) as archive:
-            shape, fortran, dtype = npz.header(path, archive, "images")
-            if shape != expected or dtype != np.uint8 or fortran:
-                raise UserError(
-                    f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would "
-                    f"be wrong (files of the challenge have fewer colours and shapes): {FETCH_AGAIN}"
-                )
-            offset = npz.stored_at(path, archive, "images")
-            if offset is not None:
-                array = mapped(path, shape, offset)
-            else:
-                pieces = npz.rows(path, archive, "images", 256)
-                images = chain.from_iterable(pieces)
-                array, _, _ = pack(self.name, [path], (), lambda: images, np.asarray, count, 3, progress=progress)
-        sizes = list(self.FACTORS.values())
-        return FactorDataset(self.name, path.name, list(self.FACTORS), sizes, array, (64, 64, 3))
+def spec(
+    name: str,
+    shows: str,
+    file: DataFile,
+    factors: dict[str, int] = FACTORS,
+    source: str = "downloaded (12.7 GB)",
+) -> DatasetSpec:
+    """The spec of one of the four; `shows`: the arm carries it."""
+    return DatasetSpec(
+        title=f"MPI3D {name.partition('_')[2]}: a robot arm that carries {shows} (Gondal et al. 2019)",
+        images=f"{int(np.prod(list(factors.values()))):,}",
+        factors=factors,
+        source=f"MPI Tübingen, {source}",
+        licence="CC BY 4.0",
+        tested="miniatures",
+        load=partial(load, name, factors),
+        files=(file,),
+    )
 
 
 def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
     return DataFile(name, f"{address}/{name}", b"PK\x03\x04", checksum, _PAGE)
 
 
-TOY = Mpi3d(
+TOY = spec(
     "mpi3d_toy",
     "an object, rendered in a simple style",
     _file("mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868"),
-    FACTORS,
 )
-REALISTIC = Mpi3d(
+REALISTIC = spec(
     "mpi3d_realistic",
     "an object, rendered realistically",
     _file("mpi3d_realistic.npz", "md5:59a6225b88b635365f70c91b3e52f70f"),
-    FACTORS,
 )
-REAL = Mpi3d(
+REAL = spec(
     "mpi3d_real",
     "an object, photographed",
     _file("mpi3d_real.npz", "md5:0f33f609918fb5c97996692f91129802"),
-    FACTORS,
 )
-COMPLEX = Mpi3d(
+COMPLEX = spec(
     "mpi3d_complex",
     "real objects, photographed",
     _file("real3d_complicated_shapes_ordered.npz", address=_MIRROR),

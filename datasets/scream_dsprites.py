@@ -7,16 +7,17 @@ depend on `--data-seed` and the index, see `datasets.drawn_sprites`. No checksum
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from datasets import dsprites
-from datasets.drawn_sprites import OPTIONS, ROW, about, load_drawn, random_bytes, random_words
+from datasets.drawn_sprites import OPTIONS, ROW, load_drawn, random_bytes, random_words
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
 from datasets.locate import path_of
+from datasets.spec import DataFile
 from system.errors import UserError
 
 PAINTING = DataFile(
@@ -24,27 +25,15 @@ PAINTING = DataFile(
     url="https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",
     magic=b"\xff\xd8\xff",
 )
-ABOUT = about(
-    "Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
-    "dSprites and the painting, both downloaded; patches drawn on access",
-    "Apache-2.0; the painting is in the public domain",
-    "miniatures, with another picture instead of the painting",
-)
+FILES = (dsprites.FILE, PAINTING)
 _FITS = (350, 274)  # largest width and height of the reduced painting
-
-__all__ = ["ABOUT", "OPTIONS", "PAINTING", "files", "load"]
-
-
-def files(**_) -> tuple[DataFile, ...]:
-    """The dSprites file and the painting."""
-    return (dsprites.FILE, PAINTING)
 
 
 def load(
     directory: Path, *, fixed_shape: int | None = None, data_seed: int = 0, progress: bool = True
 ) -> FactorDataset:
     """Load the data set from the two files in the directory. Raises UserError if one is not as expected."""
-    sprites, picture = (path_of(directory, file) for file in files())
+    sprites, picture = (path_of(directory, file) for file in FILES)
     painting = _painting(picture)  # [height, width, 3]
     height, width = painting.shape[:2]
     flat = painting.reshape(height, width * 3)
@@ -64,7 +53,9 @@ def load(
         patch ^= masks  # v -> 255 - v on the sprite
         return patch
 
-    return load_drawn("scream_dsprites", sprites, paint, fixed_shape, data_seed, progress)
+    return load_drawn(
+        "scream_dsprites", paint, sprites, fixed_shape=fixed_shape, data_seed=data_seed, progress=progress
+    )
 
 
 def _painting(path: Path) -> np.ndarray:
@@ -80,3 +71,16 @@ def _painting(path: Path) -> np.ndarray:
     if min(painting.shape[:2]) <= 64:
         raise UserError(f"{path}: reduced to fit 350x274 it is {painting.shape[:2]}, too small for patches of 64x64")
     return painting
+
+
+SPEC = replace(
+    dsprites.SPEC,
+    title="Scream dSprites: dSprites on patches of a painting (Locatello et al. 2019)",
+    source="dSprites and the painting, both downloaded; patches drawn on access",
+    licence="Apache-2.0; the painting is in the public domain",
+    tested="miniatures, with another picture instead of the painting",
+    load=load,
+    files=FILES,
+    options=OPTIONS,
+    replica=None,
+)

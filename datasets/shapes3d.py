@@ -14,12 +14,12 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from datasets.about import About
 from datasets.conversion import convert_once, mapped, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, DataFile, damage_as_user_error
+from datasets.files import FETCH_AGAIN, damage_as_user_error
 from datasets.grid import check_size, grid_sizes
 from datasets.packing import stamp
+from datasets.spec import DataFile, DatasetSpec, Replica
 from system.errors import UserError
 
 FILE = DataFile(
@@ -28,17 +28,7 @@ FILE = DataFile(
     magic=b"\x89HDF\r\n\x1a\n",
     checksum="md5:099a2078d58cec4daad0702c55d06868",
 )
-RENDER = "datasets.render.shapes3d:render_file"
-REPLICA_VERSION = 1
 FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
-ABOUT = About(
-    title="3D Shapes: an object in a room (Burgess, Kim 2018)",
-    images="480,000",
-    factors=FACTORS,
-    source="DeepMind, downloaded; a replica without --data-path",
-    licence="Apache-2.0",
-    tested="miniatures; the replica, all 480,000",
-)
 LEFT_OUT = ("floor_hue",)  # the reference leaves it out of MIG and factor leakage
 _BYTES = 64 * 64 * 3
 SLAB = 2**27 // _BYTES  # minimum number of images read at a time: 134 MB
@@ -120,3 +110,16 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
             handle.write(rows.data)
             bar.update(len(rows))
     return {"factor_sizes": sizes}
+
+
+SPEC = DatasetSpec(
+    title="3D Shapes: an object in a room (Burgess, Kim 2018)",
+    images="480,000",
+    factors=FACTORS,
+    source="DeepMind, downloaded; a replica without --data-path",
+    licence="Apache-2.0",
+    tested="miniatures; the replica, all 480,000",
+    load=load,
+    files=(FILE,),
+    replica=Replica("shapes3d", "datasets.render.shapes3d:render_file", version=1),
+)

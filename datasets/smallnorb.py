@@ -13,26 +13,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.about import About
 from datasets.binary_matrix import REMEDY, read_matrix, read_rows
 from datasets.factor_dataset import FactorDataset
-from datasets.files import DataFile
 from datasets.grid import find_grid, to_levels
 from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
+from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
-OPTIONS = {"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)}
-ABOUT = About(
-    title="smallNORB: photographs of toys (Huang, LeCun 2004)",
-    images="48,600, or 24,300 of one split",
-    factors=FACTORS,
-    source="New York University, downloaded",
-    licence="for research, may not be sold",
-    tested="miniatures",
-)
 _CHECKSUMS = {
     "training-dat": "md5:66054832f9accfe74a0f4c36a75bc0a2",
     "training-cat": "md5:23c8b86101fbf0904a000b43d3ed2fd9",
@@ -100,3 +90,16 @@ def _left_images(path: Path, count: int):
         raise UserError(f"{path}: expected images [{count}, 2, 96, 96], found {list(shape)}: {REMEDY}")
     for pair in images:
         yield pair[0]
+
+
+SPEC = DatasetSpec(
+    title="smallNORB: photographs of toys (Huang, LeCun 2004)",
+    images="48,600, or 24,300 of one split",
+    factors=FACTORS,
+    source="New York University, downloaded",
+    licence="for research, may not be sold",
+    tested="miniatures",
+    load=load,
+    files=files,
+    options={"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)},
+)

@@ -11,7 +11,7 @@ import pytest
 from local_publisher import BODY, HASTE, MAGIC, Publisher
 
 from datasets.fetch import fetch
-from datasets.files import DataFile
+from datasets.spec import DataFile
 
 DSPRITES_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 SHAPES3D_NAME = "3dshapes.h5"

@@ -16,10 +16,10 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adding_a_data_set.md"
 def stripes(tmp_path, monkeypatch):
     """Adds the documented module under the documented name, with a file to read."""
     module, line = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert line.strip() == '"stripes": "datasets.stripes",'
+    assert line.strip() == '"stripes": "datasets.stripes:SPEC",'
     (tmp_path / "stripes_of_the_document.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(DATASETS, "stripes", "stripes_of_the_document")
+    monkeypatch.setitem(DATASETS, "stripes", "stripes_of_the_document:SPEC")
     images = np.random.RandomState(0).randint(0, 256, (32, 64, 64, 1)).astype(np.uint8)
     np.save(tmp_path / "stripes.npy", images)
     return tmp_path / "stripes.npy", images

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,13 @@ def test_reading_ahead_reads_to_the_end(tmp_path):
     reader.join(10)
     assert not reader.is_alive()
     assert reader.daemon
+
+
+def test_what_cannot_be_read_ahead_is_left(tmp_path, monkeypatch):
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    read_ahead(tmp_path).join(10)  # a folder cannot be opened, like a file that was deleted
+    assert not raised
 
 
 def test_a_file_larger_than_the_free_memory_is_not_read_ahead(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from local_publisher import (
 
 from datasets import dsprites, load_dataset
 from datasets.fetch import fetch, is_official
-from datasets.files import DataFile
+from datasets.spec import DataFile
 from system.errors import UserError
 
 
@@ -177,7 +177,8 @@ def test_load_dataset_fetches_what_its_directory_lacks(publisher, dsprites_file,
     path, _ = dsprites_file(tmp_path / "published", replica=None, subset=True)
     publisher.body = path.read_bytes()
     checksum = f"md5:{hashlib.md5(publisher.body).hexdigest()}"
-    monkeypatch.setattr(dsprites, "FILE", replace(dsprites.FILE, url=publisher.url, checksum=checksum))
+    file = replace(dsprites.FILE, url=publisher.url, checksum=checksum)
+    monkeypatch.setattr(dsprites, "SPEC", replace(dsprites.SPEC, files=(file,)))
     dataset = load_dataset("dsprites", tmp_path / "data", progress=False)
     assert dataset.source == path.name
     assert (tmp_path / "data" / path.name).read_bytes() == publisher.body

@@ -138,7 +138,8 @@ def test_every_error_is_one_line(get, publisher):
 
 
 def test_command_line_fetches_and_prints_the_path(publisher, file, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(dsprites, "FILE", replace(file, url="http://nowhere.invalid/"))
+    elsewhere = replace(file, url="http://nowhere.invalid/")
+    monkeypatch.setattr(dsprites, "SPEC", replace(dsprites.SPEC, files=(elsewhere,)))
     assert download.main(["dsprites", str(tmp_path / "data"), "--url", publisher.url, "--quiet"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'data' / '3dshapes.h5'}\n"
     assert kept(tmp_path) == WHOLE

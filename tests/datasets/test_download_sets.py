@@ -2,16 +2,17 @@
 
 import gzip
 import hashlib
+from dataclasses import replace
 
 import miniatures
 import numpy as np
 import pytest
 from local_publisher import BODY, MAGIC, page
 
-from datasets import DATASETS, download, find, load_dataset, locate
-from datasets.digits import MNIST
+from datasets import DATASETS, download, find, load_dataset
+from datasets import digits as digits_module
 from datasets.fetch import fetch, is_official
-from datasets.files import DataFile
+from datasets.spec import DataFile
 from system.errors import UserError
 
 DIGITS = gzip.compress(miniatures.idx(miniatures.noise(7, 28, 28)))
@@ -28,7 +29,7 @@ def digits(publisher, monkeypatch):
         names = [f"{split}-images-idx3-ubyte.gz" for split in names]
         return tuple(DataFile(name, publisher.url, b"\x1f\x8b", digest) for name in names)
 
-    monkeypatch.setattr(MNIST, "files", files)
+    monkeypatch.setattr(digits_module, "MNIST", replace(digits_module.MNIST, files=files))
 
 
 def test_missing_files_of_a_set_are_fetched_verified_and_read(digits, publisher, tmp_path):
@@ -99,7 +100,7 @@ def test_ones_own_data_are_not_fetched(tmp_path, capsys):
 
 def test_every_address_and_checksum_is_well_formed():
     for name in DATASETS:
-        for file in locate.files_of(find(name)):
+        for file in find(name).files_for():
             assert file.url.startswith(("https://", "http://")) or file.page, file.name
             kind, _, digest = file.checksum.partition(":")
             length = {"md5": 32, "sha256": 64, "git-blob": 40, "": 0}[kind]

@@ -63,7 +63,7 @@ def test_smallnorb_without_the_second_split_says_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_mpi3d_has_the_vertical_axis_fastest_and_stays_mapped(compressed, tmp_path, is_mapped, monkeypatch):
-    monkeypatch.setattr(mpi3d.TOY, "FACTORS", SMALL)
+    monkeypatch.setattr(mpi3d, "TOY", mpi3d.spec("mpi3d_toy", "an object", *mpi3d.TOY.files_for(), SMALL))
     images = miniatures.mpi3d(tmp_path / "mpi3d_toy.npz", SMALL, compressed)
     dataset = load("mpi3d_toy", tmp_path)
     assert dataset.factor_sizes == (2, 2, 2, 1, 3, 2)
@@ -81,8 +81,8 @@ def test_mpi3d_refuses_a_grid_of_other_sizes(tmp_path):
 
 def test_mpi3d_has_the_official_numbers_of_images():
     assert np.prod(list(mpi3d.FACTORS.values())) == 1_036_800
-    assert np.prod(list(mpi3d.COMPLEX.FACTORS.values())) == 460_800
-    assert list(mpi3d.COMPLEX.FACTORS) == list(mpi3d.FACTORS)
+    assert np.prod(list(mpi3d.COMPLEX.factors.values())) == 460_800
+    assert list(mpi3d.COMPLEX.factors) == list(mpi3d.FACTORS)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -102,11 +102,11 @@ def test_digits_are_read_in_order_without_factors(name, unpacked, tmp_path):
 def test_the_files_of_the_other_set_are_refused(tmp_path, monkeypatch):
     import hashlib
 
-    from datasets.digits import FASHION_MNIST
+    from datasets.digits import DIGITS
 
     miniatures.mnist(tmp_path)
     digest = hashlib.md5((tmp_path / "t10k-images-idx3-ubyte.gz").read_bytes()).hexdigest()
-    monkeypatch.setitem(FASHION_MNIST.checksums, "t10k", f"md5:{digest}")
+    monkeypatch.setitem(DIGITS["fashion_mnist"].checksums, "t10k", f"md5:{digest}")
     with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is the file of fashion_mnist, which has the same"):
         load("mnist", tmp_path)
     assert len(load("fashion_mnist", tmp_path)) == 10

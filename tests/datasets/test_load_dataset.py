@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ def test_a_replica_of_an_older_renderer_is_drawn_again(dsprites_file, monkeypatc
     seeds = iter(range(9))
     monkeypatch.setattr(renderer, "render_file", lambda directory, _: dsprites_file(directory, seed=next(seeds)))
     before = load_dataset("dsprites", progress=False).uint8(np.arange(144))
-    monkeypatch.setattr(dsprites, "REPLICA_VERSION", dsprites.REPLICA_VERSION + 1)
+    newer = replace(dsprites.REPLICA, version=dsprites.REPLICA.version + 1)
+    monkeypatch.setattr(dsprites, "SPEC", replace(dsprites.SPEC, replica=newer))
     after = load_dataset("dsprites", progress=False).uint8(np.arange(144))
     assert (before != after).any()
     assert capsys.readouterr().err.count("drawing the replica") == 2

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import main
-from datasets import DATASETS, find
+from datasets import DATASETS, find, mpi3d
 
 TINY = ["--model=beta_celeb", "--latents=3", "--batch-size=8", "--max-steps=2", "--seed=1", "--quiet"]
 TINY += ["--num-threads=1", "--end-metrics=no", "--visualise=no"]
@@ -22,8 +22,9 @@ def write(dsprites_file, shapes3d_file, monkeypatch):
     def write(name, folder):
         folder.mkdir()
         if name.startswith("mpi3d"):
-            monkeypatch.setattr(find(name), "FACTORS", GRID)
-            miniatures.mpi3d(folder / find(name).FILE.name, GRID)
+            (file,) = find(name).files_for()
+            monkeypatch.setattr(mpi3d, DATASETS[name].partition(":")[2], mpi3d.spec(name, "an object", file, GRID))
+            miniatures.mpi3d(folder / file.name, GRID)
         elif name.endswith("dsprites"):
             dsprites_file(folder)
             Image.new("RGB", (300, 300), "orange").save(folder / "scream.jpg")
