@@ -51,7 +51,7 @@ def load(
         except Exception:  # decoders raise many types on broken files
             return None
 
-    array, left_out, _ = pack(
+    array, left_out, brightest = pack(
         "images",
         [path.resolve()],
         (resize, resample),
@@ -63,15 +63,30 @@ def load(
         progress=progress,
     )
     _report_skipped(path, [files[number] for number in left_out])
+    if not brightest:
+        print(f"warning: every picture in {path} is black; 16 bits are reduced to their upper 8", file=sys.stderr)
     nothing = np.zeros((len(array), 0), np.int64)  # [n, 0]
     return FactorDataset("images", path.resolve().name, [], [], array, (64, 64, channels), factors=nothing)
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """All images in the folder and below, sorted by path, without hidden files and folders."""
-    found = []
-    for directory, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """All images in the folder and below, sorted by path, without hidden files and folders.
+
+    Links to folders are followed; a folder that is reached twice counts once. Raises UserError for folders that cannot
+    be read.
+    """
+
+    def refuse(error: OSError):
+        raise UserError(f"--data-path: {error.filename} cannot be read ({error.strerror}): check its permissions")
+
+    found, seen = [], set()
+    for directory, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        real = os.path.realpath(directory)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         found += [Path(directory, n) for n in names if n.lower().endswith(ENDINGS) and not n.startswith(".")]
     return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 

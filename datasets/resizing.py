@@ -48,9 +48,8 @@ def resized(
 
 
 def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255
-        values = np.asarray(image)  # [height, width]
-        return Image.fromarray((values >> 8 if values.max() > 255 else values).astype(np.uint8)).convert(mode)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255; dark images stay dark
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

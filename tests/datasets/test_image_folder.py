@@ -7,6 +7,7 @@ from PIL import Image
 from datasets import check_data_path, load_dataset
 from datasets.resizing import resized
 from system.errors import UserError
+from tests.powerless import mode
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def test_a_folder_beside_which_nothing_can_be_written_is_packed_into_the_cache(f
 
 
 def test_grey_files_stay_grey_unless_told_otherwise(tmp_path):
-    for number, mode in enumerate(["L", "1", "LA"]):
-        Image.new(mode, (64, 64)).save(tmp_path / f"{number}.png")
+    for number, kind in enumerate(["L", "1", "LA"]):
+        Image.new(kind, (64, 64)).save(tmp_path / f"{number}.png")
     assert load(tmp_path).channels == 1
     assert load(tmp_path, channels=3).channels == 3
     Image.new("RGB", (64, 64)).save(tmp_path / "9.png")
@@ -98,9 +99,27 @@ def test_crop_pad_and_stretch_do_what_they_say(tmp_path):
 def test_sixteen_bits_become_eight_and_transparency_white(tmp_path):
     Image.fromarray(np.full((64, 64), 0x80FF, np.uint16)).save(tmp_path / "a.png")
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "b.png")
-    pixels = load(tmp_path).uint8(np.arange(2))
+    Image.fromarray(np.full((64, 64), 0x00FF, np.uint16)).save(tmp_path / "dark.png")
+    pixels = load(tmp_path).uint8(np.arange(3))
     assert (pixels[0] == 0x80).all()
     assert (pixels[1] == 255).all()
+    assert (pixels[2] == 0).all()
+
+
+def test_pictures_that_are_all_black_are_told(tmp_path, capsys):
+    Image.fromarray(np.full((64, 64), 200, np.uint16)).save(tmp_path / "a.png")
+    load(tmp_path)
+    assert "every picture in" in capsys.readouterr().err
+
+
+def test_links_to_folders_are_followed_once(folder):
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    Image.new("RGB", (64, 64)).save(outside / "a.png")
+    (outside / "back").symlink_to(folder)
+    (folder / "link").symlink_to(outside)
+    (folder / "again").symlink_to(outside)
+    assert len(load(folder)) == 7
 
 
 def test_files_that_cannot_be_read_are_named_and_skipped(folder, capsys):
@@ -149,3 +168,8 @@ def test_unknown_ways_are_refused(folder):
         check_data_path("images", folder, resize="squash")
     with pytest.raises(UserError, match="--crop full does nothing for --dataset images: leave it out"):
         check_data_path("images", folder, crop="full")
+
+
+def test_a_folder_below_that_cannot_be_read_is_told(folder):
+    with mode(folder / "below", 0), pytest.raises(UserError, match=r"below cannot be read \(Permission denied\)"):
+        check_data_path("images", folder)
