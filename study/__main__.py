@@ -32,9 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="only list missing runs")
     instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only add these runs to the report")
-    instead.add_argument(
-        "--export", nargs="+", type=Path, metavar="RUN", help="the same, and save the states to continue them from"
-    )
     instead.add_argument("--report", action="store_true", help="only update the report")
     return parser
 
@@ -48,11 +45,11 @@ def make_report(study: Path) -> None:
     print(f"report  {study / 'README.md'}", flush=True)
 
 
-def add_run(run: Path, study: Path, state: bool = False, weights: bool = True) -> None:
-    """Harvest a run. state: also save the state to continue it from. weights: also keep those of the median seed."""
+def add_run(run: Path, study: Path, weights: bool = True) -> None:
+    """Add a run to the study. weights: also keep those of the median seed."""
     from study import harvest
 
-    print(f"{run}: {(harvest.export if state else harvest.harvest)(run, study)}", flush=True)
+    print(f"{run}: {harvest.add(run, study)}", flush=True)
     if weights and (folder := harvest.keep_checkpoint(run, study)):
         print(f"weights of the median seed: {folder}", flush=True)
 
@@ -63,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.jobs < 1:
         raise UserError(f"--jobs {args.jobs}: give 1 or more")
-    if args.harvest or args.export:
+    if args.harvest:
         from logger import find_runs
 
-        for run in find_runs(args.harvest or args.export):
-            add_run(run, args.into, state=bool(args.export))
-    if args.harvest or args.export or args.report:
+        for run in find_runs(args.harvest):
+            add_run(run, args.into)
+    if args.harvest or args.report:
         make_report(args.into)
         return 0
     return _run_plan(args)

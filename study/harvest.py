@@ -23,6 +23,7 @@ import pandas
 
 from logger.run_directory import RunDirectory, versions
 from study import plan
+from system import tensors
 from system.errors import UserError
 from system.files import replacing, write_text
 
@@ -54,7 +55,7 @@ def harvest(run: Path, study: Path) -> Path:
     for file in [run_dir.scores_file, *run_dir.path.glob("scores_epoch_*.json")]:
         if file.is_file():
             write_text(folder / file.name, file.read_text(encoding="utf-8"))
-    write_text(folder / "args.json", _json({name: value for name, value in args.items() if name not in PLACES}))
+    write_text(folder / "args.json", _json(_without_places(args)))
     write_text(folder / "curve.csv", curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     sessions = {session["started"]: session for session in before.get("sessions", [])}
     for session in run_dir.sessions():
@@ -80,6 +81,10 @@ def read_curve(log: Path) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=None if rows else ["epoch", SCORE])
 
 
+def _without_places(args: dict) -> dict:
+    return {name: value for name, value in args.items() if name not in PLACES}
+
+
 def record(study: Path, configuration: plan.Configuration, seed: int) -> Path:
     """The folder of a harvested run."""
     return study / "runs" / configuration.name / f"seed_{seed}"
@@ -91,39 +96,36 @@ def status(folder: Path) -> dict:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def export(run: Path, study: Path) -> Path:
-    """Harvest a run, and save the state to continue it from in study/states; returns the folder.
+def add(run: Path, study: Path) -> Path:
+    """Harvest a run; for an interrupted one, also save the state to continue it from. Returns the folder of its record.
 
-    For a complete run, a saved state is removed.
+    Raises UserError as `harvest`.
     """
-    source = RunDirectory.existing(run, "--export")
-    args = source.read_args()
-    state = state_folder(study, plan.of_run(args).name, args["seed"])
+    source = RunDirectory.existing(run, "--harvest")
     study.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export", dir=study) as name:
-        made = RunDirectory(Path(name) / state.name)
+    with tempfile.TemporaryDirectory(prefix=".state", dir=study) as name:
+        made = RunDirectory(Path(name) / "state")
         made.checkpoints.mkdir(parents=True)
-        if not source.training_file.is_file():
-            raise UserError(
-                f"--export {run} has no checkpoints/training.pt to continue from; name a run that was trained"
-            )
         # The checkpoint first: a running training only appends to its log, which resuming cuts to the checkpoint.
-        for file, copy in ((source.training_file, made.training_file), (source.metrics_file, made.metrics_file)):
-            if file.is_file():
-                shutil.copy(file, copy)
-        found = harvest(run, study)
-        for file in found.glob("*.json"):
+        if has_checkpoint := source.training_file.is_file():
+            checkpoint = tensors.load(source.training_file)
+            tensors.write({**checkpoint, "args": _without_places(checkpoint["args"])}, made.training_file)
+        if source.metrics_file.is_file():
+            shutil.copy(source.metrics_file, made.metrics_file)
+        folder = harvest(run, study)
+        for file in folder.glob("*.json"):
             shutil.copy(file, made.path)
+        state = state_folder(study, folder.parent.name, source.read_args()["seed"])
         if state.exists():
             shutil.rmtree(state)
-        if status(found)["state"] != "finished":
+        if has_checkpoint and status(folder)["state"] != "finished":
             state.parent.mkdir(exist_ok=True)
             os.replace(made.path, state)
-    return state
+    return folder
 
 
 def adopt(study: Path, name: str, seed: int, log_path: Path) -> bool:
-    """Copy the exported state of a run, if there is one, to `log_path`, if that has no run yet. Returns if it did."""
+    """Copy the saved state of a run, if there is one, to `log_path`, if that has no run yet. Returns if it did."""
     state = state_folder(study, name, seed)
     if not state.is_dir() or versions(log_path):
         return False
@@ -164,7 +166,7 @@ def keep_checkpoint(run: Path, study: Path) -> Path | None:
         copy = RunDirectory(Path(name))
         copy.checkpoints.mkdir()
         shutil.copy(RunDirectory(run).model_file, copy.model_file)
-        copy.write_args({name: value for name, value in args.items() if name not in PLACES})
+        copy.write_args(_without_places(args))
         flags = [f"--log-path={copy.path}", "--metric-preset=fast", "--quiet", "--num-threads=1"]
         data = [f"--{name}={args[name]}" for name in PLACES[1:] if args.get(name)]
         subprocess.run([sys.executable, "main.py", "--evaluate", *flags, *data], cwd=ROOT, check=True)

@@ -33,12 +33,12 @@ python -m study                     # start missing runs, continue interrupted o
 python -m study --list              # only list missing runs
 python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
 python -m study --harvest RUN ...   # add runs from other folders
-python -m study --export RUN ...    # the same, and save the states from which `python -m study` continues them
 ```
 
 Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
 command continues them. `runs/` holds the records of each run: arguments, sessions, scores, and losses and scores by
-epoch. To score the weights in `checkpoints/`, draw their pictures and write their report:
+epoch; `states/` what interrupted runs are continued from, also on another machine. To score the weights in
+`checkpoints/`, draw their pictures and write their report:
 
 ```bash
 python main.py --evaluate=True --log-path=study/checkpoints/dsprites

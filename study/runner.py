@@ -70,7 +70,7 @@ class Runner:
             return "not started", None
         log_path = self.logs / configuration.name / f"seed_{seed}"
         if adopt(self.study, configuration.name, seed, log_path):
-            print(f"{configuration.name} seed {seed}: continues from the exported state", flush=True)
+            print(f"{configuration.name} seed {seed}: continues from its saved state", flush=True)
         elif not versions(log_path) and (epochs := status(record(self.study, configuration, seed)).get("epochs")):
             print(f"{configuration.name} seed {seed}: starts from scratch; its recorded {epochs} epochs left no state")
         data = [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []

@@ -152,19 +152,20 @@ def train(data: Path, log_path: Path, *more: str) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_elsewhere_from_its_exported_state_to_the_bit(tiny, small_dsprites, tmp_path):
+def test_a_run_goes_on_elsewhere_from_its_saved_state_to_the_bit(tiny, small_dsprites, tmp_path):
     whole = train(small_dsprites, tmp_path / "whole")
     begun = train(small_dsprites, tmp_path / "begun", "--max-steps=2")  # one of two epochs
     into = tmp_path / "study"
-    state = harvest.export(begun, into)
-    record = harvest.record(into, tiny, 0)
-    assert state == into / "states" / "tiny_seed_0" and harvest.status(record)["epochs"] == 1
+    record, state = harvest.add(begun, into), into / "states" / "tiny_seed_0"
+    assert record == harvest.record(into, tiny, 0) and harvest.status(record)["epochs"] == 1
+    kept = torch.load(state / "checkpoints" / "training.pt", weights_only=True)["args"]
+    assert kept["seed"] == 0 and not kept.keys() & set(harvest.PLACES)
     log_path = tmp_path / "elsewhere" / "seed_0"
     assert harvest.adopt(into, "tiny", 0, log_path) and not harvest.adopt(into, "tiny", 0, log_path)
     ended = train(small_dsprites, log_path, "--resume=once", "--max-steps=None")
     a, b = (torch.load(run / "checkpoints" / "model.pt", weights_only=True) for run in (whole, ended))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    harvest.export(ended, into)
+    harvest.add(ended, into)
     status = harvest.status(record)
     assert (status["state"], status["epochs"], len(status["sessions"])) == ("finished", 2, 2)
     assert not state.exists()  # nothing to go on with
