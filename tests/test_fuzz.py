@@ -110,9 +110,11 @@ def refused_or_read(read) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(small_dsprites, tmp_path_factory) -> Path:
+def whole(small_dsprites, narrow_networks, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
-    run(small_dsprites, folder, "--max-steps=2", "--seed=1", "--end-metrics=no", "--visualise=no", "--model=vae")
+    run(
+        small_dsprites, folder, "--max-steps=2", "--seed=1", "--end-metrics=no", "--visualise=no", "--model=beta_shapes"
+    )
     (folder / "version_0" / "scores.json").write_text(
         json.dumps({"scores": {"fac_eval": 0.5}, "protocol": {"seed": 1}})
     )

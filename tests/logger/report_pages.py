@@ -15,13 +15,24 @@ from logger.catalogue import PICTURES
 VOID = {"img", "meta", "link", "br", "input"}
 
 
-def write_run(path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, **args) -> Path:
-    """A run directory with an event file, arguments, scores and two pictures."""
-    from torch.utils.tensorboard import SummaryWriter
-
+def write_run(
+    path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, drawn=True, **args
+) -> Path:
+    """A run directory with arguments and scores and, where `drawn`, with an event file and pictures."""
     path.mkdir(parents=True, exist_ok=True)
     defaults = {"model": "lie_group", "dataset": "dsprites", "data_source": "replica", "seed": 1, "batch_size": 64}
     (path / "args.json").write_text(json.dumps({**defaults, **args}))
+    if scores is not None:
+        protocol = {"preset": "fast", "dataset": args.get("dataset", "dsprites"), "metrics": ["a"], "step": max(steps)}
+        (path / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
+    if drawn:
+        _write_events_and_pictures(path, steps, loss)
+    return path
+
+
+def _write_events_and_pictures(path: Path, steps, loss: float) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(path)) as writer:
         for step in steps:
             writer.add_scalar("train/loss", loss / step, step)
@@ -32,13 +43,9 @@ def write_run(path: Path, scores: dict | None = None, *, steps=range(20, 400, 20
         writer.add_scalar("validation/loss", loss / 100, max(steps))
         writer.add_scalar("algebra/commutator_norm", loss / 1000, max(steps))
         writer.add_scalar("equivariance_error/pos_x", 0.5, max(steps))
-    if scores is not None:
-        protocol = {"preset": "fast", "dataset": args.get("dataset", "dsprites"), "metrics": ["a"], "step": max(steps)}
-        (path / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
     for name, width in (("traversals", 900), ("group_elements", 300)):
         Image.fromarray(np.full((40, width, 3), 7, np.uint8)).save(path / PICTURES[name].file)
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(path / "traversals.gif")
-    return path
 
 
 class Checker(HTMLParser):

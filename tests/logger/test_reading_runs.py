@@ -17,7 +17,7 @@ def run(tmp_path) -> Path:
 
 def test_runs_are_found_in_natural_order_and_once(tmp_path):
     for n in (10, 9, 1):
-        write_run(tmp_path / f"version_{n}", steps=[20])
+        write_run(tmp_path / f"version_{n}", drawn=False)
     found = find_runs([tmp_path, tmp_path / "version_9"])
     assert [path.name for path in found] == ["version_1", "version_9", "version_10"]
 

@@ -13,13 +13,9 @@ from metrics.metric import INFORMATION
 from system.errors import UserError
 
 
-@pytest.fixture
-def run(tmp_path) -> Path:
-    return write_run(tmp_path / "logs" / "version_0", {"fac_eval": 0.5, "SAP_score": 0.25, "mine": 0.125})
-
-
-def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
-    checked = check_page(written([run]))
+def test_report_of_a_run_is_one_valid_page_without_outside_references(tmp_path):
+    scores = {"fac_eval": 0.5, "SAP_score": 0.25, "mine": 0.125}
+    checked = check_page(written([write_run(tmp_path / "version_0", scores)]))
     assert len(checked.images) == 7  # loss, reconstruction, KL, KL of each latent, two pictures, one animation
     text = " ".join(checked.text)
     for heading in (*SECTIONS.values(), "Configuration"):
@@ -31,15 +27,15 @@ def test_report_of_a_run_is_one_valid_page_without_outside_references(run):
 def test_the_kl_legend_names_all_latents_or_none(latents, said, tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(write_run(tmp_path / "run"))) as writer:
-        for latent in range(1, latents):
+    with SummaryWriter(str(write_run(tmp_path / "run", drawn=False))) as writer:
+        for latent in range(latents):
             writer.add_scalar(f"train_kl_per_latent/{latent:02d}", 0.5, 20)
     assert said in " ".join(check_page(written([tmp_path / "run"])).text)
 
 
 def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
     page_of = {
-        name: " ".join(check_page(written([write_run(tmp_path / name, {"fac_eval": 0.5}, **args)])).text)
+        name: " ".join(check_page(written([write_run(tmp_path / name, {"fac_eval": 0.5}, drawn=False, **args)])).text)
         for name, args in {
             "match": {},
             "model": {"model": "factor_vae"},
@@ -53,7 +49,7 @@ def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tm
 
 def test_markup_in_arguments_is_text(tmp_path):
     evil = "<script>alert('1')</script>\"'&"
-    path = write_run(tmp_path / "version_0", {"<b>score</b>": 1.0}, data_path=evil, dataset=evil)
+    path = write_run(tmp_path / "version_0", {"<b>score</b>": 1.0}, drawn=False, data_path=evil, dataset=evil)
     checked = check_page(written([path]))  # refuses scripts
     assert evil in " ".join(checked.text)
 
@@ -79,7 +75,8 @@ def test_bad_paths_are_one_line_and_exit_status_2(tmp_path, capsys):
         read_run(tmp_path)
 
 
-def test_output_goes_where_it_is_told(run, tmp_path, capsys):
+def test_output_goes_where_it_is_told(tmp_path, capsys):
+    run = write_run(tmp_path / "version_0", drawn=False)
     assert main([str(run), "--output", str(tmp_path / "new" / "page.html")]) == 0
     assert (tmp_path / "new" / "page.html").is_file() and not (run / "report.html").exists()
     for wrong in (run, run / "args.json" / "page.html"):
@@ -115,7 +112,7 @@ def test_every_picture_names_its_section_of_the_report():
     ],
 )
 def test_a_damaged_record_is_one_line_that_names_it(tmp_path, file, content, capsys):
-    path = write_run(tmp_path / "version_0", {"fac_eval": 0.5})
+    path = write_run(tmp_path / "version_0", {"fac_eval": 0.5}, drawn=False)
     (path / file).write_text(content)
     assert main([str(path)]) == 2
     error = capsys.readouterr().err
@@ -125,7 +122,7 @@ def test_a_damaged_record_is_one_line_that_names_it(tmp_path, file, content, cap
 def test_arguments_of_any_kind_are_shown(tmp_path):
     odd = {"model": ["a"], "dataset": {"b": 1}, "seed": [1], "data_source": ["x"], "batch_size": None, "hy_hes": "much"}
     for n, (name, value) in enumerate(odd.items()):
-        write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, **{name: value})
+        write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, drawn=False, **{name: value})
     check_page(written([tmp_path]))
     text = " ".join(check_page(written([write_run(tmp_path / "all", {"fac_eval": 0.5}, **odd)])).text)
     assert all(str(value) in text for value in odd.values())
@@ -155,7 +152,9 @@ def test_runs_of_the_authors_code_have_a_report_with_curves_from_their_log(tmp_p
 
 def test_scores_stand_under_their_question_with_direction_and_ideal(tmp_path):
     scores = {"fac_eval": 0.5, "reconstruction_error": 20.0, "mine": 0.125, "fac_num_act": 0.0}
-    text = " ".join(" ".join(check_page(written([write_run(tmp_path / "version_0", scores)])).text).split())
+    text = " ".join(
+        " ".join(check_page(written([write_run(tmp_path / "version_0", scores, drawn=False)])).text).split()
+    )
     assert "0.5000 not meaningful: no latent is active ↑ 1 0.861 ± 0.020" in text and " 20 ↓ 0" in text
     assert text.index("FactorVAE score") < text.index(INFORMATION) < text.index("reconstruction error")
     assert text.index("reconstruction error") < text.index(score_guide.OTHER) < text.index("mine")
