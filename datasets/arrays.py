@@ -142,7 +142,8 @@ def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
     batch = max(_BATCH, images.chunks[0] if images.chunks else 0)  # unpacks whole chunks once
 
     def read(name: str) -> np.ndarray | None:
-        return file[name][()] if name in file else None
+        values = file[name][()] if name in file else None
+        return values.astype("S") if values is not None and values.dtype == object else values  # strings
 
     pieces = (images[start : start + batch] for start in range(0, len(images), batch))
     return images.shape, read, lambda: chain.from_iterable(pieces)

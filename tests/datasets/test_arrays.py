@@ -48,10 +48,10 @@ def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):
     values = np.array([0.5, 7.25, 9.0])[GRID[:, 0]][:, None] * 1.0
     other = np.concatenate([values, np.array([-1e9, 1e9])[GRID[:, 1:2]], GRID[:, 2:] / 3], axis=1)
     assert load(write(tmp_path / f"a{suffix}", images=IMAGES, factors=other)).is_grid
-    if suffix == ".npz":
-        texts = np.array(["blue", "green", "red"])[GRID[:, 0]]
-        dataset = load(write(tmp_path / "b.npz", images=IMAGES, factors=texts))
-        assert (dataset.factor_names, dataset.factor_sizes) == (("factor_0",), (3,))
+    texts = np.array(["bläulich", "green", "red"])[GRID[:, 0]]
+    dataset = load(write(tmp_path / f"b{suffix}", images=IMAGES, factors=texts))
+    assert (dataset.factor_names, dataset.factor_sizes) == (("factor_0",), (3,))
+    assert (dataset.index_to_factors(np.arange(24)) == GRID[:, :1]).all()
 
 
 def test_a_table_that_is_no_grid_stays_a_table(tmp_path, suffix):
