@@ -12,18 +12,15 @@ SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # L-BFGS; 20 to 120 iterations on th
 
 
 def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray) -> float:
-    """Mean one-against-rest AUC over the classes that occur but do not fill the set; 0.5 if there are none.
+    """Mean one-against-rest AUC over the classes that occur but do not fill the set; 0.5 if there are none."""
+    from sklearn.metrics import roc_auc_score
 
-    An area is the share of pairs, one sample of the class and one of the rest, that stand in the right order; equal
-    probabilities count half. The ranks of the samples count these pairs.
-    """
-    from scipy.stats import rankdata
-
-    belongs = factor[:, None] == classes  # [n, classes]
-    count = belongs.sum(axis=0)  # [classes]
-    pairs = count * (len(factor) - count)
-    ordered = (rankdata(probabilities, axis=0) * belongs).sum(axis=0) - count * (count + 1) / 2
-    return float(np.mean(ordered[pairs > 0] / pairs[pairs > 0])) if pairs.any() else 0.5
+    areas = [
+        roc_auc_score(factor == value, probabilities[:, column])
+        for column, value in enumerate(classes)
+        if 0 < (factor == value).sum() < len(factor)
+    ]
+    return float(np.mean(areas)) if areas else 0.5
 
 
 def score(
