@@ -210,7 +210,7 @@ def _commands() -> str:
 
 
 def _short(revision: str | None) -> str:
-    """A commit abbreviated to seven digits, with `-dirty` if there were uncommitted changes."""
+    """A commit abbreviated to seven digits, with `-dirty` if the code had uncommitted changes."""
     commit, _, dirty = (revision or "?").partition("-")
     return f"`{commit[:7]}{dirty and '-' + dirty}`"
 

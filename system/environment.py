@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE = ("*.py", "requirements.txt")  # what a run's results depend on: not docs, nor the study's records of other runs
 
 
 def describe(device: torch.device, precision: str) -> dict:
@@ -42,13 +43,18 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def revision(folder: Path = ROOT) -> str | None:
-    """The git commit of the code, with `-dirty` if files differ from it; None outside a repository."""
+    """The git commit of the code, with `-dirty` if files of CODE differ from it; None outside a repository."""
     if not (folder / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # read only
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # read only
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, env=environment)
+
     try:
-        found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        commit, changes = git("rev-parse", "HEAD"), git("diff", "--quiet", "HEAD", "--", *CODE)
+    except OSError:
         return None
-    return found.stdout.strip()
+    if commit.returncode:
+        return None
+    return commit.stdout.strip() + ("-dirty" if changes.returncode else "")

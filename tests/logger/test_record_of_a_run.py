@@ -92,16 +92,20 @@ def test_the_processor_is_named_with_what_speeds_it_up(tmp_path):
     assert environment.processor(tmp_path / "none")
 
 
-def test_the_revision_says_when_files_differ_from_it(tmp_path):
+def test_the_revision_says_when_code_differs_from_it(tmp_path):
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, check=True).stdout
 
     assert environment.revision(tmp_path) is None
     git("init", "-q")
-    (tmp_path / "code.py").write_text("1\n")
-    git("add", "code.py")
+    (tmp_path / "package").mkdir()
+    for name in ("package/code.py", "README.md"):
+        (tmp_path / name).write_text("1\n")
+    git("add", ".")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD").strip()
     assert environment.revision(tmp_path) == commit
-    (tmp_path / "code.py").write_text("2\n")
+    (tmp_path / "README.md").write_text("2\n")
+    assert environment.revision(tmp_path) == commit
+    (tmp_path / "package" / "code.py").write_text("2\n")
     assert environment.revision(tmp_path) == f"{commit}-dirty"
