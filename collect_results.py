@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def collect(args: argparse.Namespace) -> None:
     """Write the table and the other outputs that the flags ask for. Raises UserError."""
-    from logger.tables import COLUMNS, paired
+    from logger.tables import COLUMNS, doubts, paired
 
     if not Path(args.in_dir).is_dir():
         raise UserError(f"--in_dir {args.in_dir} is not a folder")
@@ -67,6 +67,9 @@ def collect(args: argparse.Namespace) -> None:
     for line in left_out:
         print(line, file=sys.stderr)
     rows, members = rows_and_members(paths, runs, args)
+    for config, path, row in zip(rows._config, rows.path, members, strict=True):
+        for doubt in doubts([runs[i] for i in row.index]):
+            print(f"note: {config} ({path}): {doubt}", file=sys.stderr)
     compared = [_row(rows, wanted) for wanted in args.compare or ()]
 
     statistics = ["mean", "std", *(["median", "iqr"] if args.quartiles else [])]
@@ -119,7 +122,7 @@ def rows_and_members(
     paths: Sequence[Path], runs: Sequence[Run], args: argparse.Namespace
 ) -> tuple[pandas.DataFrame, list[pandas.DataFrame]]:
     """The rows of `summary`, by directory or by recorded arguments, and each row's runs as `logger.tables.table`."""
-    from logger.tables import table
+    from logger.tables import scored_on, table
 
     variables = args.group_by or args.config_variables or ["model", "dataset"]
     if args.group_by or args.config_variables:
@@ -128,8 +131,8 @@ def rows_and_members(
     values = samples[[]].assign(**{name: [_text(run.args.get(name)) for run in runs] for name in variables})
     key = values.agg("-".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
     rows = summary(samples, values, key)
-    scored_on = values[[]].assign(data=[_text(run.args.get("eval_dataset") or run.args.get("dataset")) for run in runs])
-    rows["data"] = scored_on.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))
+    scored = values[[]].assign(data=[scored_on(run) for run in runs])
+    rows["data"] = scored.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))
     if not args.group_by:  # include directories without samples
         experiments = [str(path) for path in dict.fromkeys(path.parent for path in paths)]
         rows = rows.reindex(experiments)

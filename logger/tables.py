@@ -13,6 +13,13 @@ from metrics.registry import columns as declared_columns
 
 # Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
+MEASURED = (
+    "dataset",
+    "data_source",
+    "images",
+    "preset",
+)  # entries of a protocol; scores with others are not comparable
+OWN_DATA = ("arrays", "images")  # data sets whose contents depend on the file or folder
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
@@ -55,3 +62,22 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float 
     seeds, mean = gaps.count(), gaps.mean()
     half = t.ppf((1 + confidence) / 2, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
     return pandas.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})
+
+
+def scored_on(run: Run) -> str:
+    """Data and preset of the scores of a run, such as `dsprites, full`; scores are comparable if they are equal."""
+    data = run.protocol.get("dataset") or run.args.get("eval_dataset") or run.args.get("dataset")
+    source = run.protocol.get("data_source") if data in OWN_DATA else None
+    return f"{data or '?'}{f' {source}' if source else ''}, {run.protocol.get('preset', 'full')}"
+
+
+def doubts(runs: Sequence[Run]) -> list[str]:
+    """Why a mean over these runs may mislead: scores measured in different ways, a seed that counts twice."""
+    found = []
+    for name in MEASURED:
+        values = sorted({str(run.protocol[name]) for run in runs if name in run.protocol})
+        if len(values) > 1:
+            found.append(f"scores of different {name} ({', '.join(values)}) are averaged")
+    seeds = [str(run.args["seed"]) for run in runs if run.args.get("seed") is not None]
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    return found + ([f"more than one run has seed {', '.join(repeated)}; each counts"] if repeated else [])

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import json
-import math
 import os
 import statistics
 from pathlib import Path
@@ -220,78 +219,6 @@ def test_quartiles(tmp_path):
     (row,) = collect(tmp_path, tmp_path / "logs", "--quartiles")
     first, third = np.quantile(values, [0.25, 0.75])
     assert (row["fac.median"], row["fac.iqr"]) == ("0.300", f"{third - first:.3f}")
-
-
-@pytest.fixture
-def two_models(tmp_path) -> Path:
-    gaps = [0.10, 0.20, 0.30]
-    for seed, gap in enumerate(gaps):
-        write_run(tmp_path / "logs" / "lie", seed, {"fac_eval": 0.5 + gap, "factor_leakage_mean": 0.2}, seed=seed)
-        write_run(
-            tmp_path / "logs" / "vae", seed, {"fac_eval": 0.5, "factor_leakage_mean": 0.1}, model="vae", seed=seed
-        )
-    write_run(tmp_path / "logs" / "vae", 9, {"fac_eval": 0.0}, model="vae", seed=99)
-    return tmp_path / "logs"
-
-
-def test_paired_comparison_over_common_seeds(tmp_path, two_models):
-    collect(tmp_path, two_models, "--compare", "lie_group-dsprites", "vae")
-    with open(tmp_path / "table.paired.csv", newline="") as file:
-        found = {row["score"]: row for row in csv.DictReader(file)}
-    half = 4.302652729911275 * 0.1 / math.sqrt(3)  # t quantile 0.975 for two degrees of freedom
-    assert found["fac"]["difference"] == "0.200" and found["fac"]["n_seeds"] == "3"
-    assert found["fac"]["ci95.low"] == f"{0.2 - half:.3f}" and found["fac"]["ci95.high"] == f"{0.2 + half:.3f}"
-    assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
-
-
-def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
-    for model in ("a", "b"):
-        write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
-    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
-    assert collect_results.main(flags) == 0
-    text = (tmp_path / "t.md").read_text()
-    assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
-
-
-def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
-    for dataset, low, high in (("dsprites", 0.1, 0.2), ("shapes3d", 0.7, 0.8)):
-        for model, value in (("a", low), ("b", high)):
-            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, {"fac_eval": value}, model=model, dataset=dataset)
-    write_run(tmp_path / "logs" / "alone", 0, {"fac_eval": 0.9}, dataset="cars3d")
-    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
-    assert collect_results.main(flags) == 0
-    text = (tmp_path / "t.md").read_text()
-    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value}**" in text] == [
-        "0.200",
-        "0.800",
-    ]
-
-
-def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
-    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
-    assert collect_results.main(flags) == 2
-    assert "lie_group-dsprites" in capsys.readouterr().err
-
-
-def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
-    for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
-        table = tmp_path / name
-        flags = ["--in_dir", str(two_models), "--result_file", str(table), "--format", name]
-        assert collect_results.main(flags) == 0
-        text = table.read_text()
-        assert bold.format("0.700") in text and bold.format("0.375") not in text
-        assert bold.format("0.100") in text  # leakage: less is better
-    assert "lie\\_group" in (tmp_path / "latex").read_text()
-    assert (tmp_path / "markdown").read_text().count("\n") == 4
-
-
-def test_the_box_plot_is_a_picture(tmp_path, two_models):
-    from PIL import Image
-
-    collect(tmp_path, two_models, "--plot", str(tmp_path / "boxes.png"))
-    with Image.open(tmp_path / "boxes.png") as picture:
-        assert picture.format == "PNG" and min(picture.size) > 100
-        assert len(picture.convert("RGB").getcolors(2**20)) > 5
 
 
 def test_many_runs_of_many_experiments(tmp_path):

@@ -14,7 +14,7 @@ from logger.report import charts, published
 from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
 from logger.report.parts import Cell, Panels, Section, Table, Text, picture_figure, render
 from logger.score_guide import number
-from logger.tables import paired, table
+from logger.tables import doubts, paired, table
 
 # Arguments that may differ between runs of one group.
 REPEATED = LEFT_OUT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
@@ -34,7 +34,8 @@ def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
         Section("The group and its symmetries", "group", _diagnostics(groups)),
         Section("Pictures", "pictures", _pictures(groups)),
     ]
-    return render(title, lead, [replica_note(runs), left_out_note(left_out)], sections)
+    notes = [f"{name}: {doubt}." for name, members in groups.items() for doubt in doubts(members)]
+    return render(title, lead, [replica_note(runs), left_out_note(left_out), *notes], sections)
 
 
 def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:

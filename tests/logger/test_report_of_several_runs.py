@@ -45,6 +45,12 @@ def test_runs_that_differ_in_seed_alone_are_one_group(sweep):
     assert shared["hy_hes"] == 0 and "seed" not in shared
 
 
+def test_a_seed_that_counts_twice_is_told(tmp_path):
+    for n, seed in enumerate((3, 3, 4)):
+        write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, drawn=False, seed=seed)
+    assert "all runs: more than one run has seed 3; each counts." in " ".join(check_page(written([tmp_path])).text)
+
+
 def test_what_cannot_be_read_is_named_and_does_not_stop_the_rest(tmp_path, capsys):
     logs, picture = tmp_path / "logs", PICTURES["traversals"].file
     good, bad, torn = (write_run(logs / f"version_{n}", {"fac_eval": 0.5}, drawn=False, seed=n) for n in range(3))

@@ -1,0 +1,113 @@
+"""Tables of runs compare what is comparable: paired differences, bests, plots, notes."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import collect_results
+from tests.test_collect_results import collect, write_run
+
+
+@pytest.fixture
+def two_models(tmp_path) -> Path:
+    gaps = [0.10, 0.20, 0.30]
+    for seed, gap in enumerate(gaps):
+        write_run(tmp_path / "logs" / "lie", seed, {"fac_eval": 0.5 + gap, "factor_leakage_mean": 0.2}, seed=seed)
+        write_run(
+            tmp_path / "logs" / "vae", seed, {"fac_eval": 0.5, "factor_leakage_mean": 0.1}, model="vae", seed=seed
+        )
+    write_run(tmp_path / "logs" / "vae", 9, {"fac_eval": 0.0}, model="vae", seed=99)
+    return tmp_path / "logs"
+
+
+def test_paired_comparison_over_common_seeds(tmp_path, two_models):
+    collect(tmp_path, two_models, "--compare", "lie_group-dsprites", "vae")
+    with open(tmp_path / "table.paired.csv", newline="") as file:
+        found = {row["score"]: row for row in csv.DictReader(file)}
+    half = 4.302652729911275 * 0.1 / math.sqrt(3)  # t quantile 0.975 for two degrees of freedom
+    assert found["fac"]["difference"] == "0.200" and found["fac"]["n_seeds"] == "3"
+    assert found["fac"]["ci95.low"] == f"{0.2 - half:.3f}" and found["fac"]["ci95.high"] == f"{0.2 + half:.3f}"
+    assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
+
+
+def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
+    for model in ("a", "b"):
+        write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
+    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
+    assert collect_results.main(flags) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
+
+
+def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
+    for dataset, low, high in (("dsprites", 0.1, 0.2), ("shapes3d", 0.7, 0.8)):
+        for model, value in (("a", low), ("b", high)):
+            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, {"fac_eval": value}, model=model, dataset=dataset)
+    write_run(tmp_path / "logs" / "alone", 0, {"fac_eval": 0.9}, dataset="cars3d")
+    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
+    assert collect_results.main(flags) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value}**" in text] == [
+        "0.200",
+        "0.800",
+    ]
+
+
+def measured(run: Path, scores: dict, **protocol) -> None:
+    (run / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
+
+
+def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told(tmp_path, capsys):
+    for n, (preset, source) in enumerate([("full", "replica"), ("fast", "replica"), ("full", "file.npz")]):
+        run = write_run(tmp_path / "logs" / "mixed", n, {}, seed=n // 2)
+        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset, data_source=source, images=9)
+        run = write_run(tmp_path / "logs" / "alike", n, {})
+        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset="full", data_source="replica", images=9)
+    collect(tmp_path, tmp_path / "logs")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("mixed): ")[2] for line in lines] == [
+        "scores of different data_source (file.npz, replica) are averaged",
+        "scores of different preset (fast, full) are averaged",
+        "more than one run has seed 0; each counts",
+    ]
+
+
+def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_the_best(tmp_path):
+    rows = [("full", "a.npz"), ("full", "a.npz"), ("fast", "a.npz"), ("full", "b.npz")]
+    for n, (preset, source) in enumerate(rows):
+        run = write_run(tmp_path / "logs" / str(n), 0, {}, dataset="arrays")
+        measured(run, {"fac_eval": 0.1 + n / 10}, dataset="arrays", preset=preset, data_source=source)
+    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
+    assert collect_results.main(flags) == 0
+    text = (tmp_path / "t.md").read_text()
+    assert "**0.200**" in text and text.count("**") == 2
+
+
+def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
+    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
+    assert collect_results.main(flags) == 2
+    assert "lie_group-dsprites" in capsys.readouterr().err
+
+
+def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
+    for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
+        table = tmp_path / name
+        flags = ["--in_dir", str(two_models), "--result_file", str(table), "--format", name]
+        assert collect_results.main(flags) == 0
+        text = table.read_text()
+        assert bold.format("0.700") in text and bold.format("0.375") not in text
+        assert bold.format("0.100") in text  # leakage: less is better
+    assert "lie\\_group" in (tmp_path / "latex").read_text()
+    assert (tmp_path / "markdown").read_text().count("\n") == 4
+
+
+def test_the_box_plot_is_a_picture(tmp_path, two_models):
+    from PIL import Image
+
+    collect(tmp_path, two_models, "--plot", str(tmp_path / "boxes.png"))
+    with Image.open(tmp_path / "boxes.png") as picture:
+        assert picture.format == "PNG" and min(picture.size) > 100
+        assert len(picture.convert("RGB").getcolors(2**20)) > 5
