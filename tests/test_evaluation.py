@@ -13,10 +13,11 @@ import main
 from logger.report import write_report
 from tests.test_trainer import command, run
 
+TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=no"]
 EVALUATE = ["--evaluate=yes", "--metric-preset=fast", "--visualise=no"]
 
 
-pytestmark = pytest.mark.usefixtures("cheap_scores")
+pytestmark = pytest.mark.usefixtures("cheap_scores", "narrow_networks")
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,9 @@ def data(small_dsprites, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(data, tmp_path_factory) -> Path:
+def finished(data, narrow_networks, tmp_path_factory) -> Path:
     log = tmp_path_factory.mktemp("logs")
-    run(data, log, "--max-steps=4", "--seed=1", "--end-metrics=no", "--visualise=no")
+    run(data, log, "--max-steps=4", *TRAINED)
     args = json.loads((log / "version_0/args.json").read_text())
     (log / "version_0/args.json").write_text(json.dumps({**args, "data_source": "dsprites.npz"}))
     return log / "version_0"
@@ -83,13 +84,12 @@ def test_a_run_that_cannot_be_written_is_refused_before_the_work_with_the_remedy
 
 
 def test_evaluations_are_kept_when_the_run_goes_on(trained, data):
-    first = ["--max-steps=4", "--seed=1", "--end-metrics=no", "--visualise=no"]
     assert evaluate(trained) == evaluate(trained, "--seed=7") == 0
     kept = (trained / "evaluations.jsonl").read_text()
     assert [json.loads(line)["protocol"]["seed"] for line in kept.splitlines()] == [1, 7]
     args = json.loads((trained / "args.json").read_text())
     (trained / "args.json").write_text(json.dumps({**args, "data_source": "replica"}))
-    assert main.main(command(data, trained.parent, "--max-steps=8", *first[1:], "--load-model=yes")) == 0
+    assert main.main(command(data, trained.parent, "--max-steps=8", *TRAINED, "--load-model=yes")) == 0
     assert (trained / "evaluations.jsonl").read_text() == kept
 
 

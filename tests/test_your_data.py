@@ -13,10 +13,11 @@ from logger.report import write_report
 from metrics import evaluate
 from metrics.cli import main as metrics_main
 
-TINY = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=16"]
+TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=16"]
 TINY += ["--quiet", "--num-threads=1", "--max-steps=2", "--metric-preset=fast"]
+LIE_GROUP = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]"]
 SIZES = (3, 4, 4)
-pytestmark = pytest.mark.usefixtures("cheap_scores")
+pytestmark = pytest.mark.usefixtures("cheap_scores", "narrow_networks")
 
 
 def images():
@@ -52,7 +53,7 @@ def without_factors(folder, tmp_path_factory):
     """A run with pictures, and what it printed."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        run = train("images", folder, tmp_path_factory.mktemp("1"), "--seed=1")
+        run = train("images", folder, tmp_path_factory.mktemp("1"), "--seed=1", *LIE_GROUP)
     return run, said.getvalue()
 
 

@@ -13,9 +13,9 @@ import main
 from logger.run_directory import RunDirectory
 from system import environment
 
-TINY = ["--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]", "--latents=3", "--batch-size=60", "--dataset=dsprites"]
+TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=60", "--dataset=dsprites"]
 TINY += ["--split=0", "--seed=4", "--visualise=no", "--quiet", "--num-threads=1"]
-pytestmark = pytest.mark.usefixtures("cheap_scores")
+pytestmark = pytest.mark.usefixtures("cheap_scores", "narrow_networks")
 
 
 def run(data: Path, log: Path, *more: str) -> int:
@@ -32,7 +32,7 @@ def same(a: Path, b: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def kept(small_dsprites, tmp_path_factory) -> Path:
+def kept(small_dsprites, narrow_networks, tmp_path_factory) -> Path:
     """Five epochs, the weights of every second one kept, continued after the third."""
     log = tmp_path_factory.mktemp("kept")
     flags = ("--keep-epochs=2", "--end-metrics=no")
