@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -112,7 +113,7 @@ def samples_below(folder: str) -> tuple[list[Path], list[Run], list[str]]:
         if run.state not in ("finished", "unknown"):
             left_out.append(f"{path}: left out, it is {'failed' if run.state == 'failed' else 'unfinished'}")
         elif not run.scores.keys() & COLUMNS.values():
-            left_out.append(f"{path}: left out, it has no scores")
+            left_out.append(f"{path}: left out, it has none of the table's scores")
         else:
             runs.append(run)
     return paths, runs, left_out
@@ -198,7 +199,8 @@ def as_latex(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
     """A LaTeX tabular (package booktabs) with the best mean of each score in bold."""
     style = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
     style = style.apply(lambda _: marks.replace({True: "textbf:--rwrap;", False: ""}), axis=None)
-    return style.to_latex(hrules=True, column_format="l" + "r" * (len(text.columns) - 3) + "ll")
+    table = style.to_latex(hrules=True, column_format="l" + "r" * (len(text.columns) - 3) + "ll")
+    return re.sub(r"(?m)^\[", "{[}", table)  # after a rule or a row, LaTeX would read [100] as its option
 
 
 FORMATS = {"csv": as_csv, "markdown": as_markdown, "latex": as_latex}

@@ -105,7 +105,7 @@ def test_what_does_not_count_is_listed_and_does_not_stop_it(tmp_path, capsys):
     assert [(row["fac.mean"], row["n_samples"]) for row in rows] == [("0.500", "1"), ("-", "0")]
     listed = capsys.readouterr().err
     for name, reason in {
-        "a/version_1": "unfinished", "a/version_2": "failed", "a/version_3": "unfinished", "a/version_4": "no scores",
+        "a/version_1": "unfinished", "a/version_2": "failed", "a/version_3": "unfinished", "a/version_4": "none of",
         "a/version_5": "not a run", "a/version_6": "JSON", "photographs": "no version", "none/version_0": "not a run",
     }.items():  # fmt: skip
         assert any(f"{logs / name}:" in line and reason in line for line in listed.splitlines()), name

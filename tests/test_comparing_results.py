@@ -104,6 +104,14 @@ def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
     assert (tmp_path / "markdown").read_text().count("\n") == 4
 
 
+def test_no_latex_row_starts_like_an_option(tmp_path, two_models):
+    write_run(two_models / "list", 0, {"fac_eval": 0.5}, latents=[4, 6])
+    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.tex"), "--format", "latex"]
+    assert collect_results.main([*flags, "--group-by", "latents"]) == 0
+    rows = (tmp_path / "t.tex").read_text().splitlines()
+    assert any(row.startswith("{[}4,6] & ") for row in rows) and not any(row.startswith("[") for row in rows)
+
+
 def test_the_box_plot_is_a_picture(tmp_path, two_models):
     from PIL import Image
 
