@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     """Compute the scores. Returns them, and a record of protocol, shapes and package versions. Raises UserError."""
     from dataclasses import replace
 
-    from metrics import evaluate, protocol, udr
+    from metrics import evaluate, udr
     from metrics.presets import find_preset
 
     if not args.codes:
@@ -197,7 +197,6 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         if factors.taken:
             print(factors.taken)
         check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
-        settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap}
         options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
         options["active_only"] = args.active_only
         checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
@@ -206,12 +205,20 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
             found = evaluate(
-                runs[0].values, factors.values, names, workers=args.workers, progress=True, **settings, **options
+                runs[0].values,
+                factors.values,
+                names,
+                seed=args.seed,
+                preset=preset,
+                bootstrap=args.bootstrap,
+                workers=args.workers,
+                progress=True,
+                **options,
             )
         for note in dict.fromkeys(str(note.message) for note in notes):
             print(f"note: {note}", file=sys.stderr)
         scores |= found
-        record |= {"factors": args.factors, **protocol(found.metrics, **settings), **options, "left_out": left_out}
+        record |= {"factors": args.factors, **found.protocol, **options, "left_out": left_out}
     packages = ("numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return scores, record | {"versions": versions}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,67 +15,50 @@ SMALLEST = 1e-11
 WORK_WORTH_PROCESSES = 2_000_000  # samples times trees
 
 
-def _normalised_entropy(weights: np.ndarray) -> np.ndarray:
-    """Weights `[rows, columns]`, non-negative -> entropy of each column's distribution over rows, in [0, 1]."""
-    shares = (weights + SMALLEST) / (weights + SMALLEST).sum(0)  # [rows, columns]
-    if len(shares) == 1:
-        return np.zeros(shares.shape[1])
-    return -(shares * np.log(shares)).sum(0) / np.log(len(shares))
-
-
 def disentanglement(importance: np.ndarray) -> float:
     """Importances `[d, k]` -> mean over latents, weighted by their total importance, of 1 - entropy over factors."""
     total = importance.sum()
     if total == 0:
         return 0.0
-    return float(((1 - _normalised_entropy(importance.T)) * importance.sum(1)).sum() / total)
+    shares = (importance + SMALLEST) / (importance + SMALLEST).sum(1, keepdims=True)  # [d, k]
+    entropy = -(shares * np.log(shares)).sum(1) / np.log(max(shares.shape[1], 2))  # [d], in [0, 1]
+    return float(((1 - entropy) * importance.sum(1)).sum() / total)
 
 
 def completeness(importance: np.ndarray) -> float:
     """Importances `[d, k]` -> mean over factors, weighted by their total importance, of 1 - entropy over latents."""
-    total = importance.sum()
-    if total == 0:
-        return 0.0
-    return float(((1 - _normalised_entropy(importance)) * importance.sum(0)).sum() / total)
+    return disentanglement(importance.T)
 
 
-def _fit_boosted_trees(train, labels, test, test_labels, trees: int, seed: int):
-    """Fit one factor. Returns importances `[d]`, training accuracy, test accuracy."""
+def _fit(classifier, train, labels, test, test_labels) -> tuple[np.ndarray, float, float]:
+    """Fit the classifier to one factor. Returns importances `[d]`, training accuracy, test accuracy."""
     from sklearn import config_context
-    from sklearn.ensemble import GradientBoostingClassifier
 
     with config_context(skip_parameter_validation=True):  # otherwise repeated for each of thousands of trees
-        model = GradientBoostingClassifier(n_estimators=trees, random_state=seed).fit(train, labels)
-    accuracy = (model.predict(train) == labels).mean(), (model.predict(test) == test_labels).mean()
-    return model.feature_importances_, *accuracy
-
-
-def workers_available() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        classifier.fit(train, labels)
+    accuracy = (classifier.predict(train) == labels).mean(), (classifier.predict(test) == test_labels).mean()
+    return classifier.feature_importances_, *accuracy
 
 
 Fitted = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def fit_trees(
-    train, train_factors, test, test_factors, *, fit=_fit_boosted_trees, workers=None, trees=100, seed=0
-) -> Callable[[], Fitted]:
-    """Start fitting one classifier per varying factor, in parallel processes.
+def fit_trees(classifier, train, train_factors, test, test_factors, *, workers=None) -> Callable[[], Fitted]:
+    """Start fitting the classifier to each varying factor, in parallel processes.
 
     Few trees are fitted in this process instead, when the result is asked for: starting processes would take longer.
-    Every fit has its own seed, so results do not depend on the number of workers.
+    Every fit has its own random numbers, so results do not depend on the number of workers.
 
     Args:
+        classifier: trees of scikit-learn, with `n_estimators` and an integer `random_state`.
         train, test: codes `[n, d]`.
         train_factors, test_factors: factors `[n, k]`.
-        fit: (train, labels, test, test labels, trees, seed) -> importances, training accuracy, test accuracy.
         workers: number of processes; None: one per core.
 
     Returns: a function that waits for the importances `[d, varying k]`, the training accuracies `[varying k]` and the
         test accuracies `[varying k]`. The processes end if the function is deleted.
     """
-    from joblib import Parallel, delayed
+    from joblib import Parallel, cpu_count, delayed
 
     some = varying(train_factors)
     importance = np.zeros((train.shape[1], len(some)))  # [d, varying k]
@@ -85,11 +67,11 @@ def fit_trees(
     z, z_test, kept = for_trees(train, test)  # [n, active] each, [active]
     classes = {k: labels_like(train_factors[:, k], test_factors[:, k]) for k in some}  # [n] each
     sizes = {k: int(found.max()) + 1 for k, (found, _) in classes.items()}
-    work = len(z) * trees * sum(sizes.values())
-    workers = min(workers or workers_available(), len(some)) if work > WORK_WORTH_PROCESSES else 1
+    work = len(z) * classifier.n_estimators * sum(sizes.values())
+    workers = min(workers or cpu_count(), len(some)) if work > WORK_WORTH_PROCESSES else 1
     by_cost = sorted(some, key=lambda k: -sizes[k])
     fitted = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(fit)(z, classes[k][0], z_test, classes[k][1], trees=trees, seed=seed) for k in by_cost
+        delayed(_fit)(classifier, z, classes[k][0], z_test, classes[k][1]) for k in by_cost
     )
 
     def wait() -> Fitted:
@@ -140,8 +122,11 @@ def score(request: Request) -> Callable[[], dict[str, Any]]:
     Source: Eastwood & Williams 2018, with the trees of Locatello et al. 2019. Convention: informativeness is an
     accuracy, not an error.
     """
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    classifier = GradientBoostingClassifier(n_estimators=request.preset.dci_trees, random_state=request.seed)
     tables = request.both()
-    trees = fit_trees(*tables, workers=request.workers, trees=request.preset.dci_trees, seed=request.seed)
+    trees = fit_trees(classifier, *tables, workers=request.workers)
 
     def wait() -> dict[str, Any]:
         fitted = trees()

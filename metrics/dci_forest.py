@@ -8,15 +8,6 @@ from metrics import dci
 from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
 
-def _fit_forest(train, labels, test, test_labels, trees: int, seed: int):
-    """Fit one factor. Returns importances `[d]`, training accuracy, test accuracy."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    model = RandomForestClassifier(trees, max_features=None, random_state=seed).fit(train, labels)
-    accuracy = (model.predict(train) == labels).mean(), (model.predict(test) == test_labels).mean()
-    return model.feature_importances_, *accuracy
-
-
 def score(request: Request) -> Callable[[], dict[str, float]]:
     """DCI as in `metrics.dci`, with importances and accuracies of random forests of 100 full trees.
 
@@ -27,8 +18,10 @@ def score(request: Request) -> Callable[[], dict[str, float]]:
     Source: Eastwood & Williams 2018, who used forests as well as the lasso. Convention: factors are classes and the
     depth is not limited; they regressed the factors and tuned the depth.
     """
-    settings = {"workers": request.workers, "trees": request.preset.dci_trees, "seed": request.seed}
-    trees = dci.fit_trees(*request.both(), fit=_fit_forest, **settings)
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(request.preset.dci_trees, max_features=None, random_state=request.seed)
+    trees = dci.fit_trees(forest, *request.both(), workers=request.workers)
     return lambda: dci.scores("dci_forest", *trees())
 
 

@@ -135,14 +135,17 @@ def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
 
 
 class Scores(dict[str, float]):
-    """The result of `evaluate`: name -> value. `matrices`: name -> `[d, k]`, from which scores were computed.
+    """The result of `evaluate`: name -> value.
 
-    `metrics`: the names of the metrics that were computed.
+    Attributes:
+        matrices: name -> `[d, k]`, from which scores were computed.
+        protocol: how they were computed, as plain data: names of the `metrics`, `seed`, `preset`, its `samples` (name
+            -> count), and with a bootstrap the number of replicates, `bootstrap`.
     """
 
-    def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray], metrics: list[str]):
+    def __init__(self, values: Mapping[str, float], matrices: dict[str, np.ndarray], protocol: dict):
         super().__init__(values)
-        self.matrices, self.metrics = matrices, metrics
+        self.matrices, self.protocol = matrices, protocol
 
 
 def evaluate(
@@ -189,7 +192,8 @@ def evaluate(
 
     Returns:
         name -> value, with the names of `METRICS[...].outputs`, and with bootstrap also `<name>_se`. Its attribute
-        `matrices` holds `mutual_information` `[d, k]` in nats (from `mig`) and `importance` `[d, k]` (from `dci`).
+        `matrices` holds `mutual_information` `[d, k]` in nats (from `mig`) and `importance` `[d, k]` (from `dci`);
+        `protocol` records the settings.
 
     Raises:
         InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
@@ -224,14 +228,18 @@ def evaluate(
         codes = codes.only(active)
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
     with tqdm(total=len(names) * len(draws), desc="scoring", disable=not progress, leave=False) as bar:
-        scores, *replicates = (_score(names, drawn, request, bar) for drawn in draws)
+        (scores, found), *replicates = (_score(names, drawn, request, bar) for drawn in draws)
     if replicates:
-        scores.update({f"{name}_se": float(np.std([run[name] for run in replicates], ddof=1)) for name in scores})
-    return scores
+        scores |= {f"{name}_se": float(np.std([run[name] for run, _ in replicates], ddof=1)) for name in scores}
+    counts = asdict(preset)
+    record = {"metrics": names, "seed": seed, "preset": counts.pop("name"), "samples": counts}
+    return Scores(scores, found, record | ({"bootstrap": bootstrap} if bootstrap else {}))
 
 
-def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) -> Scores:
-    """Compute all metrics of one replicate. Results computed in other processes are waited for last."""
+def _score(
+    names: Sequence[str], drawn: dict[str, dict], request: Request, bar
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Scores and matrices of one replicate. Results computed in other processes are waited for last."""
     found: dict[str, dict[str, Any]] = {}
     under_way: dict[str, Callable] = {}
     for name in names:
@@ -249,7 +257,7 @@ def _score(names: Sequence[str], drawn: dict[str, dict], request: Request, bar) 
     outputs = {name: METRICS[name].outputs for name in names}
     scores = {key: found[name][key] for name in names for key in outputs[name] if key in found[name]}
     matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
-    return Scores(scores, matrices, list(names))
+    return scores, matrices
 
 
 def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
@@ -262,13 +270,3 @@ def matrices(representations, factors, *, importance: bool = True, **settings) -
         factors).
     """
     return evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], **settings).matrices
-
-
-def protocol(
-    metrics: Sequence[str] | None = None, *, seed: int = 0, preset: str | Preset = "full", bootstrap: int = 0
-) -> dict:
-    """A record of the settings of `evaluate`: metrics, seed, preset, its sample counts, replicates."""
-    preset = find_preset(preset)
-    counts = asdict(preset)
-    record = {"metrics": find_metrics(metrics), "seed": seed, "preset": counts.pop("name"), "samples": counts}
-    return record | ({"bootstrap": bootstrap} if bootstrap else {})

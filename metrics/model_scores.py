@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metrics.evaluation import applicable, evaluate, find_metrics, protocol
+from metrics.evaluation import evaluate, find_metrics
 from metrics.sampling import encode, source_of
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
@@ -31,31 +31,10 @@ class ModelScores(NamedTuple):
 
 
 def score_model(
-    encoder: Callable,
-    decoder: Callable,
-    dataset,
-    *,
-    seed: int,
-    preset: str,
-    bootstrap: int = 0,
-    device: str = "cpu",
-    progress: bool = False,
-    workers: int | None = None,
+    encoder: Callable, decoder: Callable, dataset, *, device: str = "cpu", progress: bool = False, **settings
 ) -> ModelScores:
-    """Compute every score that a `FactorDataset` allows. Other arguments and errors as for `evaluate`."""
-    names, left_out = taken_from(dataset)
-    scores = evaluate(
-        encoder,
-        dataset,
-        names,
-        seed=seed,
-        preset=preset,
-        decoder=decoder,
-        bootstrap=bootstrap,
-        device=device,
-        progress=progress,
-        workers=workers,
-    )
+    """Compute every score that a `FactorDataset` allows. Arguments and errors as for `evaluate`."""
+    scores = evaluate(encoder, dataset, decoder=decoder, device=device, progress=progress, **settings)
     data = {
         "dataset": dataset.name,
         "data_source": dataset.source,
@@ -63,20 +42,11 @@ def score_model(
         "left_out": list(dataset.left_out),
         "varying_factors": sum(size > 1 for size in dataset.factor_sizes),
     }
+    left_out = [name for name in find_metrics(None) if name not in scores.protocol["metrics"]]
+    lack = "its factors are not a full grid" if len(dataset.factor_sizes) else "it has no factors"
+    note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}" if left_out else ""
     codes = mean_codes(encoder, dataset, KEPT_CODES, device=device, progress=progress)
-    record = {**protocol(names, seed=seed, preset=preset, bootstrap=bootstrap), **data}
-    return ModelScores(scores, record, scores.matrices, codes, left_out)
-
-
-def taken_from(dataset) -> tuple[list[str], str]:
-    """The metrics that apply to a model on this data set, and one line on the others; empty if there are none."""
-    source = source_of(dataset)
-    names = applicable(None, source, decoder=print)
-    left_out = [name for name in find_metrics(None) if name not in names]
-    if not left_out:
-        return names, ""
-    lack = "its factors are not a full grid" if len(source.sizes) else "it has no factors"
-    return names, f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}"
+    return ModelScores(scores, {**scores.protocol, **data}, scores.matrices, codes, note)
 
 
 def mean_codes(

@@ -96,7 +96,7 @@ def test_evaluations_are_kept_when_the_run_goes_on(trained, data):
 def test_a_bootstrap_gives_every_score_an_interval_on_the_screen_in_the_file_and_in_the_report(
     trained, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("metrics.model_scores.taken_from", lambda dataset: (["sap", "mig"], ""))
+    monkeypatch.setattr("metrics.evaluation.applicable", lambda *_: ["sap", "mig"])
     assert evaluate(trained, "--bootstrap=3") == 0
     written = json.loads((trained / "scores.json").read_text())
     assert written["protocol"]["bootstrap"] == 3

@@ -205,14 +205,6 @@ def test_constant_factors_alone_and_a_single_latent_have_defined_scores(name):
     assert all(np.isfinite(value) for value in score(IDEAL[:, :1], FACTORS[:, :2], [name]).values())
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_nan_is_refused(name):
-    broken = IDEAL.copy()
-    broken[7, 1] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        score(broken, metrics=[name])
-
-
 def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
     codes, factors = circles(), cases.all_factors(SIZES)
     shuffled = np.random.default_rng(2).permutation(len(codes))

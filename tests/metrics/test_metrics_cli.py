@@ -203,13 +203,3 @@ def test_the_record_names_the_metrics_that_were_computed(codes_file, tmp_path):
     written = json.loads((tmp_path / "codes.scores.json").read_text())
     outputs = [output for name in written["protocol"]["metrics"] for output in METRICS[name].outputs]
     assert sorted(outputs) == sorted(written["scores"])
-
-
-@pytest.mark.parametrize("module", ["metrics", "datasets.download", "logger.report", "collect_results"])
-def test_every_command_tells_a_wrong_flag_in_one_line(module):
-    import subprocess
-    import sys
-
-    done = subprocess.run([sys.executable, "-m", module, "--nosuch"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "--help" in done.stderr

@@ -4,7 +4,10 @@ import importlib
 
 import pytest
 
-COMMANDS = ("main", "collect_results", "logger.report.__main__", "logger.export", "study.__main__")
+COMMANDS = (
+    *("main", "collect_results", "datasets.download", "metrics.cli", "logger.report.__main__", "logger.export"),
+    "study.__main__",
+)
 
 
 @pytest.mark.parametrize("module", COMMANDS)
