@@ -14,11 +14,8 @@ from system.files import replacing
 FOLDER = "frames"
 COLUMNS = 9
 FIRST, GROWTH = 20, 1.25  # step of the first frame, ratio of the steps of successive frames
-SWEEP, TRAINING, PAUSE = (
-    80,
-    350,
-    2000,
-)  # milliseconds per frame of the two animations, and of the last frame of training
+# Milliseconds per frame of the two animations, and of the last frame of training.
+SWEEP, TRAINING, PAUSE = 80, 350, 2000
 
 
 class FrameRecorder:
@@ -37,6 +34,7 @@ class FrameRecorder:
         return sorted(int(match[1]) for match in found if match)
 
     def due(self, step: int) -> bool:
+        """Whether to record a frame at this step; also after a step back, to an earlier checkpoint."""
         return step >= max(FIRST, self.last * GROWTH) or step < self.last
 
     @torch.no_grad()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from system import randomness
+from system.flags import MOST
 from system.tensors import not_finite
 
-LARGEST = 2**53  # of a count, which is then exact as a float64
 MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step: may differ from the run's
 
 
@@ -27,7 +27,7 @@ def flaw(found, fresh: dict, optimisers: dict | None, most: dict[str, int]) -> s
     for name in ("logs", "versions", "args"):
         if not isinstance(found[name], dict):
             return f"{name} is no table"
-    if not all(isinstance(name, str) and _is_count(length, LARGEST) for name, length in found["logs"].items()):
+    if not all(isinstance(name, str) and _is_count(length, MOST) for name, length in found["logs"].items()):
         return "logs holds no lengths"
     if not all(isinstance(found["versions"].get(name), str) for name in fresh["versions"]):
         return "versions are missing"
@@ -47,7 +47,7 @@ def _flaw_of_progress(found, fresh: dict, most: dict[str, int]) -> str | None:
     if not isinstance(found, dict) or found.keys() != fresh.keys():
         return f"progress has not the entries {', '.join(fresh)}"
     for name, value in fresh.items():
-        bound = most.get(name, LARGEST)
+        bound = most.get(name, MOST)
         if not (type(found[name]) is bool if type(value) is bool else _is_count(found[name], bound)):
             return f"progress: {name} is {str(found[name])[:40]!r}, not " + (
                 "true or false" if type(value) is bool else f"a count of at most {bound}"

@@ -56,13 +56,15 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
 def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
     """The run that a command continues, or a new one, locked for this process; and its arguments.
 
-    Commands that start at the same time under one --log-path do this one after the other.
+    If --log-path is a run itself, it is continued; else the one that `find` finds below it. Commands that start at the
+    same time under one --log-path do this one after the other.
 
     Args:
         mode: `no`, always a new run; or as for `find`.
         check: raises UserError if arguments contradict one another; called before anything is written.
     Raises:
-        NothingToDo, UserError: as `find`, or from `check`.
+        NothingToDo: as `find`; or --log-path is a run, which is finished, or with `once` being trained.
+        UserError: as `find`, or from `check`; or --log-path is a run that cannot be continued.
     """
     args, path = command.args, Path(command.args.log_path)
     if RunDirectory(path).is_run:
@@ -111,20 +113,17 @@ def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[R
 def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirectory | None:
     """The run that a command continues, locked for this process; None if it starts a new one.
 
-    It is the newest unfinished run under `log_path` (of `seed`, if given), or `log_path` itself if that is a run. Runs
-    that another process is training are skipped, as are those of other tasks of the same Slurm array.
+    It is the newest unfinished run under `log_path` (of `seed`, if given). Runs that another process is training are
+    skipped, as are those of other tasks of the same Slurm array.
 
     Args:
         mode: `auto`; `once`: no new run if one is finished or being trained; `load`: the newest finished run if none is
             unfinished.
     Raises:
-        NothingToDo: with `once`, a run is finished or being trained; or `log_path` is a run, and it is finished.
-        UserError: with `load`, there is no run to continue; or `log_path` is a run that cannot be continued.
+        NothingToDo: with `once`, a run is finished or being trained.
+        UserError: with `load`, there is no run to continue.
     """
-    path = Path(log_path)
-    if RunDirectory(path).is_run:
-        return _named(RunDirectory(path), mode)
-    candidates = [run for run in versions(path) if run.args_file.is_file() and not _of_another_task(run)]
+    candidates = [run for run in versions(log_path) if run.args_file.is_file() and not _of_another_task(run)]
     if seed is not None:
         candidates = [run for run in candidates if _recorded_seed(run) == seed]
     finished = [run for run in candidates if run.state() == "finished"]
@@ -147,12 +146,12 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
     if mode == "load":
         if busy:
             raise UserError(f"--load-model: {busy}; wait for its end, or leave the flag out to start another one")
-        raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
+        raise UserError(f"--load-model: {log_path} holds no run to continue; leave the flag out to start one")
     return None
 
 
 def _named(run: RunDirectory, mode: str) -> RunDirectory:
-    """The run that --log-path itself is, locked. Raises as `find`."""
+    """The run that --log-path itself is, locked. Raises as `find_or_start`."""
     if mode == "no":
         raise UserError(
             f"--log-path {run.path} is a run itself: name the folder above it to start a new run, or give --resume auto"

@@ -65,7 +65,7 @@ class RunDirectory:
             begun.checkpoints.mkdir(parents=True)
             begun.write_args(args or {})
             begun.write_running()
-            names = itertools.chain(_scheduler_names(), _numbered_names(log_path))
+            names = _new_names(log_path)
             while True:
                 run = cls(log_path / next(names))
                 try:
@@ -270,14 +270,11 @@ def array_task() -> tuple[str, str] | None:
     return (job, task) if job.isdecimal() and task.isdecimal() else None
 
 
-def _scheduler_names():
-    """Names for the runs of this array task: the first one, then numbered ones."""
+def _new_names(log_path: Path) -> Iterator[str]:
+    """Names for a new run, in the order in which to try them: of this Slurm array task, if any, else numbered."""
     if task := array_task():
         name = "version_{}_{}".format(*task)
         yield name
         yield from (f"{name}_{n}" for n in itertools.count(1))
-
-
-def _numbered_names(log_path: Path):
     newest = max((int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1)
-    return (f"version_{n}" for n in itertools.count(newest + 1))
+    yield from (f"version_{n}" for n in itertools.count(newest + 1))

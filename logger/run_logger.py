@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -35,7 +36,6 @@ class RunLogger:
 
         self.run = run
         self.writer = SummaryWriter(str(run.path), purge_step=None if resumed_at is None else resumed_at + 1)
-        self._frames: FrameRecorder | None = None
         self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
     def arguments(self, args: dict, model: torch.nn.Module) -> None:
@@ -67,36 +67,31 @@ class RunLogger:
         self.run.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         self.writer.flush()
 
-    def scores(self, scores: dict[str, float], protocol: dict, step: int) -> None:
-        """Disentanglement scores; scores.json also holds their protocol (plain data)."""
+    def scored(self, scored, factors: Sequence[str], step: int, draw: bool) -> None:
+        """A `metrics.ModelScores`: scores and their protocol to scores.json, mean codes to codes.npz.
+
+        With `draw`, also the matrices behind the scores. `python -m metrics` reads codes.npz.
+        """
         from logger.scores import write_scores  # imports every metric
 
-        for name, value in scores.items():
+        for name, value in scored.values.items():
             self.writer.add_scalar(f"dmetric/{name}", value, step)
-        self.run.append_metrics({f"dmetric/{name}": value for name, value in scores.items()})
-        write_scores(self.run.scores_file, scores, {**protocol, "step": step})
+        self.run.append_metrics({f"dmetric/{name}": value for name, value in scored.values.items()})
+        write_scores(self.run.scores_file, scored.values, {**scored.protocol, "step": step})
         self.writer.flush()
-
-    def scored(self, scored, factors: Sequence[str], step: int, draw: bool) -> None:
-        """The scores and codes of a `metrics.ModelScores`; with `draw`, also the matrices behind the scores."""
-        self.scores(scored.values, scored.protocol, step)
         if draw:
             self.score_matrices(scored.matrices, factors, step)
-        self.codes(scored.codes)
-
-    def codes(self, arrays: dict[str, np.ndarray]) -> None:
-        """Mean codes and the indices of their images, to codes.npz, which `python -m metrics` reads."""
         with replacing(self.run.codes_file) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, **scored.codes)
 
     def frame(self, model, inputs, step: int) -> None:
         """Store a frame of the training animation, if one is due. inputs: `logger.inputs.PictureInputs`."""
-        if self._frame_recorder().due(step):
-            self._frame_recorder().record(model, inputs.examples[:1], step)
+        if self._frames.due(step):
+            self._frames.record(model, inputs.examples[:1], step)
 
     def pictures(self, model, inputs, step: int) -> None:
         """All pictures of the model, to TensorBoard and as PNG and GIF files. inputs: `logger.inputs.PictureInputs`."""
-        from logger import animations, grids, panels  # imports Pillow and Matplotlib: slow
+        from logger import animations, grids, panels  # only for runs with pictures
 
         start = time.perf_counter()
         drawn = panels.draw(model, inputs)
@@ -116,7 +111,7 @@ class RunLogger:
         """Write the training animation, if frames were stored."""
         from logger import animations, grids
 
-        frames = self._frame_recorder().read()
+        frames = self._frames.read()
         if frames:
             animation = grids.gif_bytes(frames, animations.TRAINING, animations.PAUSE)
             self._image("training_animation", animation, frames[0].shape, step)
@@ -173,9 +168,8 @@ class RunLogger:
         summary = Summary(value=[Summary.Value(tag=entry.tag, image=image)])
         self.writer.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]  # torch declares it as None
 
-    def _frame_recorder(self) -> FrameRecorder:
-        if self._frames is None:
-            from logger.animations import FrameRecorder
+    @functools.cached_property
+    def _frames(self) -> FrameRecorder:
+        from logger.animations import FrameRecorder
 
-            self._frames = FrameRecorder(self.run.path)
-        return self._frames
+        return FrameRecorder(self.run.path)

@@ -12,20 +12,12 @@ from metrics.metric import Score
 
 PAPER = "The paper's scores"
 OTHER = "Other scores"
-HIGH, LOW, NEITHER = "higher", "lower", ""
 QUESTIONS = (PAPER, *ASKED)
 OF_ANY_CODE = {"fac_num_act", "reconstruction_error"}  # meaningful for every code, even a collapsed one
 NORMAL = 1.959964  # quantile 0.975 of the normal distribution
 
-_DECLARED = scores()
-_HEADLINES = [replace(score, question=PAPER) for score in headlines()]
-BY_NAME: dict[str, Score] = {score.name: score for score in _HEADLINES}
-BY_NAME |= {name: score for name, score in _DECLARED.items() if name not in BY_NAME}
-
-
-def describe(name: str) -> Score:
-    """The declaration of a score; for an unknown score, one that has only the name."""
-    return BY_NAME.get(name, Score(name, name, "", NEITHER, None, question=OTHER))
+_PAPERS = {score.name: replace(score, question=PAPER) for score in headlines()}
+BY_NAME: dict[str, Score] = _PAPERS | scores() | _PAPERS  # the paper's scores first
 
 
 def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
@@ -75,4 +67,4 @@ def grouped(names: Iterable[str]) -> dict[str, list[Score]]:
     groups: dict[str, list[Score]] = {}
     for score in sorted(known, key=lambda score: QUESTIONS.index(score.question)):
         groups.setdefault(score.question, []).append(score)
-    return groups | ({OTHER: [describe(name) for name in others]} if others else {})
+    return groups | ({OTHER: [Score(name, name, "", better="", ideal=None) for name in others]} if others else {})

@@ -11,6 +11,7 @@ import pandas
 from logger.reading import Run
 from metrics.registry import columns as declared_columns
 
+ABOUT = ["path", "folder", "time", "seed"]  # columns besides the scores
 # Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
 MEASURED = (
@@ -38,7 +39,7 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
         }
         for run in runs
     ]
-    result = pandas.DataFrame(rows, columns=["path", "folder", "time", "seed", *columns])
+    result = pandas.DataFrame(rows, columns=[*ABOUT, *columns])
     return result.astype(dict.fromkeys(columns, float)).replace([np.inf, -np.inf], np.nan)
 
 
@@ -57,7 +58,7 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float 
         rows.dropna(subset="seed").sort_values("time").drop_duplicates("seed", keep="last").set_index("seed")
         for rows in (first, second)
     ]
-    scores = first.columns.drop(["path", "folder", "time", "seed"])
+    scores = first.columns.drop(ABOUT)
     gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN if one is missing
     seeds, mean = gaps.count(), gaps.mean()
     half = t.ppf((1 + confidence) / 2, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)

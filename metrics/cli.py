@@ -197,6 +197,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         if factors.taken:
             print(factors.taken)
         check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
+        settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap, "workers": args.workers}
         options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
         options["active_only"] = args.active_only
         checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
@@ -204,17 +205,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
         print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
-            found = evaluate(
-                runs[0].values,
-                factors.values,
-                names,
-                seed=args.seed,
-                preset=preset,
-                bootstrap=args.bootstrap,
-                workers=args.workers,
-                progress=True,
-                **options,
-            )
+            found = evaluate(runs[0].values, factors.values, names, progress=True, **settings, **options)
         for note in dict.fromkeys(str(note.message) for note in notes):
             print(f"note: {note}", file=sys.stderr)
         scores |= found

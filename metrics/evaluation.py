@@ -40,17 +40,12 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
     }
     missing = {}  # metric name -> what it lacks, or None
     for name in find_metrics(names):
-        missing[name] = next((lacking[need] for need in needs(name) if lacking.get(need)), None)
+        needs = [*(["factors"] if METRICS[name].needs_factors else []), METRICS[name].needs]
+        missing[name] = next((lacking[need] for need in needs if lacking.get(need)), None)
     for name in names or ():
         if missing[name]:
             raise InputError(f"metric {name!r} needs {missing[name]}")
     return [name for name in missing if not missing[name]]
-
-
-def needs(name: str) -> tuple[str, ...]:
-    """What a metric needs besides codes: `factors`, `steps`, `decoder`, `runs`."""
-    needed = METRICS[name].needs
-    return ("factors", needed) if METRICS[name].needs_factors else (needed,)
 
 
 def draw(

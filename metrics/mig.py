@@ -12,20 +12,19 @@ from metrics.factors import varying
 from metrics.metric import ONE_FACTOR, Metric, Request, Score
 
 
-def gaps(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
+def gaps(information: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """For each factor, the gap between its two most informative latents, divided by its entropy: `[k]`, in [0, 1].
 
-    Codes are `[n, d]`, factors `[n, k]`. NaN for constant factors, whose entropy is 0. With one latent, the second is
-    taken as 0.
+    Mutual information is `[d, k]`, factors are `[n, k]`. NaN for constant factors, whose entropy is 0. With one latent,
+    the second is taken as 0.
     """
-    information = mutual_information_with_factors(representations, factors)  # [d, k]
     ranked = np.sort(information, axis=0)[::-1]  # [d, k]
     second = ranked[1] if len(ranked) > 1 else 0.0
     entropy = entropies(factors)  # [k]
     return np.divide(ranked[0] - second, entropy, out=np.full(len(entropy), np.nan), where=entropy > 0)
 
 
-def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, float]:
+def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike = (0,)) -> dict[str, Any]:
     """Is the information about each factor in one latent only?
 
     1. Cut each latent into 20 equal-width bins over its range.
@@ -41,18 +40,19 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike 
     Convention: the reference logs MIG without its first factor (dSprites shape, 3D Shapes floor hue), which
     `discrete_mig` leaves out by name; `discrete_mig_all_factors` is the usual definition.
     """
-    gap = gaps(representations, factors)  # [k]
+    information = mutual_information_with_factors(representations, factors)  # [d, k]
+    gap = gaps(information, factors)  # [k]
     some = np.isin(np.arange(len(gap)), varying(factors))
     rest = some & ~np.isin(np.arange(len(gap)), left_out)
     return {
         "discrete_mig": float(gap[rest].mean()) if rest.any() else 0.0,
         "discrete_mig_all_factors": float(gap[some].mean()) if some.any() else 0.0,
+        "mutual_information": information,
     }
 
 
 def _score(request: Request) -> dict[str, Any]:
-    table = request.table("points")
-    return score(*table, request.source.left_out) | {"mutual_information": mutual_information_with_factors(*table)}
+    return score(*request.table("points"), request.source.left_out)
 
 
 METRIC = Metric(

@@ -64,14 +64,12 @@ class GridSource(PlainSource):
     Args:
         dataset: `FactorDataset` or an object with its `factor_sizes`, `len()`, `index_to_factors(index)` and
             `batch(index, device)`.
-        left_out: factors that some scores leave out; None: as the data set declares, else as
-            `metrics.factors.default_left_out`.
+        left_out: factors that some scores leave out; None: as `metrics.factors.default_left_out`.
     """
 
     def __init__(self, dataset, left_out=None):
         self.dataset = dataset
         names = getattr(dataset, "factor_names", None)
-        left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
         left_out = default_left_out(names) if left_out is None else left_out
         known = names or [f"factor {column}" for column in range(len(dataset.factor_sizes))]
         self.left_out = columns_of(left_out, known, "left_out")
@@ -240,8 +238,9 @@ class _Groups:
 def source_of(dataset, left_out=None, bins=None) -> PlainSource:
     """The source of a data set: a grid, a table of factors, or samples without factors.
 
-    `left_out` and `bins` as for `metrics.factors.check_factors`.
+    `left_out` (None: as the data set declares) and `bins` as for `metrics.factors.check_factors`.
     """
+    left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
     table = getattr(dataset, "factors", None)
     if table is None:
         if bins is not None:
@@ -250,7 +249,6 @@ def source_of(dataset, left_out=None, bins=None) -> PlainSource:
     if not table.shape[1]:
         source: PlainSource = PlainSource(len(dataset))
     else:
-        left_out = getattr(dataset, "left_out", None) if left_out is None else left_out
         source = RowSource(check_factors(table, names=dataset.factor_names, left_out=left_out, bins=bins))
     source.dataset = dataset
     return source

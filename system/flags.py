@@ -84,7 +84,8 @@ def at_least(minimum: float, kind=int, most: float = MOST):
         except ValueError:
             value = None
         if value is None or not minimum <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{_short(text)} is not {_article(kind)} of at least {minimum}")
+            number = "an integer" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{_short(text)} is not {number} of at least {minimum}")
         if kind is int and value > most:
             raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
         return value
@@ -111,10 +112,6 @@ def fraction(text: str) -> float:
     if value >= 1:
         raise argparse.ArgumentTypeError(f"{text!r} leaves nothing to train on: give a number in [0, 1)")
     return value
-
-
-def _article(kind) -> str:
-    return "an integer" if kind is int else "a number"
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):

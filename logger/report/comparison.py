@@ -14,8 +14,10 @@ from logger.report import charts, published
 from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
 from logger.report.parts import Cell, Panels, Section, Table, Text, picture_figure, render
 from logger.score_guide import number
-from logger.tables import doubts, paired, table
+from logger.tables import ABOUT, doubts, paired, table
 
+# Name of each group; a `logger.tables.table` of its runs, with one column per score of any run.
+Tables = Sequence[tuple[str, pandas.DataFrame]]
 # Arguments that may differ between runs of one group.
 REPEATED = LEFT_OUT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 MOST_SHOWN = 12  # runs whose pictures are in the page
@@ -25,11 +27,14 @@ SHOWN = ("traversals", "algebra", "equivariance")
 def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
     """The page of several runs."""
     groups, shared = grouped(runs)
+    names = dict.fromkeys(name for run in runs for name in run.scores)
+    tables = [(group, table(members, {name: name for name in names})) for group, members in groups.items()]
+    shown = {score.name: score.title for score in next(iter(score_guide.grouped(names).values()), [])}
     lead = f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''} of equal arguments."
     sections = [
         Section("Runs", "runs", _members(groups, shared)),
-        Section("Scores", "scores", _scores(groups)),
-        Section("Paired differences", "differences", _differences(groups)),
+        Section("Scores", "scores", _scores(groups, tables, shown)),
+        Section("Paired differences", "differences", _differences(tables, shown)),
         Section("Learning curves", "curves", _curves(groups)),
         Section("The group and its symmetries", "group", _diagnostics(groups)),
         Section("Pictures", "pictures", _pictures(groups)),
@@ -77,21 +82,7 @@ def _members(groups: dict[str, list[Run]], shared: dict) -> list:
     return [Table(["group", "runs", "seeds", "directories"], rows, numbers_from=4), common]
 
 
-def _tables(groups: dict[str, list[Run]]) -> list[tuple[str, pandas.DataFrame]]:
-    """Name of each group, and a table with one row per run and one column per score of any run."""
-    names = {name: name for runs in groups.values() for run in runs for name in run.scores}
-    return [(name, table(runs, names)) for name, runs in groups.items()]
-
-
-def _drawn_scores(tables: Sequence[tuple[str, pandas.DataFrame]]) -> dict[str, str]:
-    """Scores of the first question with values -> their titles."""
-    questions = score_guide.grouped(tables[0][1].columns.drop(["path", "folder", "time", "seed"]))
-    return {score.name: score.title for score in next(iter(questions.values()), [])}
-
-
-def _scores(groups: dict[str, list[Run]]) -> list:
-    tables = _tables(groups)
-    shown = _drawn_scores(tables)
+def _scores(groups: dict[str, list[Run]], tables: Tables, shown: dict[str, str]) -> list:
     if not shown:
         return [Text("No scores were taken.")]
     settings = {
@@ -105,8 +96,7 @@ def _scores(groups: dict[str, list[Run]]) -> list:
     }
     # Show published values only if all runs are of one model on one data set: otherwise they would be ambiguous.
     sources = published.published(*settings.pop()) if len(settings) == 1 else {}
-    names = tables[0][1].columns.drop(["path", "folder", "time", "seed"])
-    values = {name: [spread(rows[name]) for _, rows in tables] for name in names}
+    values = {name: [spread(rows[name]) for _, rows in tables] for name in tables[0][1].columns.drop(ABOUT)}
     texts = score_tables(values, list(groups), sources)
     panels = Panels(
         charts.spread_figures(tables, shown),
@@ -120,10 +110,9 @@ def _scores(groups: dict[str, list[Run]]) -> list:
     return [texts[0], remark, texts[1], panels, *more, *texts[2:]]
 
 
-def _differences(groups: dict[str, list[Run]]) -> list:
+def _differences(tables: Tables, shown: dict[str, str]) -> list:
     """Differences of every group to the first one, paired by seed, with intervals."""
-    (first, base), *others = _tables(groups)
-    shown = _drawn_scores([(first, base)])
+    (first, base), *others = tables
     compared = [(name, paired(rows, base)) for name, rows in others]
     compared = [(name, gaps) for name, gaps in compared if gaps.seeds.max() > 1]
     if not compared or not shown:

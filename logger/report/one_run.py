@@ -21,7 +21,7 @@ DIAGNOSTICS = {
     "algebra/condition_number_max": "condition number of the group elements, largest",
     "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
 }
-ARROW = {score_guide.HIGH: "↑", score_guide.LOW: "↓", score_guide.NEITHER: ""}
+ARROW = {"higher": "↑", "lower": "↓", "": ""}
 
 
 def page(run: Run, left_out: Sequence[str] = ()) -> str:

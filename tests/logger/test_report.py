@@ -88,7 +88,7 @@ def test_published_values_are_fractions_with_a_named_source():
     for score in published.PUBLISHED:
         assert 0 < score.deviation < score.mean < 1
         assert score.source in published.SOURCES
-        assert score_guide.describe(score.metric).question == score_guide.PAPER  # the table that has them beside
+        assert score_guide.BY_NAME[score.metric].question == score_guide.PAPER  # the table that has them beside
 
 
 def test_every_picture_is_described_in_the_documents():
@@ -165,4 +165,4 @@ def test_every_declared_score_is_in_the_guide_under_its_question():
 
     assert scores().keys() == score_guide.BY_NAME.keys()
     for score in scores().values():
-        assert score_guide.describe(score.name).question in (score.question, score_guide.PAPER)
+        assert score_guide.BY_NAME[score.name].question in (score.question, score_guide.PAPER)
