@@ -61,6 +61,7 @@ class Recorder:
 
     Args:
         run: a `trainer.Run`; its `validate` and `score` compute what is recorded.
+        log: writes to the run's directory.
     """
 
     def __init__(self, run, log: RunLogger):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from system.errors import UserError
+from system.errors import UserError, first_line
 
 INDEX_NAMES = {"", "index", "id"}  # headers of a column that numbers or names the rows
 
@@ -48,8 +48,7 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
     except UserError:
         raise
     except Exception as error:  # the readers raise many types on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
+        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({first_line(error)})") from None
 
 
 def read_csv(path: Path, rows: int | None = None) -> Table:

@@ -30,6 +30,11 @@ def one_spelling(message: str) -> str:
     return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message; the name of its type if there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def error_line(error: OSError | UserError) -> str | None:
     """The line to print for an error that the user can fix; None for an OSError without a file name."""
     if isinstance(error, UserError):

@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from system.errors import UserError
+from system.errors import UserError, first_line
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)  # of the other processes, which wait while the main one scores
@@ -64,7 +64,7 @@ class Group:
             yield
         except RuntimeError as error:
             raise UserError(
-                f"process {self.rank} of {self.size} lost another one ({str(error).splitlines()[0][:150]}): see the "
+                f"process {self.rank} of {self.size} lost another one ({first_line(error)[:150]}): see the "
                 "first message; torchrun --max-restarts continues from the last checkpoint"
             ) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.files import replacing
 
 
@@ -51,7 +51,7 @@ def load(path: Path, allowed: tuple = ()):
             f"{path} is damaged or was not written by torch.save, and nothing in it was run; restore it or train again"
         ) from error
     except Exception as error:  # the decoders raise many kinds of errors for damaged files
-        raise UserError(f"{path} is damaged ({_first_line(error)}); restore it or train again") from error
+        raise UserError(f"{path} is damaged ({first_line(error)[:120]}); restore it or train again") from error
 
 
 def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:
@@ -71,7 +71,3 @@ def _compare_checksums(content: bytes) -> None:
             raise ValueError("a compressed archive, which torch.save does not write")
         if (name := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {name} is wrong")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -157,16 +157,6 @@ def test_a_named_run_is_never_a_folder_of_runs(tmp_path):
         begin(tmp_path / "theirs", "auto")
 
 
-def test_a_held_run_that_is_named_on_the_command_line_is_one_line_and_status_2(start, tmp_path):
-    run = RunDirectory.claim(tmp_path / "held", ARGS)
-    for flags in (("--resume", "auto"), ("--load-model", "yes")):
-        process = start(run.path, *flags)
-        assert process.wait() == 2
-        assert process.text.splitlines()[-1].startswith("error: ")
-        assert "is being trained by another process" in process.text
-    assert names(run.path) == []
-
-
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_disk_without_locks_is_said_and_trained_on(number, tmp_path, monkeypatch, capsys):
     def none(*_):
