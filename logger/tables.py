@@ -73,7 +73,7 @@ def scored_on(run: Run) -> str:
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:
-    """Why a mean over these runs may mislead: scores measured in different ways, a seed that counts twice."""
+    """Why a mean over these runs may mislead: scores measured in different ways, a seed twice, collapsed runs."""
     found = []
     for name in MEASURED:
         values = sorted({str(run.protocol[name]) for run in runs if name in run.protocol})
@@ -81,4 +81,8 @@ def doubts(runs: Sequence[Run]) -> list[str]:
             found.append(f"scores of different {name} ({', '.join(values)}) are averaged")
     seeds = [str(run.args["seed"]) for run in runs if run.args.get("seed") is not None]
     repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-    return found + ([f"more than one run has seed {', '.join(repeated)}; each counts"] if repeated else [])
+    if repeated:
+        found.append(f"more than one run has seed {', '.join(repeated)}; each counts")
+    if collapsed := sum(run.scores.get("fac_num_act") == 0 for run in runs):
+        found.append(f"{collapsed} of {len(runs)} runs have no active latent: their codes say nothing about the images")
+    return found

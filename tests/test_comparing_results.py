@@ -75,6 +75,13 @@ def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told
     ]
 
 
+def test_runs_whose_latents_are_all_unused_are_told(tmp_path, capsys):
+    for seed, active in enumerate((0, 5, 0)):
+        write_run(tmp_path / "logs" / "some", seed, {"fac_eval": 0.0, "fac_num_act": active}, seed=seed)
+    collect(tmp_path, tmp_path / "logs")
+    assert "some): 2 of 3 runs have no active latent" in capsys.readouterr().err
+
+
 def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_the_best(tmp_path):
     rows = [("full", "a.npz"), ("full", "a.npz"), ("fast", "a.npz"), ("full", "b.npz")]
     for n, (preset, source) in enumerate(rows):
