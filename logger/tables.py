@@ -73,8 +73,10 @@ def scored_on(run: Run) -> str:
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:
-    """Why a mean over these runs may mislead: scores measured in different ways, a seed twice, collapsed runs."""
+    """Why a mean over these runs may mislead: unfinished or collapsed runs, other protocols, a repeated seed."""
     found = []
+    if unfinished := sum(run.state not in ("finished", "unknown") for run in runs):
+        found.append(f"{unfinished} of {len(runs)} runs not finished")
     for name in MEASURED:
         values = sorted({str(run.protocol[name]) for run in runs if name in run.protocol})
         if len(values) > 1:

@@ -51,6 +51,12 @@ def test_a_seed_that_counts_twice_is_told(tmp_path):
     assert "all runs: more than one run has seed 3; each counts." in " ".join(check_page(written([tmp_path])).text)
 
 
+def test_unfinished_runs_are_told(tmp_path):
+    runs = [write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, drawn=False, seed=n) for n in range(2)]
+    (runs[0] / "status.json").write_text('{"state": "interrupted"}')
+    assert "all runs: 1 of 2 runs not finished." in " ".join(check_page(written([tmp_path])).text)
+
+
 def test_what_cannot_be_read_is_named_and_does_not_stop_the_rest(tmp_path, capsys):
     logs, picture = tmp_path / "logs", PICTURES["traversals"].file
     good, bad, torn = (write_run(logs / f"version_{n}", {"fac_eval": 0.5}, drawn=False, seed=n) for n in range(3))
