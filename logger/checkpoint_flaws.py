@@ -20,8 +20,10 @@ def flaw(found, fresh: dict, optimisers: dict | None, most: dict[str, int]) -> s
         optimisers: newly made ones of the run; None: those of the checkpoint are not checked.
         most: the largest value of a number in `progress`, by name.
     """
-    if not isinstance(found, dict) or (missing := [name for name in fresh if name not in found]):
-        return "it holds no checkpoint" if not isinstance(found, dict) else f"it has no {', '.join(missing)}"
+    if not isinstance(found, dict):
+        return "it holds no checkpoint"
+    if missing := [name for name in fresh if name not in found]:
+        return f"it has no {', '.join(missing)}"
     if unknown := [str(name) for name in found if name not in fresh]:
         return f"unknown entries {', '.join(unknown[:3])}"
     for name in ("logs", "versions", "args"):
@@ -47,11 +49,13 @@ def _flaw_of_progress(found, fresh: dict, most: dict[str, int]) -> str | None:
     if not isinstance(found, dict) or found.keys() != fresh.keys():
         return f"progress has not the entries {', '.join(fresh)}"
     for name, value in fresh.items():
-        bound = most.get(name, MOST)
-        if not (type(found[name]) is bool if type(value) is bool else _is_count(found[name], bound)):
-            return f"progress: {name} is {str(found[name])[:40]!r}, not " + (
-                "true or false" if type(value) is bool else f"a count of at most {bound}"
-            )
+        if type(value) is bool:
+            fits, wanted = type(found[name]) is bool, "true or false"
+        else:
+            bound = most.get(name, MOST)
+            fits, wanted = _is_count(found[name], bound), f"a count of at most {bound}"
+        if not fits:
+            return f"progress: {name} is {str(found[name])[:40]!r}, not {wanted}"
     return None
 
 
