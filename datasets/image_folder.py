@@ -17,6 +17,7 @@ from datasets.spec import DatasetSpec
 from system.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+READING = 2  # to increase whenever pixels are read in another way: older packed copies are then made again
 _SHOWN = 10  # number of unreadable files to name on the screen
 
 
@@ -105,7 +106,7 @@ def _channels(files: list[Path]) -> int:
 
 def _fingerprint(folder: Path, files: list[Path]) -> str:
     listing = [[file.relative_to(folder).as_posix(), *_stamp(file)] for file in files]
-    return hashlib.sha256(repr(listing).encode()).hexdigest()
+    return hashlib.sha256(repr((READING, listing)).encode()).hexdigest()
 
 
 def _stamp(file: Path) -> list:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import check_data_path, load_dataset
+from datasets import check_data_path, image_folder, load_dataset
 from datasets.resizing import resized
 from system.errors import UserError
 from tests.powerless import mode
@@ -44,6 +44,15 @@ def test_the_copy_is_mapped_and_made_once(folder, is_mapped):
     before = copies[0].stat().st_mtime_ns
     assert is_mapped(load(folder).images.array) and is_mapped(first.images.array)
     assert copies[0].stat().st_mtime_ns == before
+
+
+def test_a_copy_of_a_version_that_read_pixels_in_another_way_is_made_again(folder, monkeypatch):
+    load(folder)
+    (copy,) = folder.parent.glob("pictures.*.npy")
+    before = copy.stat().st_mtime_ns
+    monkeypatch.setattr(image_folder, "READING", image_folder.READING + 1)
+    load(folder)
+    assert copy.stat().st_mtime_ns != before
 
 
 def test_a_picture_added_or_changed_is_seen(folder):
