@@ -54,7 +54,8 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
 def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
     """One point per run that reached the budget, the paper's mean as a line, box plots from six runs on."""
     preset = preset_of(study, configurations) or "fast"
-    titles = {score: f"{score} (%; line: the paper)" for score in plan.SCORES}
+    with_line = {score for c in configurations for score in c.paper}
+    titles = {score: f"{score} (%{'; line: the paper' if score in with_line else ''})" for score in plan.SCORES}
     marks = {(c.name, score): c.paper[score][0] for c in configurations for score in c.paper}
     groups = [(c.name, samples(study, c, preset)) for c in configurations]
     file.write_bytes(png_bytes(spreads(groups, titles, marks=marks)))

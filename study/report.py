@@ -57,6 +57,7 @@ def text(study: Path) -> str:
         if preset:
             parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"]
         parts += [_table(study, members, preset or "fast"), _differences(study, group)]
+        parts += [about["reading"].strip() + "\n"] if "reading" in about else []
         parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
         for c in members:
             if kept := status(study / "checkpoints" / c.name):
@@ -196,12 +197,13 @@ def hours(folder: Path) -> float:
 
 
 def figure_names(study: Path, group: str) -> list[str]:
-    """The figures of a group: curves if a run has begun, scores if a run has reached its budget."""
+    """The figures of a group: curves if a run of several epochs has begun, scores if a run has reached its budget."""
     members = {c.name for c in plan.CONFIGURATIONS if c.group == group}
+    long = any(c.epochs > 1 for c in plan.CONFIGURATIONS if c.name in members)
     shown = members | {c.also for c in plan.CONFIGURATIONS if c.group == group}
     begun = any(c.name in shown and status(folder)["epochs"] for c, _, folder in records(study))
     ended = any(len(samples(study, c, "fast")) for c in plan.CONFIGURATIONS if c.name in members)
-    return [f"{group}_curves"] * begun + [f"{group}_scores"] * ended
+    return [f"{group}_curves"] * (begun and long) + [f"{group}_scores"] * ended
 
 
 def _commands() -> str:
