@@ -144,6 +144,7 @@ def _differences(study: Path, group: str) -> str:
 def _incomplete(study: Path) -> str:
     """The newest scores of runs in progress, and a list of runs not started."""
     rows: list[list[str]] = []
+    kept: list[list[str]] = []
     not_begun: dict[str, list[str]] = {}
     for c, seed in plan.jobs():
         folder = record(study, c, seed)
@@ -155,13 +156,28 @@ def _incomplete(study: Path) -> str:
             last = curve.iloc[-1] if len(curve) else {}
             cells = [f"{100 * last['dmetric/' + n]:.1f}" if len(curve) else "-" for n in SCORES.values()]
             rows.append([f"`{c.name}`", str(seed), f"{state['epochs']} of {state['budget']}", *cells])
+            kept += _kept_weights(c, seed, folder)
     parts = ["## Incomplete\n"]
     if rows:
         parts += ["The newest scores, `fast` protocol:\n", _markdown(["run", "seed", "epochs", *SCORES], rows)]
+    if kept:
+        parts += ["Of weights kept on the way, `full` protocol:\n", _markdown(["run", "seed", "epoch", *SCORES], kept)]
     if not_begun:
         listed = "; ".join(f"`{name}` {', '.join(seeds)}" for name, seeds in not_begun.items())
         parts.append(f"Not started, by seeds: {listed}.\n")
     return "\n".join(parts) if rows or not_begun else ""
+
+
+def _kept_weights(configuration: Configuration, seed: int, folder: Path) -> list[list[str]]:
+    """Rows of the scores of kept weights, in the order of their epochs."""
+    files = {int(file.stem.rpartition("_")[2]): file for file in folder.glob("scores_epoch_*.json")}
+    rows = []
+    for epoch in sorted(files):
+        values = json.loads(files[epoch].read_text(encoding="utf-8"))["scores"]
+        rows.append(
+            [f"`{configuration.name}`", str(seed), f"{epoch}", *(f"{100 * values[n]:.1f}" for n in SCORES.values())]
+        )
+    return rows
 
 
 def _runs(study: Path) -> str:

@@ -130,6 +130,13 @@ def test_full_scores_stand_in_a_table_once_every_run_in_it_has_them(tmp_path):
     assert "| `hes_20` | this code | 1 | 10.0 |" in report.text(tmp_path)
 
 
+def test_the_full_scores_of_kept_weights_stand_with_a_run_in_progress(tmp_path):
+    write_record(tmp_path, "dsprites", 0, [0.1] * 8, full=0.3)
+    run = tmp_path / "runs" / "dsprites" / "seed_0"
+    (run / "scores_epoch_70.json").rename(run / "scores_epoch_7.json")
+    assert "| `dsprites` | 0 | 7 | 30.0 | 50.0 |" in report.text(tmp_path)
+
+
 def test_figures_are_drawn_for_what_there_is(tmp_path):
     for seed in range(6):
         write_record(tmp_path, "vae", seed, [0.1 * seed] * 7)
