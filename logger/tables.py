@@ -14,12 +14,8 @@ from metrics.registry import columns as declared_columns
 ABOUT = ["path", "folder", "time", "seed"]  # columns besides the scores
 # Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
-MEASURED = (
-    "dataset",
-    "data_source",
-    "images",
-    "preset",
-)  # entries of a protocol; scores with others are not comparable
+# Entries of a protocol: scores that differ in one are not comparable.
+MEASURED = ("dataset", "data_source", "images", "preset")
 OWN_DATA = ("arrays", "images")  # data sets whose contents depend on the file or folder
 
 
