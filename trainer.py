@@ -22,7 +22,8 @@ from logger.run_directory import RunDirectory, check_log_path, for_results
 from logger.run_logger import RunLogger
 from models import build_model, model_class, unread_flags
 from models.vae import VAE
-from system import machine, randomness
+from system import randomness, speed
+from system.device import keep_freed_memory, pick_device, set_threads
 from system.errors import UserError
 from system.flags import CommandLine
 from system.processes import Group, NullObject
@@ -62,10 +63,10 @@ def run(command: CommandLine) -> None:
 
 def _set_up_machine(args: Namespace) -> tuple[Group, torch.device]:
     """Set threads and memory. Returns the processes that share the run, and the device of this one."""
-    machine.set_threads(args.num_threads)
-    machine.keep_freed_memory()
+    set_threads(args.num_threads)
+    keep_freed_memory()
     group = Group()
-    return group, machine.pick_device(args.device, group.local_rank)
+    return group, pick_device(args.device, group.local_rank)
 
 
 class Run:
@@ -90,9 +91,9 @@ class Run:
         self.run_dir, self.stopping = run_dir, False
         self.recorder: Recorder | NullObject = NullObject()
         sessions = run_dir.sessions() if run_dir else []
-        args.precision = group.broadcast(lambda: machine.pick_precision(args.precision, device, sessions))
-        product = machine.product_precision(args.precision, device)
-        product_rate = machine.product_rate(device, product)  # before data are read in the background
+        args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device, sessions))
+        product = speed.product_precision(args.precision, device)
+        product_rate = speed.product_rate(device, product)  # before data are read in the background
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
@@ -107,8 +108,8 @@ class Run:
         self.checkpoint, self.position = self._restore()
         if args.data_on_device:
             self.dataset.to_device(device)
-        machine.set_precision(self.model, args.precision, device)
-        self.speed = machine.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, product)
+        speed.set_precision(self.model, args.precision, device)
+        self.speed = speed.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, product)
         if args.compile:  # CUDA graphs on a GPU, where launching the many small operations dominates
             self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
         group.average_gradients(self.optimisers.values())

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from system import machine
+from system.device import send
 from system.errors import UserError
 
 MAX_VALIDATION_BATCHES = 50
@@ -137,7 +137,7 @@ def draw_noise(
     """`model.draw_noise` of one step on the device: drawn for the whole batch, then sliced to `part` of it."""
     generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
     noise = model.draw_noise(batch, generator)
-    return {name: machine.send(value[part] if value.dim() else value, device) for name, value in noise.items()}
+    return {name: send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
 class FiniteCheck:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from system import machine
+from system.device import keep_freed_memory
+from system.speed import products
 
 SIZE = 2048  # of the product
 
@@ -48,14 +49,14 @@ class Yardstick:
 
     def __init__(self, args: argparse.Namespace):
         torch.set_num_threads(args.threads)
-        machine.keep_freed_memory()
+        keep_freed_memory()
         self.clock = time.process_time if args.cpu_time else time.perf_counter
         self.rounds = args.rounds
         self.precision = getattr(args, "precision", "fp32")
         generator = torch.Generator().manual_seed(0)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         self.a, self.b = (torch.randn(SIZE, SIZE, generator=generator).to(dtype) for _ in range(2))
-        self.product = min(machine.products(torch.device("cpu"), dtype), key=self._seconds)
+        self.product = min(products(torch.device("cpu"), dtype), key=self._seconds)
         self.products: list[float] = []  # seconds
 
     def _time(self, function: Callable[[], object]) -> float:

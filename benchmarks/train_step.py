@@ -20,7 +20,7 @@ import torch
 import main as command_line
 from benchmarks.measure import Figures, Yardstick, parser
 from models import MODELS, build_model, kernels
-from system import machine
+from system import speed
 from training_loop import train_step
 
 PUBLISHED = ["--batch-size=256", "--hy_rec=0.1", "--hy_commute=0", "--forward_eg_prob=0.2"]
@@ -38,7 +38,7 @@ class Case:
         channels = 3 if self.args.dataset == "shapes3d" else 1
         torch.manual_seed(0)
         self.model = build_model(self.args, channels)
-        machine.set_precision(self.model, precision, torch.device("cpu"))
+        speed.set_precision(self.model, precision, torch.device("cpu"))
         self.optimisers = self.model.make_optimisers(self.args.learning_rate)
         self.batch = self.args.batch_size
         pixels = torch.rand(self.batch, channels, 64, 64)
@@ -59,7 +59,7 @@ class Case:
 
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             self.model.encode(self.x)
-        step = machine.step_flops(self.model, self.optimisers, torch.device("cpu"), self.batch)
+        step = speed.step_flops(self.model, self.optimisers, torch.device("cpu"), self.batch)
         return {"step": step, "encode": counter.get_total_flops()}
 
     def measure(self, yardstick: Yardstick) -> tuple[dict[str, Figures], dict[str, float]]:

@@ -43,7 +43,7 @@ class RawImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1] on the device."""
         import torch
 
-        from system.machine import send
+        from system.device import send
 
         rows = self.array[as_numpy(index)]  # [n, height, width, channels]
         if _is_cpu(device):
@@ -76,7 +76,7 @@ class PackedImages:
         """int64 `[n]` -> float32 `[n, height, width, 1]`, 0 or 1, on the device."""
         import torch
 
-        from system.machine import send
+        from system.device import send
 
         rows = self.packed[as_numpy(index)]  # [n, bytes]
         if _is_cpu(device):
@@ -118,7 +118,7 @@ class DeviceImages:
         """int64 `[n]` -> float32 `[n, height, width, channels]` in [0, 1]; device None: that of the images."""
         import torch
 
-        from system.machine import send
+        from system.device import send
 
         index = send(torch.as_tensor(index), self.rows.device)  # [n]
         images = self.decode(self.rows.index_select(0, index))  # [n, height, width, channels]

@@ -54,7 +54,7 @@ class RunLogger:
         """Loss terms of one training step, and the speed.
 
         Args:
-            utilization: FLOP/s relative to those of a large matrix product, see `system.machine`.
+            utilization: FLOP/s relative to those of a large matrix product, see `system.speed`.
             images: total images trained on.
         """
         self._scalars("train", terms, step, images)

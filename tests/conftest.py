@@ -40,10 +40,10 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def speed_measured_once() -> Iterator[None]:
     """What only the printed speed is made of is measured once in a process, not at the start of every training."""
-    from system import machine
+    from system import speed
 
     counted: dict[tuple, float] = {}
-    count = machine.step_flops
+    count = speed.step_flops
 
     def step_flops(model, *rest) -> float:
         """For the same layers, the number counted first."""
@@ -53,8 +53,8 @@ def speed_measured_once() -> Iterator[None]:
         return counted[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "product_rate", functools.cache(machine.product_rate))
-        patch.setattr(machine, "step_flops", step_flops)
+        patch.setattr(speed, "product_rate", functools.cache(speed.product_rate))
+        patch.setattr(speed, "step_flops", step_flops)
         yield
 
 

@@ -19,7 +19,7 @@ PATHS = (
     *("models/test_lie_vae_reference.py", "models/test_baselines_reference.py", "models/test_lie_algebra.py"),
     *("models/test_exponential.py", "models/test_fast_ops.py", "models/test_losses.py", "models/test_diagnostics.py"),
     *("models/test_total_correlation.py", "models/test_factor_vae.py", "metrics/test_reference_values.py"),
-    *("metrics/test_metric_properties.py", "metrics/test_evaluate_metrics.py", "system/test_machine.py"),
+    *("metrics/test_metric_properties.py", "metrics/test_evaluate_metrics.py", "system/test_speed.py"),
     *("logger/test_resume.py", "logger/test_two_processes.py", "logger/test_reference_checkpoints.py"),
     *("datasets/test_render_dsprites.py", "datasets/test_render_shapes3d.py", "test_trainer.py"),
 )

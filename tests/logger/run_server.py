@@ -21,7 +21,7 @@ import models
 import trainer  # noqa: F401 - imported for the children
 import training_loop
 from metrics.evaluation import Scores
-from system import files, machine
+from system import files, speed
 
 
 def scores(encoder, dataset, *, seed, preset, **_) -> Scores:
@@ -81,7 +81,7 @@ def prepare() -> None:
     models.MODELS["tiny"] = models.Model("tiny_model:TinyVAE", None)
     models.MODELS["drawing"] = models.Model("drawing_model:DrawingVAE", None)
     metrics.model_scores.evaluate = scores
-    machine.product_rate = machine.step_flops = lambda *_: 1e9  # measuring them takes a while at every start
+    speed.product_rate = speed.step_flops = lambda *_: 1e9  # measuring them takes a while at every start
     warm_up()
 
 

@@ -15,8 +15,8 @@ from models import kernels
 from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
 from models.losses import dip_terms
-from system import environment, machine
-from system.machine import step_flops  # as it is: conftest.py replaces that of the module
+from system import device, environment, speed
+from system.speed import step_flops  # as it is: conftest.py replaces that of the module
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def test_step_flops_are_those_of_the_networks():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_step_flops_do_not_depend_on_the_kernels(precision):
     model = small_model(3)
-    machine.set_precision(model, precision, CPU)
+    speed.set_precision(model, precision, CPU)
     fused = step_flops(model, ["vae"], CPU, 8)
     with kernels.switched_off():
         # The exponential is then squared more often.
@@ -62,20 +62,20 @@ def test_counting_flops_changes_no_random_state():
 
 
 def test_speed_is_the_share_of_the_product_rate():
-    speed = machine.Speed(small_model(), ["vae"], CPU, 8, rate=1e9)
-    at_full = speed.product_rate / speed.flops_per_image
-    assert speed.product_rate == 1e9
-    assert speed.utilization(at_full) == pytest.approx(1)
-    assert "no report" in speed.summary()
+    measured = speed.Speed(small_model(), ["vae"], CPU, 8, rate=1e9)
+    at_full = measured.product_rate / measured.flops_per_image
+    assert measured.product_rate == 1e9
+    assert measured.utilization(at_full) == pytest.approx(1)
+    assert "no report" in measured.summary()
     for images_per_second in (at_full / 4, at_full / 2, at_full * 3 / 4):
-        speed.lap(images_per_second)
-    assert "50% of this machine's fp32 matrix product" in speed.summary()
+        measured.lap(images_per_second)
+    assert "50% of this machine's fp32 matrix product" in measured.summary()
 
 
 def test_a_run_in_bf16_is_measured_by_the_bf16_product():
-    speed = machine.Speed(small_model(), ["vae"], CPU, 8, 1e9, "bf16")
-    speed.lap(speed.product_rate / speed.flops_per_image)
-    assert "100% of this machine's bf16 matrix product" in speed.summary()
+    measured = speed.Speed(small_model(), ["vae"], CPU, 8, 1e9, "bf16")
+    measured.lap(measured.product_rate / measured.flops_per_image)
+    assert "100% of this machine's bf16 matrix product" in measured.summary()
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_a_run_in_bf16_is_measured_by_the_bf16_product():
 )
 def test_the_product_is_in_bf16_only_if_there_are_units_for_it(precision, units, product, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": units})
-    assert machine.product_precision(precision, CPU) == product
+    assert speed.product_precision(precision, CPU) == product
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_product_is_the_product_on_any_processor(dtype):
     a, b = (torch.randn(5, 5).to(dtype) for _ in range(2))
-    for product in machine.products(CPU, dtype):
+    for product in speed.products(CPU, dtype):
         torch.testing.assert_close(product(a, b), a @ b)
 
 
@@ -119,39 +119,39 @@ def test_every_product_is_the_product_on_any_processor(dtype):
 def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain, chosen, said, monkeypatch, capsys):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     monkeypatch.setattr(
-        machine, "product_rate", lambda device, precision="fp32", **_: gain if precision == "bf16" else 1.0
+        speed, "product_rate", lambda device, precision="fp32", **_: gain if precision == "bf16" else 1.0
     )
-    assert machine.pick_precision(asked, CPU) == chosen
+    assert speed.pick_precision(asked, CPU) == chosen
     out = capsys.readouterr().out
     assert said in out and out.count("\n") == bool(said)
 
 
 def test_a_run_keeps_its_chosen_precision_where_it_goes_on_as_it_was(monkeypatch, capsys):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(machine, "product_rate", lambda device, precision="fp32", **_: 1.0)  # measured now: fp32
+    monkeypatch.setattr(speed, "product_rate", lambda device, precision="fp32", **_: 1.0)  # measured now: fp32
     session = environment.describe(CPU, "bf16")
-    assert machine.pick_precision("auto", CPU, [session]) == "bf16"
+    assert speed.pick_precision("auto", CPU, [session]) == "bf16"
     assert capsys.readouterr().out == "precision bf16 (--precision auto: as this run so far)\n"
     for other in ({**session, "processor": "another"}, {**session, "precision": 7}, {"started": "then"}):
-        assert machine.pick_precision("auto", CPU, [session, other]) == "fp32"
-    assert machine.pick_precision("fp32", CPU, [session]) == "fp32"
+        assert speed.pick_precision("auto", CPU, [session, other]) == "fp32"
+    assert speed.pick_precision("fp32", CPU, [session]) == "fp32"
 
 
 def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    machine.advise_threads(load=1.9)
+    device.advise_threads(load=1.9)
     assert capsys.readouterr().out == ""
-    machine.advise_threads(load=2.4)
+    device.advise_threads(load=2.4)
     assert "2.4 of 4 cores busy" in (out := capsys.readouterr().out) and "--num-threads 2\n" in out
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    machine.advise_threads(load=50.0)
+    device.advise_threads(load=50.0)
     assert capsys.readouterr().out == ""
 
 
 def test_product_rate_is_the_work_over_the_time_of_the_faster_library(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(machine, "products", lambda *_: [lambda a, b: [next(clock) for _ in range(2)], torch.mm])
-    assert machine.product_rate(CPU, seconds=0, clock=lambda: next(clock)) == 2 * machine.PRODUCT_SIZE**3
+    monkeypatch.setattr(speed, "products", lambda *_: [lambda a, b: [next(clock) for _ in range(2)], torch.mm])
+    assert speed.product_rate(CPU, seconds=0, clock=lambda: next(clock)) == 2 * speed.PRODUCT_SIZE**3
 
 
 def test_penalties_are_in_full_precision_under_autocast():
@@ -169,7 +169,7 @@ def test_bf16_stays_close_to_fp32_and_leaves_encoding_alone():
     model, x = small_model(), small_dataset().batch(np.arange(4), CPU)
     noise = model.draw_noise(4, torch.Generator().manual_seed(0)) | {"from_encoder_feats": torch.tensor(False)}
     codes, exact = model.encode(x)[0], model(x, noise, 0)
-    machine.set_precision(model, "bf16", CPU)
+    speed.set_precision(model, "bf16", CPU)
     rounded = model(x, noise, 0)
     rounded["loss"].backward()
     assert torch.equal(model.encode(x)[0], codes)
