@@ -8,12 +8,17 @@ import platform
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from metrics import METRICS, evaluate, udr
 from metrics.factors import check_factors
 from metrics.files import Table, counts_rows, read_tables
+from metrics.metric import QUESTIONS
+from metrics.presets import Preset, find_preset
 from system.errors import Parser, UserError, command_line
+from system.files import writable_folder, write_text
 
 CODE_NAMES = ("codes", "representations", "z", "mu")
 
@@ -58,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--json",
         type=Path,
         metavar="FILE",
-        help="file to write the scores to (default: <name>.scores.json next to the codes)",
+        help="file to write the scores to (default: <codes file>.scores.json next to it)",
     )
     add(
         "--bins",
@@ -79,9 +84,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def list_metrics() -> str:
     """Name, summary and scores of every metric, as text."""
-    from metrics import METRICS
-    from metrics.metric import QUESTIONS
-
     needs = {
         "steps": " [needs every combination of the factors]",
         "decoder": " [needs a model: library only]",
@@ -163,53 +165,64 @@ def table(scores: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
-    """Compute the scores. Returns them, and a record of protocol, shapes and package versions. Raises UserError."""
-    from dataclasses import replace
-
-    from metrics import evaluate, udr
-    from metrics.presets import find_preset
-
+def read_codes(args: argparse.Namespace) -> tuple[list[Table], dict[str, Table]]:
+    """The codes of every file, and all arrays of the first file. Raises UserError."""
     if not args.codes:
         raise UserError("no codes given: name an npz, npy or csv file (or --list)")
-    preset = find_preset(args.preset)
-    if args.points is not None:
-        preset = replace(
-            preset, name=f"{preset.name}, {args.points} points", train_points=args.points, test_points=args.points
-        )
     files = [read_tables(path) for path in args.codes]
-    runs = [
-        pick_codes(arrays, path, args.codes_name, args.factors) for arrays, path in zip(files, args.codes, strict=True)
-    ]
-    for codes, path in zip(runs, args.codes, strict=True):
-        if codes.taken:
-            print(codes.taken)
-        check_same_rows(runs[0], codes, f"{args.codes[0]} and {path}")
+    runs = []
+    for path, arrays in zip(args.codes, files, strict=True):
+        runs.append(pick_codes(arrays, path, args.codes_name, args.factors))
+        check_same_rows(runs[0], runs[-1], f"{args.codes[0]} and {path}")
+        if runs[-1].taken:
+            print(runs[-1].taken)
+    return runs, files[0]
+
+
+def find_preset_of(args: argparse.Namespace) -> Preset:
+    """The preset of --preset, with the counts of --points. Raises UserError."""
+    preset = find_preset(args.preset)
+    if args.points is None:
+        return preset
+    name = f"{preset.name}, {args.points} points"
+    return replace(preset, name=name, train_points=args.points, test_points=args.points)
+
+
+def score_table(
+    args: argparse.Namespace, codes: Table, factors: Table, names: Sequence[str] | None
+) -> tuple[dict[str, float], dict]:
+    """Score codes with factors; prints what is left out, and notes. Returns scores and protocol. Raises UserError."""
+    options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
+    checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
+    left_out = [checked.names[column] for column in checked.left_out]
+    print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
+    settings = {"seed": args.seed, "preset": find_preset_of(args), "bootstrap": args.bootstrap, "workers": args.workers}
+    options["active_only"] = args.active_only
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        scores = evaluate(codes.values, factors.values, names, progress=True, **settings, **options)
+    for note in dict.fromkeys(str(note.message) for note in notes):
+        print(f"note: {note}", file=sys.stderr)
+    return scores, {"factors": args.factors, **scores.protocol, **options, "left_out": left_out}
+
+
+def run(args: argparse.Namespace, runs: Sequence[Table], arrays: dict[str, Table]) -> tuple[dict[str, float], dict]:
+    """Compute the scores of `read_codes`. Returns them, and their protocol, shapes and versions. Raises UserError."""
     names = None if args.metrics is None else [name for name in args.metrics if name != "udr"]
     scores: dict[str, float] = {}
+    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].values.shape)}
     if "udr" in (args.metrics or ()):
-        scores |= udr([found.values for found in runs])
+        scores |= udr([codes.values for codes in runs])
     elif len(runs) > 1:
         raise UserError("several files of codes are for --metrics udr only; score them one at a time")
-    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].values.shape)}
     if names is None or names:
-        factors = read_factors(args.factors, files[0], len(runs[0].values))
+        factors = read_factors(args.factors, arrays, len(runs[0].values))
         if factors.taken:
             print(factors.taken)
         check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
-        settings = {"seed": args.seed, "preset": preset, "bootstrap": args.bootstrap, "workers": args.workers}
-        options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
-        options["active_only"] = args.active_only
-        checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
-        left_out = [checked.names[column] for column in checked.left_out]
-        print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always", UserWarning)
-            found = evaluate(runs[0].values, factors.values, names, progress=True, **settings, **options)
-        for note in dict.fromkeys(str(note.message) for note in notes):
-            print(f"note: {note}", file=sys.stderr)
+        found, protocol = score_table(args, runs[0], factors, names)
         scores |= found
-        record |= {"factors": args.factors, **found.protocol, **options, "left_out": left_out}
+        record |= protocol
     packages = ("numpy", "scipy", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     return scores, record | {"versions": versions}
@@ -218,14 +231,14 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
 @command_line
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    from system.files import write_text
-
     args = build_parser().parse_args(argv)
     if args.list:
         print(list_metrics())
         return
-    scores, record = run(args)
+    runs, arrays = read_codes(args)
+    path = args.json or args.codes[0].with_name(f"{args.codes[0].name}.scores.json")
+    writable_folder(path, "--json")
+    scores, record = run(args, runs, arrays)
     print(table(scores))
-    path = args.json or args.codes[0].with_suffix(".scores.json")
     write_text(path, json.dumps({"scores": scores, "protocol": record}, indent=2) + "\n")
     print(f"written to {path}")

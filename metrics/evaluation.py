@@ -31,21 +31,23 @@ def find_metrics(names: Sequence[str] | None) -> list[str]:
 def applicable(names: Sequence[str] | None, source, decoder: Callable | None) -> list[str]:
     """The names as a list; None: all metrics that the inputs allow. Raises InputError for a name they do not allow."""
     lacking = {
-        "factors": None if len(source.sizes) else "factors, which this data set does not have",
-        "steps": None
-        if source.complete
-        else "every combination of the factors exactly once (a data set, or its whole table)",
-        "decoder": None if decoder is not None else "a decoder and a data set: evaluate(encoder, dataset, decoder=...)",
-        "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files",
+        "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files"
     }
-    missing = {}  # metric name -> what it lacks, or None
+    if not len(source.sizes):
+        lacking["factors"] = "factors, which this data set does not have"
+    if not source.complete:
+        lacking["steps"] = "every combination of the factors exactly once (a data set, or its whole table)"
+    if decoder is None:
+        lacking["decoder"] = "a decoder and a data set: evaluate(encoder, dataset, decoder=...)"
+    allowed = []
     for name in find_metrics(names):
-        needs = [*(["factors"] if METRICS[name].needs_factors else []), METRICS[name].needs]
-        missing[name] = next((lacking[need] for need in needs if lacking.get(need)), None)
-    for name in names or ():
-        if missing[name]:
-            raise InputError(f"metric {name!r} needs {missing[name]}")
-    return [name for name in missing if not missing[name]]
+        metric = METRICS[name]
+        missing = lacking.get("factors" if metric.needs_factors else "") or lacking.get(metric.needs)
+        if missing is None:
+            allowed.append(name)
+        elif names is not None:
+            raise InputError(f"metric {name!r} needs {missing}")
+    return allowed
 
 
 def draw(
@@ -196,7 +198,7 @@ def evaluate(
     """
     from tqdm import tqdm
 
-    wanted, preset = metrics if metrics is None else find_metrics(metrics), find_preset(preset)
+    preset = find_preset(preset)
     _check_settings(seed, bootstrap, batch_size)
     encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
     if encoder is not None and not hasattr(factors, "factor_sizes"):
@@ -212,7 +214,7 @@ def evaluate(
         source = source_of(factors, left_out, bins)
     else:
         source, codes = _table_source(representations, factors, test, names=factor_names, left_out=left_out, bins=bins)
-    names = applicable(wanted, source, decoder)
+    names = applicable(metrics, source, decoder)
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
     some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
     if encoder is not None:

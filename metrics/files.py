@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from system.errors import UserError, first_line
 
-INDEX_NAMES = {"", "index", "id"}  # headers of a column that numbers or names the rows
+INDEX_NAMES = {"", "index", "id", "unnamed: 0"}  # headers of a column that numbers or names the rows
 
 
 @dataclass
@@ -62,11 +63,16 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
     import pandas
 
     with open(path, encoding="utf-8-sig", newline="") as file:
-        first_line = file.readline()
-    separator = max(",;\t", key=first_line.count)
-    cells = [cell.strip() for cell in next(csv.reader([first_line], delimiter=separator), [])]
+        first = file.readline()
+    separator = max(",;\t", key=first.count)
+    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
     settings = {"sep": separator, "encoding": "utf-8-sig", "header": None}
-    body = pandas.read_csv(path, skiprows=1, names=range(len(cells)), index_col=False, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pandas.errors.ParserWarning)  # raised if it would drop columns without a name
+        try:
+            body = pandas.read_csv(path, skiprows=1, names=range(len(cells)), index_col=False, **settings)
+        except pandas.errors.ParserWarning:
+            raise UserError(f"{path}: its rows have more cells than its first line; name every column there") from None
     header = _is_header(cells, body, rows)
     if not header:
         body = pandas.read_csv(path, index_col=False, **settings)
@@ -112,7 +118,7 @@ def _is_index(body, names: list[str] | None) -> bool:
     """Whether the first of several columns is an index of the rows."""
     if body.shape[1] < 2 or not len(body):
         return False
-    if names and names[0].lower() in INDEX_NAMES | {"unnamed: 0"}:
+    if names and names[0].lower() in INDEX_NAMES:
         return True
     return len(body) > 2 and counts_rows(body.iloc[:, 0].to_numpy())
 

@@ -47,7 +47,7 @@ def test_the_documented_command_scores(monotonicity, tmp_path, monkeypatch):
     np.savez("codes.npz", z=CODES, factors=FACTORS)
     (command,) = re.findall(r"python -m metrics (.*)\n", DOCUMENT.read_text(encoding="utf-8"))
     assert main(command.split()) == 0
-    assert json.loads(Path("codes.scores.json").read_text())["scores"]["monotonicity"] == pytest.approx(1)
+    assert json.loads(Path("codes.npz.scores.json").read_text())["scores"]["monotonicity"] == pytest.approx(1)
 
 
 def test_every_metric_file_ends_with_its_one_metric():

@@ -22,7 +22,7 @@ def codes_file(tmp_path):
 
 def test_prints_a_table_and_writes_json(codes_file, tmp_path, capsys):
     assert main([codes_file, "--factors", "factors", "--metrics", "mig", "sap", "--seed", "3"]) == 0
-    written = json.loads((tmp_path / "codes.scores.json").read_text())
+    written = json.loads((tmp_path / "codes.npz.scores.json").read_text())
     assert written["scores"] == evaluate(CODES, FACTORS, ["mig", "sap"], seed=3)
     assert written["protocol"]["seed"] == 3
     assert written["protocol"]["preset"] == "full"
@@ -41,6 +41,28 @@ def test_factors_may_come_from_npy_npz_and_csv_files(codes_file, tmp_path):
     assert results[0] == results[1] == results[2]
 
 
+def test_files_of_one_stem_keep_their_scores_apart(codes_file, tmp_path):
+    np.save(tmp_path / "codes.npy", CODES[:, :1])
+    for name in ("codes.npz", "codes.npy"):
+        assert main([str(tmp_path / name), "--factors", codes_file, "--metrics", "sap"]) == 0
+    first, second = (json.loads((tmp_path / f"codes.{kind}.scores.json").read_text()) for kind in ("npz", "npy"))
+    assert first["protocol"]["shape"] == [len(CODES), 2] and second["protocol"]["shape"] == [len(CODES), 1]
+
+
+def test_the_folder_of_the_json_file_is_made(codes_file, tmp_path):
+    out = tmp_path / "new" / "folder" / "scores.json"
+    assert main([codes_file, "--factors", "factors", "--metrics", "mig", "--json", str(out)]) == 0
+    assert "discrete_mig" in json.loads(out.read_text())["scores"]
+
+
+def test_a_json_file_that_cannot_be_written_is_noticed_before_the_work(codes_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("metrics.cli.run", lambda *args: pytest.fail("scored"))
+    for path, says in ((f"{codes_file}/scores.json", "cannot make the folder"), (str(tmp_path), "name a file")):
+        assert main([codes_file, "--factors", "factors", "--json", path]) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith(f"error: --json {path}") and says in complaint and complaint.count("\n") == 1
+
+
 def test_list_names_every_metric_and_output(capsys):
     assert main(["--list"]) == 0
     printed = capsys.readouterr().out
@@ -51,13 +73,13 @@ def test_list_names_every_metric_and_output(capsys):
 def test_bootstrap_prints_a_standard_error_beside_each_score(codes_file, tmp_path, capsys):
     assert main([codes_file, "--factors", "factors", "--metrics", "sap", "--bootstrap", "3"]) == 0
     assert "+-" in capsys.readouterr().out
-    assert json.loads((tmp_path / "codes.scores.json").read_text())["scores"]["SAP_score_se"] > 0
+    assert json.loads((tmp_path / "codes.npz.scores.json").read_text())["scores"]["SAP_score_se"] > 0
 
 
 def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
     np.save(tmp_path / "other.npy", CODES[:, ::-1])
     assert main([codes_file, str(tmp_path / "other.npy"), "--factors", "factors", "--metrics", "udr"]) == 0
-    assert json.loads((tmp_path / "codes.scores.json").read_text())["scores"]["UDR"] > 0.8
+    assert json.loads((tmp_path / "codes.npz.scores.json").read_text())["scores"]["UDR"] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -146,6 +168,7 @@ def test_a_header_of_numbers_is_told_from_a_sample_by_the_number_of_rows(tmp_pat
         ("a,b\n1,\n2,3\n", "rows hold NaN"),
         ("", "not a readable"),
         ("a,b\n", "rows"),
+        ('"a","b"\n"1",0.1,0.2\n"2",0.3,0.4\n', "more cells than its first line"),  # row names of R
     ],
 )
 def test_csv_files_that_are_no_tables_of_numbers_are_refused(tmp_path, codes_file, capsys, text, says):
@@ -200,6 +223,6 @@ def test_csv_files_whose_indices_differ_are_refused(tmp_path, capsys):
 
 def test_the_record_names_the_metrics_that_were_computed(codes_file, tmp_path):
     assert main([codes_file, "--factors", "factors", "--preset", "fast", "--workers", "1"]) == 0
-    written = json.loads((tmp_path / "codes.scores.json").read_text())
+    written = json.loads((tmp_path / "codes.npz.scores.json").read_text())
     outputs = [output for name in written["protocol"]["metrics"] for output in METRICS[name].outputs]
     assert sorted(outputs) == sorted(written["scores"])
