@@ -23,8 +23,9 @@ import torch
 from joblib.externals.loky import get_reusable_executor
 
 import metrics
+from metrics.encoding import encode
 from metrics.evaluation import applicable, draw
-from metrics.sampling import GridSource, encode
+from metrics.sampling import GridSource
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 LATENTS = 10

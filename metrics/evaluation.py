@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from metrics.encoding import CodeTable, encode
 from metrics.factor import ACTIVE_DEVIATION
 from metrics.factors import check_factors, pandas_names
 from metrics.inputs import InputError, as_table, check_representations, deviations
 from metrics.metric import Request
 from metrics.presets import Preset, find_preset
 from metrics.registry import METRICS
-from metrics.sampling import CodeTable, PlainSource, RowSource, encode, generator, source_of
+from metrics.sampling import PlainSource, RowSource, generator, source_of
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
@@ -82,10 +83,11 @@ def _indices(drawn: dict[str, dict[str, np.ndarray]]):
         yield from (array for key, array in arrays.items() if not key.endswith("_label"))
 
 
-def _table_source(representations, factors, test: tuple[Any, Any] | None, **settings) -> tuple[RowSource, CodeTable]:
+def _table_source(
+    representations, factors, test: tuple[Any, Any] | None, names: Sequence[str] | None, left_out, bins
+) -> tuple[RowSource, CodeTable]:
     """The checked rows as a source, and their codes; rows of a test set are at the end."""
     codes, values = _pair(representations, factors)
-    settings["names"] = settings.get("names") or pandas_names(factors)
     test_rows = 0
     if test is not None:
         test_codes, test_values = _pair(*test, " of the test set")
@@ -93,7 +95,9 @@ def _table_source(representations, factors, test: tuple[Any, Any] | None, **sett
             raise InputError("the test set has another number of latents or factors than the training set")
         test_rows = len(test_codes)
         codes, values = np.concatenate([codes, test_codes]), np.concatenate([values, test_values])
-    return RowSource(check_factors(values, **settings), test_rows), CodeTable(check_representations(codes))
+    names = pandas_names(factors) if names is None else names
+    table = check_factors(values, names=names, left_out=left_out, bins=bins)
+    return RowSource(table, test_rows), CodeTable(check_representations(codes))
 
 
 def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
@@ -102,11 +106,8 @@ def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.nd
     values = as_table(factors, f"factors{suffix}", "factors")
     if len(codes) != len(values):
         raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
-    if (
-        hasattr(representations, "iloc")
-        and hasattr(factors, "iloc")
-        and not representations.index.equals(factors.index)
-    ):
+    both_pandas = hasattr(representations, "iloc") and hasattr(factors, "iloc")
+    if both_pandas and not representations.index.equals(factors.index):
         raise InputError(
             f"representations{suffix} and factors{suffix} are pandas tables with different indices: align them, for "
             "example by factors.loc[representations.index], or drop the indices by .to_numpy()"
@@ -200,29 +201,28 @@ def evaluate(
 
     preset = find_preset(preset)
     _check_settings(seed, bootstrap, batch_size)
-    encoder = representations if callable(representations) and not hasattr(representations, "__array__") else None
-    if encoder is not None and not hasattr(factors, "factor_sizes"):
-        raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
-    if encoder is None and decoder is not None:
-        raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
-    if encoder is not None and (factor_names, test) != (None, None):
-        raise InputError("factor_names and test are for tables of codes: a data set names its own factors")
     if active_only and decoder is not None:
         raise InputError("active_only: a decoder takes every latent; leave out one of the two")
+    is_encoder = callable(representations) and not hasattr(representations, "__array__")
     source: PlainSource
-    if encoder is not None:
+    if is_encoder:
+        if not hasattr(factors, "factor_sizes"):
+            raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
+        if factor_names is not None or test is not None:
+            raise InputError("factor_names and test are for tables of codes: a data set names its own factors")
         source = source_of(factors, left_out, bins)
     else:
-        source, codes = _table_source(representations, factors, test, names=factor_names, left_out=left_out, bins=bins)
+        if decoder is not None:
+            raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
+        source, codes = _table_source(representations, factors, test, factor_names, left_out, bins)
     names = applicable(metrics, source, decoder)
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
     some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
-    if encoder is not None:
+    if is_encoder:
         indices = [index for drawn in draws for index in _indices(drawn)] + ([some] if active_only else [])
-        codes = encode(encoder, factors, indices, batch_size=batch_size, device=device, progress=progress)
+        codes = encode(representations, factors, indices, batch_size=batch_size, device=device, progress=progress)
     if active_only:
-        active = _active(codes, some)
-        codes = codes.only(active)
+        codes = codes.only(_active(codes, some))
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
     with tqdm(total=len(names) * len(draws), desc="scoring", disable=not progress, leave=False) as bar:
         (scores, found), *replicates = (_score(names, drawn, request, bar) for drawn in draws)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metrics.encoding import encode
 from metrics.evaluation import evaluate, find_metrics
-from metrics.sampling import encode, source_of
+from metrics.sampling import source_of
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
 

@@ -41,6 +41,7 @@ def test_a_pandas_table_names_its_factors():
 
     table = pandas.DataFrame(FACTORS[:, [2, 0, 1]], columns=["pos_x", "shape", "scale"])
     assert score(table) == pytest.approx(score(FACTORS), abs=1e-12)
+    assert score(table.to_numpy(), factor_names=table.columns) == score(table)
 
 
 def test_any_factor_may_be_left_out_by_name():
