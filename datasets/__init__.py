@@ -134,7 +134,7 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
     spec = find(name)
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
-        flag = f"{OPTIONS[option]} {value}"
+        flag = f"{OPTIONS.get(option, option)} {value}"
         if option not in spec.options:
             raise UserError(f"{flag} does nothing for --dataset {name}: leave it out")
         if value not in spec.options[option]:

@@ -19,7 +19,9 @@ def checksums(spec: DatasetSpec) -> str:
     known = sum(bool(file.checksum) for file in files)
     if not files:
         return "not needed"
-    return "known" if known == len(files) else "unverified" if not known else f"known for {known} of {len(files)} files"
+    if known == 0:
+        return "unverified"
+    return "known" if known == len(files) else f"known for {known} of {len(files)} files"
 
 
 def describe(name: str) -> str:

@@ -42,7 +42,7 @@ def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> Fac
         if missing := sorted(members.keys() - set(names)):
             raise UserError(f"{path}: {missing[0]} of its list.txt is missing: {FETCH_AGAIN}")
         stored = [name for name in names if name in members]  # fast to read in this order
-        elevations, azimuths, cars = *(FACTORS[name] for name in ("elevation", "azimuth")), len(order)
+        elevations, azimuths, cars = FACTORS["elevation"], FACTORS["azimuth"], len(order)
         grid = np.arange(elevations * azimuths * cars).reshape(elevations, azimuths, cars)
         places = np.concatenate([grid[:, :, members[name]].ravel() for name in stored])  # [n]
 

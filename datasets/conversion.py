@@ -135,12 +135,6 @@ def _checksum(path: Path) -> int:
     return checksum
 
 
-def _partial_size(path: Path) -> int:
-    """Bytes of the partial file of `path`, which a running or killed process wrote and which will be overwritten."""
-    partial = partial_path(path)
-    return partial.stat().st_size if partial.exists() else 0
-
-
 def _place_with_room(places: Sequence[Path], size: int) -> Path:
     """The first path whose directory is writable and has room for `size` bytes. Raises UserError if there is none."""
     found = []
@@ -151,7 +145,8 @@ def _place_with_room(places: Sequence[Path], size: int) -> Path:
             continue
         while not directory.exists():
             directory = directory.parent
-        free = free_bytes(directory) + _partial_size(path)
+        partial = partial_path(path)  # of a running or killed process; will be overwritten
+        free = free_bytes(directory) + (partial.stat().st_size if partial.exists() else 0)
         if free > size + 2**24:
             return path
         found.append(f"{path.parent} has {free / 1e9:.1f} GB")

@@ -57,8 +57,7 @@ class Digits:
     ) -> FactorDataset:
         """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
         paths = [path_of(directory, file) for file in self.files(part)]
-        for split, path in zip(_SPLITS[part], paths, strict=True):
-            self._check_is_not_the_other(split, path)
+        self._check_are_not_the_other(part, paths)
         count = sum(_count(path) for path in paths)
 
         def images():
@@ -75,16 +74,16 @@ class Digits:
         nothing = np.zeros((count, 0), np.int64)  # [n, 0]
         return FactorDataset(self.name, f"{self.name} {part}", [], [], array, factors=nothing)
 
-    def _check_is_not_the_other(self, split: str, path: Path) -> None:
-        """Raises UserError if the file, by its checksum, is that of the other data set."""
-        from datasets.download import is_official
+    def _check_are_not_the_other(self, part: str, paths: list[Path]) -> None:
+        """Raises UserError if a file, by its checksum, is that of the other data set."""
+        from datasets.fetch import is_official
 
         other = DIGITS["fashion_mnist" if self.name == "mnist" else "mnist"]
-        theirs = DataFile(path.name, "", b"", other.checksums[split])
-        if path.suffix == ".gz" and is_official(theirs, path):
-            raise UserError(
-                f"--data-path {path} is the file of {other.name}, which has the same name: name another folder"
-            )
+        for file, path in zip(other.files(part), paths, strict=True):
+            if path.suffix == ".gz" and is_official(file, path):
+                raise UserError(
+                    f"--data-path {path} is the file of {other.name}, which has the same name: name another folder"
+                )
 
 
 def _count(path: Path) -> int:

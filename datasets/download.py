@@ -39,10 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
 def fetch_and_verify(file: DataFile, directory: Path, url: str | None, progress: bool) -> None:
     """Download the file if it is missing, verify its checksum, and print its path. Raises UserError."""
     there = (directory / file.name).is_file()
-    path = fetch(file, directory, url=url, progress=progress)
+    path = fetch(file, directory, url=url, progress=progress)  # verifies what it downloads
     if there and not file.checksum:
         warn_unverified(file, path)
-    elif not is_official(file, path) and file.checksum:
+    elif there and not is_official(file, path):
         raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
     print(path)
 

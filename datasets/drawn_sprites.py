@@ -20,8 +20,6 @@ import numpy as np
 
 from datasets import dsprites
 from datasets.factor_dataset import FactorDataset
-from datasets.images import RawImages
-from system.errors import UserError
 
 SEEDS = range(2**63)
 OPTIONS = {**dsprites.SPEC.options, "data_seed": SEEDS}
@@ -62,8 +60,8 @@ def _splitmix64(words: np.ndarray) -> np.ndarray:
     return words
 
 
-class DrawnImages(RawImages):
-    """RGB images, generated on access from packed sprites.
+class DrawnImages:
+    """RGB images, generated on access from packed sprites; indexed like an array.
 
     Args:
         packed: uint8 `[N, 512]`, eight pixels of a sprite per byte.
@@ -72,7 +70,6 @@ class DrawnImages(RawImages):
     """
 
     def __init__(self, packed: np.ndarray, paint: Paint, seed: int):
-        super().__init__(self)
         self.packed, self.paint, self.seed = packed, paint, seed
 
     def __len__(self) -> int:
@@ -87,10 +84,6 @@ class DrawnImages(RawImages):
             masks = np.take(_MASKS, self.packed[piece], axis=0).reshape(len(piece), 64, ROW)  # [piece, 64, 192]
             images[start : start + len(piece)] = self.paint(self.seed, masks, piece)
         return images.reshape(-1, 64, 64, 3)
-
-    def to_device(self, device):
-        """Raises UserError: there is no array to copy."""
-        raise UserError("--data-on-device: these images are generated on access: leave the flag out")
 
 
 def load_drawn(

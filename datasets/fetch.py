@@ -78,7 +78,7 @@ def fetch(
 
 
 def is_official(file: DataFile, path: Path) -> bool:
-    """Whether the file at `path` has the official checksum."""
+    """Whether the file at `path` has the official checksum, which must be known."""
     kind, _, expected = file.checksum.partition(":")
     return checksum(path, kind) == expected
 

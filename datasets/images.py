@@ -139,10 +139,12 @@ def _is_cpu(device) -> bool:
 
 
 def _copied(array, device) -> torch.Tensor:
-    """Copy the array to the device. Raises UserError if its memory is too small."""
+    """Copy the array to the device. Raises UserError if its memory is too small, or there is no array to copy."""
     import torch
 
-    array, device = np.asarray(array), torch.device(device)
+    if not isinstance(array, np.ndarray):
+        raise UserError("--data-on-device: these images are generated on access: leave the flag out")
+    device = torch.device(device)
     if device.type == "cuda" and (free := torch.cuda.mem_get_info(device)[0]) < array.nbytes:
         raise UserError(
             f"--data-on-device: the images take {array.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB of {device} are free: "

@@ -23,12 +23,15 @@ def check(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) -
     if not files:
         spec.check(data_path)
         return
-    names = {file.name for file in files}
-    suffixes = {Path(name).suffix for name in names} - {""}
-    if not data_path.exists() and data_path.name not in names and data_path.suffix in suffixes:
-        raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
+    names = {name for file in files for name in (file.name, file.unpacked)}
+    suffixes = {Path(file.name).suffix for file in files} - {""}
+    if data_path.name not in names:
+        if not data_path.exists() and data_path.suffix in suffixes:
+            raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
+        if data_path.is_file() and not spec.is_one_file:
+            raise UserError(f"--data-path {data_path} is no file of {name}; name {files[0].name} or its directory")
     for file in files:
-        _check_file(name, data_path, file, only_file=len(files) == 1)
+        _check_file(name, data_path, file, spec.is_one_file)
 
 
 def prepare(
@@ -44,7 +47,7 @@ def prepare(
         return _rendered(spec.replica, files[0], progress)
     if not files:
         return data_path
-    paths = [path_of(data_path, file, only_file=len(files) == 1) for file in files]
+    paths = [path_of(data_path, file, spec.is_one_file) for file in files]
     for file, path in zip(files, paths, strict=True):
         if path.exists():
             continue

@@ -42,15 +42,6 @@ def read_header(path: Path, name: str, member, remedy: str = FETCH_AGAIN) -> Hea
         raise UserError(f"{path}: expected {name} to be a NumPy array ({error}): {remedy}") from None
 
 
-def read_exactly(member, size: int) -> bytes:
-    """Read `size` bytes, or fewer at the end of the file."""
-    parts = []
-    while size and (part := member.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 def rows(
     path: Path, archive: zipfile.ZipFile, name: str, batch: int, remedy: str = FETCH_AGAIN
 ) -> Iterator[np.ndarray]:
@@ -60,7 +51,7 @@ def rows(
         size = int(np.prod(shape, dtype=np.int64))
         for start in range(0, count, batch):
             wanted = min(batch, count - start)
-            read = np.frombuffer(read_exactly(member, wanted * size), np.uint8)
+            read = np.frombuffer(member.read(wanted * size), np.uint8)
             if read.size != wanted * size:
                 raise UserError(f"{path}: expected {count} images, found {start + read.size // size}: {remedy}")
             yield read.reshape(wanted, *shape)

@@ -16,7 +16,6 @@ from datasets.files import replacing
 from datasets.packing import map_in_threads
 from datasets.render.every import kept_indices, replica_path
 from datasets.render.outlines import OUTLINES, filled_pixels, rotated
-from system.errors import UserError
 
 FILE_NAME = FILE.name
 REPLICA = "replica of dSprites, drawn by datasets/render/dsprites.py; not the published file"
@@ -56,9 +55,8 @@ def draw(factors: np.ndarray) -> np.ndarray:
 
 def _draw_sprite(shape: int, scale: int, orientation: int, pos_x: np.ndarray, pos_y: np.ndarray) -> np.ndarray:
     """Render one sprite at all combinations of positions `[X]` and `[Y]`: uint8 `[X, Y, 64, 64]`."""
-    pivot_x, pivot_y = (
-        _SIDE * (0.25 + VALUES["posX"][p] / 2) for p in (pos_x, pos_y)
-    )  # within the central half of the image
+    # Within the central half of the image; x and y have the same values.
+    pivot_x, pivot_y = (_SIDE * (0.25 + VALUES["posX"][p] / 2) for p in (pos_x, pos_y))
     outline = rotated(OUTLINES[shape], VALUES["orientation"][orientation])
     return filled_pixels(_SIDE * VALUES["scale"][scale] * outline, pivot_x, pivot_y)
 
@@ -79,11 +77,8 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     """
     kept = kept_indices(FACTORS, every)
     path = replica_path(directory, FILE_NAME, _is_replica)
-    try:
-        with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            _write(archive, kept, progress)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): name another directory") from None
+    with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        _write(archive, kept, progress)
     return path
 
 
@@ -96,7 +91,8 @@ def _is_replica(path: Path) -> bool:
 
 
 def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool) -> None:
-    values = {"color": VALUES["color"], **dict(zip(list(VALUES)[1:], _values(kept), strict=True))}
+    every = zip(VALUES.items(), [np.zeros(1, np.int64), *kept.values()], strict=True)  # one colour, then the factors
+    values = {name: column[index] for (name, column), index in every}
     count = int(np.prod([len(v) for v in values.values()]))
     _write_array(archive, "metadata", _metadata(values), allow_pickle=True)
     _write_array(archive, "replica", np.array(REPLICA))
@@ -114,10 +110,6 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     _write_array(archive, "latents_classes", np.ascontiguousarray(classes, np.int64))
     columns = [v[classes[:, i]] for i, v in enumerate(values.values())]
     _write_array(archive, "latents_values", np.stack(columns, axis=1))  # [n, 6]
-
-
-def _values(kept: dict[str, np.ndarray]) -> list[np.ndarray]:
-    return [VALUES[name][index] for name, index in zip(list(VALUES)[1:], kept.values(), strict=True)]
 
 
 def _metadata(values: dict[str, np.ndarray]) -> np.ndarray:

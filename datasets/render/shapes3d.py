@@ -19,10 +19,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from datasets.files import partial_path
 from datasets.render.every import kept_indices, replica_path
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, Scene, brightness, trace
 from datasets.shapes3d import FILE
 from system.errors import UserError
+from system.files import replacing
 
 FILE_NAME = FILE.name
 FACTOR_VALUES = {
@@ -113,17 +115,12 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     """
     kept = list(kept_indices({name: len(values) for name, values in FACTOR_VALUES.items()}, every).values())
     path = replica_path(directory, FILE_NAME, _is_replica)
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        _write(temporary, kept, progress)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        reason = _reason(error)
-        raise UserError(
-            f"cannot write {path} ({reason}): name a directory with 1.5 GB free that can be written"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, partial_path(path)) as temporary:
+        try:
+            _write(temporary, kept, progress)
+        except (OSError, RuntimeError) as error:
+            remedy = "name a directory with 1.5 GB free that can be written"
+            raise UserError(f"cannot write {path} ({_reason(error)}): {remedy}") from None
     return path
 
 

@@ -66,6 +66,15 @@ def test_a_file_without_a_known_checksum_is_said_to_be_unverified(publisher, tmp
     assert said in capsys.readouterr().err
 
 
+def test_the_command_fetches_a_file_without_a_known_checksum(publisher, tmp_path, capsys):
+    for _ in range(2):
+        assert download.main(["chairs3d", str(tmp_path), "--url", publisher.url, "--quiet"]) == 0
+        printed = capsys.readouterr()
+        assert printed.out == f"{tmp_path / 'rendered_chairs.tar'}\n"
+        assert "rendered_chairs.tar is unverified: no official checksum is known" in printed.err
+    assert len(publisher.asked) == 1
+
+
 def test_a_page_for_people_is_no_file_even_where_its_beginning_is_unknown(publisher, tmp_path):
     publisher.steps = [page("text/html")]
     with pytest.raises(UserError, match="gave an HTML page in place of chairs.tar"):

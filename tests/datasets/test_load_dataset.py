@@ -86,6 +86,17 @@ def test_a_misspelt_file_fails_the_check(tmp_path):
         check_data_path("shapes3d", tmp_path / "shapes.h5")
 
 
+def test_a_file_of_another_name_is_none_of_several_files(tmp_path):
+    (tmp_path / "digits.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(UserError, match="digits.gz is no file of mnist; name train-images-idx3-ubyte.gz or its dir"):
+        check_data_path("mnist", tmp_path / "digits.gz", part="train")
+
+
+def test_an_unknown_option_fails_the_check(tmp_path):
+    with pytest.raises(UserError, match="colour red does nothing for --dataset dsprites: leave it out"):
+        check_data_path("dsprites", None, colour="red")
+
+
 def test_a_directory_under_the_files_name_fails_the_check(tmp_path):
     (tmp_path / "3dshapes.h5").mkdir()
     with pytest.raises(UserError, match="is not a file"):

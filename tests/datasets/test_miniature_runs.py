@@ -68,5 +68,5 @@ def test_the_list_names_every_set(capsys):
     assert all(f"\n{name}" in f"\n{said}" for name in DATASETS)
     assert list_main(["celeba"]) == 0
     assert "non-commercial research" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        list_main(["imagenet"])
+    assert list_main(["imagenet"]) == 2
+    assert "'imagenet' is not a data set; choose from dsprites, shapes3d" in capsys.readouterr().err
