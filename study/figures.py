@@ -21,11 +21,10 @@ def write(study: Path) -> None:
     """Draw every figure of the page."""
     (study / "figures").mkdir(parents=True, exist_ok=True)
     for group in plan.GROUPS:
-        members = [c for c in plan.CONFIGURATIONS if c.group == group]
         for name in figure_names(study, group):
             draw = curves if name.endswith("_curves") else scores
             with replacing(study / "figures" / f"{name}.png") as temporary:
-                draw(study, members, temporary)
+                draw(study, plan.members(group), temporary)
 
 
 def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
@@ -44,7 +43,7 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
             for ax, values in zip(axes, [*columns, curve["metric/recon"]], strict=True):
                 ax.plot(curve["epoch"], values, marker=".", color=colour, alpha=0.8, label=c.name)
         for ax, title in zip(axes, [*CURVES, "reconstruction loss"], strict=True):
-            ax.set_title(title if title not in CURVES else f"{title} (%)")
+            ax.set_title(f"{title} (%)" if title in CURVES else title)
             ax.set_xlabel("epoch")
         found = {line.get_label(): line for line in axes[0].lines}
         canvas.legend(found.values(), found.keys(), loc="lower center", ncols=len(found), frameon=False)

@@ -25,7 +25,7 @@ from logger.run_directory import RunDirectory, versions
 from study import plan
 from system import tensors
 from system.errors import UserError
-from system.files import replacing, write_text
+from system.files import read_json, replacing, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("log_path", "data_path", "eval_data_path")  # paths, which differ between machines
@@ -90,10 +90,16 @@ def record(study: Path, configuration: plan.Configuration, seed: int) -> Path:
     return study / "runs" / configuration.name / f"seed_{seed}"
 
 
+def record_folders(study: Path, name: str) -> list[tuple[int, Path]]:
+    """Seed and folder of every harvested run of the configuration `name`, by seed."""
+    folders = (study / "runs" / name).glob("seed_*")
+    return sorted((int(folder.name.removeprefix("seed_")), folder) for folder in folders)
+
+
 def status(folder: Path) -> dict:
     """The contents of status.json of a harvested run; empty if there is none."""
     file = folder / "status.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 def add(run: Path, study: Path) -> Path:
@@ -142,13 +148,12 @@ def state_folder(study: Path, name: str, seed: int) -> Path:
 
 def median_seed(study: Path, name: str) -> int | None:
     """The seed with the median score (of two, the lower) among the runs with the most epochs; None without runs."""
-    ends = {}
-    for folder in (study / "runs" / name).glob("seed_*"):
-        curve = pandas.read_csv(folder / "curve.csv")
-        if len(curve):
-            ends[int(folder.name[5:])] = (len(curve), curve[SCORE].iloc[-1])
-    furthest = sorted((score, seed) for seed, (epochs, score) in ends.items() if epochs == max(ends.values())[0])
-    return furthest[(len(furthest) - 1) // 2][1] if furthest else None
+    curves = {seed: pandas.read_csv(folder / "curve.csv") for seed, folder in record_folders(study, name)}
+    longest = max(map(len, curves.values()), default=0)
+    if not longest:
+        return None
+    ranked = sorted((curve[SCORE].iloc[-1], seed) for seed, curve in curves.items() if len(curve) == longest)
+    return ranked[(len(ranked) - 1) // 2][1]
 
 
 def keep_checkpoint(run: Path, study: Path) -> Path | None:
@@ -156,16 +161,17 @@ def keep_checkpoint(run: Path, study: Path) -> Path | None:
 
     Returns: the folder, a run directory for --evaluate; None if it is another seed or the plan keeps no weights.
     """
-    args = RunDirectory.existing(run).read_args()
+    source = RunDirectory.existing(run)
+    args = source.read_args()
     configuration = plan.of_run(args)
-    wanted = configuration.checkpoint and RunDirectory(run).model_file.is_file()
+    wanted = configuration.checkpoint and source.model_file.is_file()
     if not wanted or median_seed(study, configuration.name) != args["seed"]:
         return None
     folder = study / "checkpoints" / configuration.name
     with tempfile.TemporaryDirectory() as name:
         copy = RunDirectory(Path(name))
         copy.checkpoints.mkdir()
-        shutil.copy(RunDirectory(run).model_file, copy.model_file)
+        shutil.copy(source.model_file, copy.model_file)
         copy.write_args(_without_places(args))
         flags = [f"--log-path={copy.path}", "--metric-preset=fast", "--quiet", "--num-threads=1"]
         data = [f"--{name}={args[name]}" for name in PLACES[1:] if args.get(name)]

@@ -61,6 +61,11 @@ PLAN, CONFIGURATIONS = _read(Path(__file__).with_name("plan.toml"))
 GROUPS: dict[str, dict] = PLAN["group"]
 
 
+def members(group: str) -> list[Configuration]:
+    """The configurations of a group, in the order of the plan."""
+    return [configuration for configuration in CONFIGURATIONS if configuration.group == group]
+
+
 def by_name(name: str) -> Configuration:
     """The configuration with this name."""
     return next(configuration for configuration in CONFIGURATIONS if configuration.name == name)
@@ -94,6 +99,6 @@ def jobs(names: Sequence[str] | None = None) -> Iterator[tuple[Configuration, in
     if unknown := [name for name in names or () if name not in known]:
         raise UserError(f"--only {' '.join(unknown)} is not in the plan; choose from {', '.join(known)}")
     for group in GROUPS:
-        members = [c for c in CONFIGURATIONS if c.group == group and (not names or {c.name, group} & set(names))]
-        for seed in sorted({seed for c in members for seed in c.seeds}):
-            yield from ((c, seed) for c in members if seed in c.seeds)
+        wanted = [c for c in members(group) if not names or c.name in names or group in names]
+        for seed in sorted({seed for c in wanted for seed in c.seeds}):
+            yield from ((c, seed) for c in wanted if seed in c.seeds)

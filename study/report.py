@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,8 +11,9 @@ import pandas
 from scipy.stats import t
 
 from study import plan
-from study.harvest import record, status
+from study.harvest import record, record_folders, status
 from study.plan import SCORES, Configuration
+from system.files import read_json
 
 INTRODUCTION = """# The paper's tables, measured
 
@@ -52,7 +52,7 @@ def text(study: Path) -> str:
     parts = [INTRODUCTION.format(**plan.PLAN), _progress(study)]
     for group, about in plan.GROUPS.items():
         parts += [f"## {about['title']}\n", about["text"].strip() + "\n"]
-        members = [c for c in plan.CONFIGURATIONS if c.group == group]
+        members = plan.members(group)
         preset = preset_of(study, members)
         if preset:
             parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"]
@@ -61,7 +61,7 @@ def text(study: Path) -> str:
         parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
         for c in members:
             if kept := status(study / "checkpoints" / c.name):
-                args = json.loads((study / "checkpoints" / c.name / "args.json").read_text(encoding="utf-8"))
+                args = read_json(study / "checkpoints" / c.name / "args.json")
                 after = f"{args['seed']}, after {kept['epochs']} of {kept['budget']} epochs"
                 parts.append(f"Traversals of the median seed, {after}; its weights are in `checkpoints/{c.name}`.\n")
                 parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
@@ -87,16 +87,16 @@ def samples(study: Path, configuration: Configuration, preset: str) -> pandas.Da
     """
     rows = {}
     for source in (configuration, *([plan.by_name(configuration.also)] if configuration.also else [])):
-        for folder in (study / "runs" / source.name).glob("seed_*"):
+        for seed, folder in record_folders(study, source.name):
             if preset == "full":
                 file = folder / f"scores_epoch_{configuration.epochs}.json"
-                values = json.loads(file.read_text(encoding="utf-8"))["scores"] if file.is_file() else {}
+                values = read_json(file)["scores"] if file.is_file() else {}
             else:
                 curve = pandas.read_csv(folder / "curve.csv").set_index("epoch")
                 at_end = curve.loc[configuration.epochs] if configuration.epochs in curve.index else {}
                 values = {tag.removeprefix("dmetric/"): value for tag, value in dict(at_end).items()}
             if values:
-                rows[int(folder.name.removeprefix("seed_"))] = {c: 100 * values[n] for c, n in SCORES.items()}
+                rows[seed] = {c: 100 * values[n] for c, n in SCORES.items()}
     return pandas.DataFrame.from_dict(rows, orient="index", columns=list(SCORES)).sort_index()
 
 
@@ -137,8 +137,7 @@ def _differences(study: Path, group: str) -> str:
         if len(gaps):
             cells = [summary(gaps[score]) for score in SCORES]
             rows.append([f"`{first}` - `{second}`", used, f"{len(gaps)}", *cells])
-    table = _markdown(["paired difference over common seeds", "protocol", "n", *SCORES], rows)
-    return table if rows else ""
+    return _markdown(["paired difference over common seeds", "protocol", "n", *SCORES], rows) if rows else ""
 
 
 def _incomplete(study: Path) -> str:
@@ -173,17 +172,16 @@ def _kept_weights(configuration: Configuration, seed: int, folder: Path) -> list
     files = {int(file.stem.rpartition("_")[2]): file for file in folder.glob("scores_epoch_*.json")}
     rows = []
     for epoch in sorted(files):
-        values = json.loads(files[epoch].read_text(encoding="utf-8"))["scores"]
-        rows.append(
-            [f"`{configuration.name}`", str(seed), f"{epoch}", *(f"{100 * values[n]:.1f}" for n in SCORES.values())]
-        )
+        values = read_json(files[epoch])["scores"]
+        cells = [f"{100 * values[name]:.1f}" for name in SCORES.values()]
+        rows.append([f"`{configuration.name}`", str(seed), str(epoch), *cells])
     return rows
 
 
 def _runs(study: Path) -> str:
     rows = []
     for c, seed, folder in records(study):
-        state, args = status(folder), json.loads((folder / "args.json").read_text(encoding="utf-8"))
+        state, args = status(folder), read_json(folder / "args.json")
         sessions = state["sessions"]
         precision, processor, threads = (_distinct(sessions, name) for name in ("precision", "processor", "threads"))
         revisions = ", ".join(dict.fromkeys(_short(s.get("revision")) for s in sessions))
@@ -202,24 +200,27 @@ def _distinct(sessions: Sequence[dict], name: str) -> str:
 def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
     """Yields (configuration, seed, folder) of every harvested run, in the order of the plan."""
     for c in plan.CONFIGURATIONS:
-        folders = {int(f.name.removeprefix("seed_")): f for f in (study / "runs" / c.name).glob("seed_*")}
-        yield from ((c, seed, folders[seed]) for seed in sorted(folders))
+        yield from ((c, seed, folder) for seed, folder in record_folders(study, c.name))
 
 
 def hours(folder: Path) -> float:
-    """Total duration of the sessions of a run."""
-    times = [[datetime.fromisoformat(s[name]) for name in ("started", "stopped")] for s in status(folder)["sessions"]]
+    """Total duration of the sessions of a run, in hours; without a session that has not stopped or saved anything."""
+    ended = [session for session in status(folder)["sessions"] if "stopped" in session]
+    times = [[datetime.fromisoformat(session[name]) for name in ("started", "stopped")] for session in ended]
     return sum((stopped - started).total_seconds() for started, stopped in times) / 3600
 
 
 def figure_names(study: Path, group: str) -> list[str]:
     """The figures of a group: curves if a run of several epochs has begun, scores if a run has reached its budget."""
-    members = {c.name for c in plan.CONFIGURATIONS if c.group == group}
-    long = any(c.epochs > 1 for c in plan.CONFIGURATIONS if c.name in members)
-    shown = members | {c.also for c in plan.CONFIGURATIONS if c.group == group}
+    members = plan.members(group)
+    shown = {name for c in members for name in (c.name, c.also)}
     begun = any(c.name in shown and status(folder)["epochs"] for c, _, folder in records(study))
-    ended = any(len(samples(study, c, "fast")) for c in plan.CONFIGURATIONS if c.name in members)
-    return [f"{group}_curves"] * (begun and long) + [f"{group}_scores"] * ended
+    names = []
+    if begun and any(c.epochs > 1 for c in members):
+        names.append(f"{group}_curves")
+    if any(len(samples(study, c, "fast")) for c in members):
+        names.append(f"{group}_scores")
+    return names
 
 
 def _commands() -> str:

@@ -137,6 +137,16 @@ def test_the_full_scores_of_kept_weights_stand_with_a_run_in_progress(tmp_path):
     assert "| `dsprites` | 0 | 7 | 30.0 | 50.0 |" in report.text(tmp_path)
 
 
+def test_a_session_that_is_still_running_counts_no_hours(tmp_path):
+    write_record(tmp_path, "vae", 0, [0.1] * 3)
+    file = tmp_path / "runs" / "vae" / "seed_0" / "status.json"
+    state = json.loads(file.read_text())
+    state["sessions"].append({"started": "2026-01-02T00:00:00Z"})
+    file.write_text(json.dumps(state))
+    assert report.hours(file.parent) == 1.5
+    assert "after 1.5 hours of one core" in report.text(tmp_path)
+
+
 def test_figures_are_drawn_for_what_there_is(tmp_path):
     for seed in range(6):
         write_record(tmp_path, "vae", seed, [0.1 * seed] * 7)
