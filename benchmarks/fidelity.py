@@ -6,7 +6,6 @@ comparing it with each of them.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.render import dsprites, shapes3d
-from system.errors import UserError, command_line
+from system.errors import Parser, UserError, command_line
 
 TOGETHER = 1024  # drawn images that are compared at a time
 
@@ -161,7 +160,7 @@ REPORTS = {"dsprites": report_dsprites, "shapes3d": report_shapes3d}
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.fidelity", description=__doc__)
     parser.add_argument("dataset", choices=REPORTS)
     parser.add_argument("file", help=".npz or .npy file with real frames")
     parser.add_argument("--per-frame", action="store_true", help="also print one line for each frame")

@@ -15,19 +15,20 @@ from dataclasses import dataclass
 import torch
 
 from system.device import keep_freed_memory
+from system.errors import Parser
 from system.speed import products
 
 SIZE = 2048  # of the product
 
 
-def parser(description: str, rounds: int = 7) -> argparse.ArgumentParser:
-    """A command line with what every benchmark of speed takes."""
-    parser = argparse.ArgumentParser(description=description)
+def parser(name: str, description: str) -> Parser:
+    """The command line of `python -m benchmarks.<name>`, with the flags of every benchmark of speed."""
+    parser = Parser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: one per core)"
     )
     parser.add_argument("--cpu-time", action="store_true", help="processor time in place of the wall clock")
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"turns, of which the median counts ({rounds})")
+    parser.add_argument("--rounds", type=int, default=7, help="turns, of which the median counts (7)")
     return parser
 
 
@@ -36,7 +37,7 @@ class Figures:
     """Medians over the turns."""
 
     seconds: float
-    utilization: float  # of the product rate; where the FLOP are unknown, seconds in units of one product's
+    utilization: float  # share of the product's rate
 
     def row(self, flops: float, images: int) -> str:
         """Cells of a Markdown table: milliseconds, images/s, GFLOP/s, utilization."""

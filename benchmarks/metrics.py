@@ -11,7 +11,6 @@ DCI with its reference values, which takes a few minutes.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import time
@@ -24,8 +23,9 @@ from joblib.externals.loky import get_reusable_executor
 
 import metrics
 from metrics.encoding import encode
-from metrics.evaluation import applicable, draw
+from metrics.evaluation import applicable, draw, indices_of
 from metrics.sampling import GridSource
+from system.errors import Parser
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 LATENTS = 10
@@ -71,8 +71,9 @@ def timed(function: Callable) -> tuple[float, float]:
 
 
 def encoding(images: int, wanted: int, data_path: str | None) -> None:
-    """Prints the encoder's rate on `images` images in random order of the index, and what it means for the
-    protocols.
+    """Prints the encoder's rate on random images, and the time that the protocols' `wanted` images take at this rate.
+
+    images: how many to encode; 0: `wanted`.
     """
     from datasets import load_dataset
     from models.networks import channels_last, conv_encoder
@@ -105,7 +106,7 @@ def check_dci() -> None:
 
 def main() -> None:
     """Prints one line per metric, then totals and the peak memory."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m benchmarks.metrics", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="full", choices=list(metrics.PRESETS))
     parser.add_argument(
         "--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all wanted"
@@ -117,10 +118,7 @@ def main() -> None:
     dataset = HandMadeCodes()
     source, preset = GridSource(dataset), metrics.PRESETS[args.preset]
     names = [name for name in applicable(None, source, None) if not (args.no_dci and name == "dci")]
-    drawn = draw(source, names, preset, seed=0)
-    indices = [
-        array.ravel() for arrays in drawn.values() for key, array in arrays.items() if not key.endswith("_label")
-    ]
+    indices = [array.ravel() for array in indices_of(draw(source, names, preset, seed=0))]
     wanted = len(np.unique(np.concatenate(indices)))
     print(f"preset {args.preset}: {sum(map(len, indices))} samples drawn, {wanted} of {len(dataset)} images")
     metrics.evaluate(dataset.codes[:50], np.arange(50)[:, None] % 2, ["beta_vae"], preset="fast")  # imports

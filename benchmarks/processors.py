@@ -9,12 +9,12 @@ holds already are not made again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+from system.errors import Parser
 from tests.processors import COMBINATIONS, ROOT, environment
 
 EVERY = {"orientation": 4, "pos_x": 2, "pos_y": 2}  # 3 * 6 * 10 * 16 * 16 = 46,080 images
@@ -47,15 +47,20 @@ def score(folder: Path, name: str) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m benchmarks.processors", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(COMBINATIONS)} [all]")
     parser.add_argument("--steps", type=int, default=400)
     args = parser.parse_args(argv)
+    names = args.names or list(COMBINATIONS)
+    if unknown := set(names) - set(COMBINATIONS):
+        parser.error(f"unknown combination {', '.join(sorted(unknown))}; choose from {', '.join(COMBINATIONS)}")
+    if len(names) == 1:
+        parser.error("name at least two combinations: the first is compared with the others")
     folder = args.folder.resolve()
     if not (folder / "version_0").exists():
         train(folder, args.steps)
-    first, *others = (score(folder, name) for name in args.names or COMBINATIONS)
+    first, *others = (score(folder, name) for name in names)
     print("| score | value | largest difference |\n|---|---:|---:|")
     for name, value in first.items():
         print(f"| `{name}` | {value:.4f} | {max(abs(other[name] - value) for other in others):.1g} |")

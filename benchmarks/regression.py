@@ -53,8 +53,7 @@ def key(args) -> str:
 
 
 def main() -> int:
-    options = parser(__doc__.splitlines()[0])
-    options.prog = f"python -m benchmarks.{Path(__file__).stem}"
+    options = parser("regression", __doc__.splitlines()[0])
     options.add_argument("--update", action="store_true", help="store what is measured as the new baseline")
     args = options.parse_args()
     baselines = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}

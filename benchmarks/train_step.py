@@ -13,7 +13,6 @@ import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -85,8 +84,7 @@ def print_profile(case: Case) -> None:
 
 
 def main() -> int:
-    options = parser(__doc__.splitlines()[0])
-    options.prog = f"python -m benchmarks.{Path(__file__).stem}"
+    options = parser("train_step", __doc__.splitlines()[0])
     options.add_argument("--only", nargs="+", choices=CONFIGURATIONS, help="these configurations alone")
     options.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of the step (fp32)")
     options.add_argument("--plain", action="store_true", help="PyTorch's layers one by one, for comparison")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -77,8 +77,8 @@ def draw(
     return drawn
 
 
-def _indices(drawn: dict[str, dict[str, np.ndarray]]):
-    """Yields all arrays of sample indices; `..._label` arrays hold classes instead."""
+def indices_of(drawn: dict[str, dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
+    """Yields all arrays of sample indices of `draw`; `..._label` arrays hold classes instead."""
     for arrays in drawn.values():
         yield from (array for key, array in arrays.items() if not key.endswith("_label"))
 
@@ -219,7 +219,7 @@ def evaluate(
     draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
     some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
     if is_encoder:
-        indices = [index for drawn in draws for index in _indices(drawn)] + ([some] if active_only else [])
+        indices = [index for drawn in draws for index in indices_of(drawn)] + ([some] if active_only else [])
         codes = encode(representations, factors, indices, batch_size=batch_size, device=device, progress=progress)
     if active_only:
         codes = codes.only(_active(codes, some))

@@ -31,12 +31,17 @@ def curves(run: Run) -> list[Figure]:
         lines = [(kind, [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
         figures += _figure(lines, clock, title, _ends(run, term), clip=True)
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
-    validated = {tag: run.last(tag.replace("train", "validation", 1)) for tag in latents}  # less noisy than one batch
-    latents.sort(key=lambda tag: -(run.last(tag) or 0.0 if (kl := validated[tag]) is None else kl))
+    latents.sort(key=lambda tag: _last_kl(run, tag), reverse=True)
     lines = [(f"z{int(tag.split('/')[1])}", [run.curve(tag)]) for tag in latents]
     legend = len(lines) <= NAMED_LATENTS
     text = "Latents are listed by their last KL." if legend else f"{len(lines)} latents, too many to name."
     return figures + _figure(lines, "step", "KL of each latent, nats", text, legend=legend)
+
+
+def _last_kl(run: Run, tag: str) -> float:
+    """The last KL of the latent of this tag: of validation if recorded, which is less noisy than one batch."""
+    validated = run.last(tag.replace("train", "validation", 1))
+    return run.last(tag) or 0.0 if validated is None else validated
 
 
 def curves_of_groups(groups: Sequence[Group]) -> list[Figure]:
@@ -100,19 +105,23 @@ def _figure(
             means.append(over["mean"])
         if not means:
             return []
-        values = np.concatenate(means)
-        axes.ticklabel_format(axis="y", useOffset=False)
-        largest = np.abs(values).max()
-        if np.ptp(values) < 0.02 * largest:  # do not magnify rounding errors
-            axes.set_ylim(values.min() - 0.1 * largest, values.max() + 0.1 * largest)
-        if clip and len(values) > 10:
-            low, high = values.min(), np.quantile(values, 0.97)
-            axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
+        _limit(axes, np.concatenate(means), clip)
         if many:
             axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1), columnspacing=1)
         elif legend:
             axes.legend(fontsize=8)
         return [chart_figure(charts.to_array(canvas), title, f"{title} over training. {caption}".strip(), caption)]
+
+
+def _limit(axes, values: np.ndarray, clip: bool) -> None:
+    """Choose the range of the y axis for these values; clip: without their highest 3%."""
+    axes.ticklabel_format(axis="y", useOffset=False)
+    largest = np.abs(values).max()
+    if np.ptp(values) < 0.02 * largest:  # do not magnify rounding errors
+        axes.set_ylim(values.min() - 0.1 * largest, values.max() + 0.1 * largest)
+    if clip and len(values) > 10:
+        low, high = values.min(), np.quantile(values, 0.97)
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
 
 
 def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[str, str]) -> list[Figure]:

@@ -124,8 +124,8 @@ def published_cell(score: published.Published | None) -> Cell:
 def _value(run: Run, name: str, remark: str) -> Cell:
     """The value of a score, and below it its interval and remark, if any."""
     interval = score_guide.interval(run.scores, name)
-    notes = [] if interval is None else [f"95%: {number(interval[0])} to {number(interval[1])}"]
-    return Cell(number(run.scores[name]), below="; ".join([*notes, *([remark] if remark else [])]))
+    between = "" if interval is None else f"95%: {number(interval[0])} to {number(interval[1])}"
+    return Cell(number(run.scores[name]), below="; ".join(filter(None, [between, remark])))
 
 
 def _protocol(run: Run) -> str:

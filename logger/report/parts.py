@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ class Section:
 
     title: str
     anchor: str
-    parts: list = field(default_factory=list)
+    parts: list
 
 
 def render(title: str, lead: str, notes: Sequence[str], sections: Sequence[Section]) -> str:
