@@ -12,11 +12,11 @@ import torch
 from tqdm import tqdm
 
 from logger import checkpoints, resume
-from logger.reading import read_run
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
 from system import environment
 from system.errors import UserError
+from system.files import read_json
 from system.processes import NullObject
 
 
@@ -117,10 +117,12 @@ class Recorder:
 
     def _note_older_scores(self) -> None:
         """Say so if the scores of the run are not those of its last step."""
+        file, protocol = self.run.run_dir.scores_file, None
         with contextlib.suppress(UserError):  # damaged: whoever reads them says so
-            scored = read_run(self.run.run_dir.path).protocol.get("step")
-            if scored not in (None, self.run.position.step):
-                print(f"note: the scores in this run are those of step {scored}: --evaluate scores its last step")
+            protocol = read_json(file).get("protocol") if file.is_file() else None
+        scored = protocol.get("step") if isinstance(protocol, dict) else None
+        if scored not in (None, self.run.position.step):
+            print(f"note: the scores in this run are those of step {scored}: --evaluate scores its last step")
 
 
 def progress_bar(run) -> tqdm:
