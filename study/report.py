@@ -49,24 +49,40 @@ python -m logger.report study/checkpoints/dsprites
 
 def text(study: Path) -> str:
     """The contents of README.md."""
-    parts = [INTRODUCTION.format(**plan.PLAN), _progress(study)]
-    for group, about in plan.GROUPS.items():
-        parts += [f"## {about['title']}\n", about["text"].strip() + "\n"]
-        members = plan.members(group)
-        preset = preset_of(study, members)
-        if preset:
-            parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"]
-        parts += [_table(study, members, preset or "fast"), _differences(study, group)]
-        parts += [about["reading"].strip() + "\n"] if "reading" in about else []
-        parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
-        for c in members:
-            if kept := status(study / "checkpoints" / c.name):
-                args = read_json(study / "checkpoints" / c.name / "args.json")
-                after = f"{args['seed']}, after {kept['epochs']} of {kept['budget']} epochs"
-                parts.append(f"Traversals of the median seed, {after}; its weights are in `checkpoints/{c.name}`.\n")
-                parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
-    parts += [_incomplete(study), _runs(study), _commands()]
+    begun = [g for g in plan.GROUPS if figure_names(study, g)]
+    parts = [INTRODUCTION.format(**plan.PLAN), _progress(study), *(_section(study, group) for group in begun)]
+    parts += [_planned([g for g in plan.GROUPS if g not in begun]), _incomplete(study), _runs(study), _commands()]
     return "\n".join(part for part in parts if part)
+
+
+def _section(study: Path, group: str) -> str:
+    """A group of which a run has begun: its text, tables, figures, and traversals."""
+    about, members = plan.GROUPS[group], plan.members(group)
+    preset = preset_of(study, members)
+    parts = [f"## {about['title']}\n", about["text"].strip() + "\n"]
+    parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"] if preset else []
+    parts += [_table(study, members, preset or "fast"), _differences(study, group)]
+    parts += [about["reading"].strip() + "\n"] if "reading" in about else []
+    parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
+    for c in members:
+        if kept := status(study / "checkpoints" / c.name):
+            args = read_json(study / "checkpoints" / c.name / "args.json")
+            after = f"{args['seed']}, after {kept['epochs']} of {kept['budget']} epochs"
+            parts.append(f"Traversals of the median seed, {after}; its weights are in `checkpoints/{c.name}`.\n")
+            parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _planned(groups: Sequence[str]) -> str:
+    """The groups of which no run has begun, with the published scores of their configurations."""
+    lines, rows = [], []
+    for group in groups:
+        about, members = plan.GROUPS[group], plan.members(group)
+        names = ", ".join(f"`{c.name}`" for c in members)
+        lines.append(f"- *{about['title']}* ({names}). {' '.join(about['text'].split())}\n")
+        rows += [[f"`{c.name}`", *row[1:]] for c in members for row in _published(c)]
+    table = _markdown(["configuration", "source", "n", *SCORES], rows) if rows else ""
+    return "\n".join(["## Not measured yet\n", "".join(lines), table]) if lines else ""
 
 
 def _progress(study: Path) -> str:
@@ -122,10 +138,17 @@ def _table(study: Path, configurations: Sequence[Configuration], preset: str) ->
     for c in configurations:
         found = samples(study, c, preset)
         rows.append([f"`{c.name}`", "this code", f"{len(found)}", *(summary(found[score]) for score in SCORES)])
-        for name, values in (("paper", c.paper), ("re-run", c.rerun)):
-            cells = ["{:.1f} ± {:.1f}".format(*values[score]) if score in values else "-" for score in SCORES]
-            rows += [["", name, "10", *cells]] if values else []
+        rows += _published(c)
     return _markdown(["configuration", "source", "n", *SCORES], rows)
+
+
+def _published(configuration: Configuration) -> list[list[str]]:
+    """Rows of published scores, without the name of the configuration."""
+    rows = []
+    for source, values in (("paper", configuration.paper), ("re-run", configuration.rerun)):
+        cells = ["{:.1f} ± {:.1f}".format(*values[score]) if score in values else "-" for score in SCORES]
+        rows += [["", source, "10", *cells]] if values else []
+    return rows
 
 
 def _differences(study: Path, group: str) -> str:

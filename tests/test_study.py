@@ -121,6 +121,9 @@ def test_tables_have_mean_deviation_interval_and_paired_differences(tmp_path):
     assert "| `dsprites` | 0 | 8 of 70 | 20.0 |" in page
     assert "| `vae` | 2 | 7 of 7 | bf16 | replica | P | ? | `0123456-dirty` | 1.5 |" in page
     assert "Not started, by seeds: `dsprites` 1;" in page and "`vae` 3, 4;" in page
+    measured, planned = page.split("## Not measured yet")
+    assert "(`shapes3d`)" in planned and "| `shapes3d` | paper | 10 | 93.2 ± 4.0 |" in planned
+    assert "shapes3d" not in measured and "| `size_25` |" not in page  # neither measured nor published
 
 
 def test_full_scores_stand_in_a_table_once_every_run_in_it_has_them(tmp_path):
