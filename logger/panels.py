@@ -17,7 +17,7 @@ FEW_TICKS = 4  # on small axes: each tick takes a millisecond or two to draw
 SMALLEST_PLANE = 0.5  # minimum width of the axes of a path, so that noise looks small
 
 
-class Panels(NamedTuple):
+class Drawn(NamedTuple):
     """The result of `draw`.
 
     pictures: name in the catalogue -> uint8 `[Y, X, 3]`.
@@ -35,12 +35,12 @@ class Panels(NamedTuple):
 
 
 @torch.no_grad()
-def draw(model, inputs: PictureInputs) -> Panels:
+def draw(model, inputs: PictureInputs) -> Drawn:
     """Draw all pictures of a VAE of this project. The model is in evaluation mode meanwhile."""
     training = model.training
     model.eval()
     mu, logvar = model.encode(inputs.sample)  # [sample, latents] each
-    kl = (-0.5 * (1 + logvar - mu.square() - logvar.exp())).mean(dim=0).cpu().numpy()  # [latents], nats
+    kl = model.code_terms(mu, logvar, mu, 0)["kl_per_latent"].cpu().numpy()  # [latents], nats
     order = np.argsort(-kl, kind="stable")  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
     traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
@@ -68,7 +68,7 @@ def draw(model, inputs: PictureInputs) -> Panels:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
     model.train(training)
-    return Panels(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image), order)
+    return Drawn(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image), order)
 
 
 def traversal_picture(traversals: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:

@@ -47,7 +47,7 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def drawn(model, picture_inputs) -> panels.Panels:
+def drawn(model, picture_inputs) -> panels.Drawn:
     """The panels of the model in training mode."""
     return panels.draw(model.train(), picture_inputs)
 
