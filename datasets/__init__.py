@@ -59,7 +59,7 @@ def check_args(args: Namespace) -> None:
         if name is not None and name not in DATASETS:
             raise UserError(f"{flag}: {name!r} is not a data set; choose from {', '.join(DATASETS)}")
     check_data_path(args.dataset, args.data_path, **_options(args))
-    name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+    name, path = _evaluated_on(args)
     if (name, path) != (args.dataset, args.data_path):
         try:
             check_data_path(name, path, **_options(args, name))
@@ -77,7 +77,7 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
 
     Raises UserError if its images have another number of channels, or as `load_dataset`.
     """
-    name, path = args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+    name, path = _evaluated_on(args)
     if (name, path) == (args.dataset, args.data_path) or not (args.metrics or args.end_metrics):
         return trained_on
     dataset = load_dataset(name, path, progress=not args.quiet, **_options(args, name))
@@ -87,6 +87,11 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
             "name a data set with the same number"
         )
     return dataset
+
+
+def _evaluated_on(args: Namespace) -> tuple[str, str | None]:
+    """Name and path of the data set to evaluate on: those of training where no flag names others."""
+    return args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
 
 
 def _options(args: Namespace, dataset: str | None = None) -> dict:

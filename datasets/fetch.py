@@ -16,16 +16,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from datasets.files import (
-    free_bytes,
-    is_disk_full,
-    locked,
-    make_directory,
-    manual_download_error,
-    partial_path,
-)
+from datasets.files import free_bytes, locked, make_directory, manual_download_error, partial_path
 from datasets.spec import DataFile
-from system.errors import UserError
+from system.errors import DISK_FULL, UserError
 
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry
 _SPARE = 2**24  # bytes to leave free on the disk
@@ -225,7 +218,7 @@ class _Transfer:
                     while rest:  # an unbuffered write may be partial
                         rest = rest[handle.write(rest) :]
                 except OSError as error:
-                    if is_disk_full(error):
+                    if error.errno in DISK_FULL:
                         raise UserError(self._no_room(None)) from None
                     raise UserError(f"{self.partial} cannot be written ({error.strerror}): check the disk") from None
                 received += len(block)

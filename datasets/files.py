@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import struct
@@ -74,11 +73,6 @@ def can_be_written(directory: Path) -> bool:
 def free_bytes(directory: Path) -> int:
     """Free bytes on the disk of the directory."""
     return shutil.disk_usage(directory).free
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed because the disk or the quota of the user is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager

@@ -101,5 +101,5 @@ COMPLEX = spec(
     "real objects, photographed",
     _file("real3d_complicated_shapes_ordered.npz", address=_MIRROR),
     {**FACTORS, "color": 4, "shape": 4},
-    "downloaded from a mirror (5.3 GB)",
+    "downloaded from a mirror (5.7 GB)",
 )

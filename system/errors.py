@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Callable
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of the user's quota
+
 
 class UserError(Exception):
     """A problem that the user can fix: one line that names the flag or file and the remedy.
@@ -39,7 +41,7 @@ def error_line(error: OSError | UserError) -> str | None:
     """The line to print for an error that the user can fix; None for an OSError without a file name."""
     if isinstance(error, UserError):
         return str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in DISK_FULL:
         return f"the disk is full ({error}); free some space, and continue a training with --resume auto"
     if error.filename is None or error.strerror is None:
         return None

@@ -14,6 +14,7 @@ import torch
 
 import main
 import study.__main__ as command_line
+from logger.report.published import RERUN, published
 from models import model_class
 from study import harvest, plan, report
 from study.runner import Runner, missing
@@ -70,6 +71,14 @@ def test_the_first_row_is_the_published_command():
         *("data_path", "eval_data_path", "eval_dataset", "precision", "seed"),
         *("metrics", "metric_preset", "keep_epochs", "visualise"),
     }
+
+
+def test_the_re_runs_scores_are_those_that_reports_show():
+    for c in plan.CONFIGURATIONS:
+        shown = published(c.flags["dataset"], c.flags["model"]).get(RERUN, {})
+        for name, values in c.rerun.items():
+            score = shown[plan.SCORES[name]]
+            assert values == pytest.approx([100 * score.mean, 100 * score.deviation]), c.name
 
 
 def test_a_run_of_another_plan_is_named_with_what_differs():

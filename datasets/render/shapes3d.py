@@ -182,17 +182,17 @@ def _packed(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray]) -> It
 
     def paint(material: int, hue: int) -> np.ndarray:
         """A material's share of the images, in one hue: uint16 `[g, channels, size, size]`."""
-        return materials[:, material, COLOUR_LEVELS[hue]]
+        return materials[:, _MATERIALS.index(material), COLOUR_LEVELS[hue]]
 
     def pack(room: np.ndarray, solid: np.ndarray) -> list[tuple[tuple, bytes]]:
         images = to_grey(room + solid)  # [g, channels, size, size]
         pieces = (np.ascontiguousarray(images[:, c, y : y + CHUNK, x : x + CHUNK]) for y, x, c in places)
         return list(zip(places, (zlib.compress(piece.data, _COMPRESSION) for piece in pieces), strict=True))
 
-    solids = [paint(2, hue) for hue in kept[2]]
+    solids = [paint(OBJECT, hue) for hue in kept[2]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for floor_hue in kept[0]:
-            ground = sky + paint(0, floor_hue)  # [g, channels, size, size]
+            ground = sky + paint(FLOOR, floor_hue)  # [g, channels, size, size]
             for wall_hue in kept[1]:
-                room = ground + paint(1, wall_hue)  # [g, channels, size, size]
+                room = ground + paint(WALL, wall_hue)  # [g, channels, size, size]
                 yield from pool.map(pack, [room] * len(solids), solids)
