@@ -61,7 +61,7 @@ def load(
             flat = image[..., 0] if image.shape[2:] == (1,) else image  # [h, w] or [h, w, 3]
             return resized(Image.fromarray(flat), channels, resize, resample)
 
-        array, _, brightest = pack(
+        packed = pack(
             "arrays",
             [path],
             (resize, resample),
@@ -73,8 +73,8 @@ def load(
             progress=progress,
         )
     table = None if places is not None else levels
-    pixel_max = 255 if brightest > 1 else 1  # masks of 0 and 1
-    return FactorDataset("arrays", path.name, names, sizes, array, (64, 64, channels), pixel_max, table)
+    pixel_max = 255 if packed.brightest > 1 else 1  # masks of 0 and 1
+    return FactorDataset("arrays", path.name, names, sizes, packed.images, (64, 64, channels), pixel_max, table)
 
 
 def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
@@ -118,20 +118,14 @@ def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
         with damage_as_user_error(path, "HDF5 file", _REMEDY), h5py.File(path, "r") as file:
             yield _from_hdf5(path, file)
         return
-    with npz.opened(path, _REMEDY) as archive:
-        shape, fortran, dtype = npz.header(path, archive, "images", _REMEDY)
+    with npz.opened(path, _REMEDY) as file:
+        shape, fortran, dtype = file.header("images")
         _check_dtype(path, dtype, fortran)
 
         def read(name: str) -> np.ndarray | None:
-            if f"{name}.npy" not in archive.namelist():
-                return None
-            try:
-                with archive.open(f"{name}.npy") as member:
-                    return np.lib.format.read_array(member, allow_pickle=False)
-            except ValueError as error:
-                raise UserError(f"{path}: {name} cannot be read ({error}): {_REMEDY}") from None
+            return file.read(name) if name in file else None
 
-        yield shape, read, lambda: chain.from_iterable(npz.rows(path, archive, "images", _BATCH, _REMEDY))
+        yield shape, read, lambda: chain.from_iterable(file.rows("images", _BATCH))
 
 
 def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:

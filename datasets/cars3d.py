@@ -53,12 +53,10 @@ def load(path: Path, *, resample: str = "lanczos", progress: bool = True) -> Fac
         def to_size(view: np.ndarray) -> np.ndarray:
             return resized(Image.fromarray(view), 3, resample=resample)
 
-        array, _, _ = pack(
-            "cars3d", [path], (resample,), views, to_size, grid.size, 3, places=places, progress=progress
-        )
+        packed = pack("cars3d", [path], (resample,), views, to_size, grid.size, 3, places=places, progress=progress)
     sizes = (elevations, azimuths, cars)
     source = path.name if sizes == tuple(FACTORS.values()) else f"{path.name}, {cars} cars"
-    return FactorDataset("cars3d", source, list(FACTORS), sizes, array, (64, 64, 3))
+    return FactorDataset("cars3d", source, list(FACTORS), sizes, packed.images, (64, 64, 3))
 
 
 def _views(path: Path, name: str, content: bytes, elevations: int, azimuths: int) -> np.ndarray:

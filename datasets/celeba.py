@@ -73,7 +73,7 @@ def load(
             how = {"channels": channels, "resample": resample, "middle": CROPS[crop]}
             return archive.picture(source, name, content, _REMEDY, **how)
 
-        array, _, _ = pack(
+        packed = pack(
             "celeba",
             [source, attributes, *partition],
             (crop, part, resample),
@@ -84,7 +84,7 @@ def load(
             progress=progress,
         )
     return FactorDataset(
-        "celeba", f"celeba {part}, {crop}", list(table), sizes, array, (64, 64, channels), factors=levels
+        "celeba", f"celeba {part}, {crop}", list(table), sizes, packed.images, (64, 64, channels), factors=levels
     )
 
 

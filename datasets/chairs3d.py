@@ -57,7 +57,7 @@ def load(
         def chair(item: tuple[str, bytes]) -> np.ndarray:
             return archive.picture(path, *item, channels=channels, resample=resample, middle=CROPS[crop])
 
-        array, _, _ = pack(
+        packed = pack(
             "chairs3d",
             [path],
             (crop, resample),
@@ -69,7 +69,7 @@ def load(
             progress=progress,
         )
     source = path.name if sizes == tuple(FACTORS.values()) else f"{path.name}, {sizes[0]} chairs"
-    return FactorDataset("chairs3d", source, list(FACTORS), sizes, array, (64, 64, channels))
+    return FactorDataset("chairs3d", source, list(FACTORS), sizes, packed.images, (64, 64, channels))
 
 
 def _order(path: Path, names: list[str], read) -> dict[str, int]:

@@ -70,9 +70,9 @@ class Digits:
             image = Image.fromarray(pixels)  # [28, 28]
             return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
 
-        array, _, _ = pack(self.name, paths, (part, resize), images, to_size, count, 1, progress=progress)
+        packed = pack(self.name, paths, (part, resize), images, to_size, count, 1, progress=progress)
         nothing = np.zeros((count, 0), np.int64)  # [n, 0]
-        return FactorDataset(self.name, f"{self.name} {part}", [], [], array, factors=nothing)
+        return FactorDataset(self.name, f"{self.name} {part}", [], [], packed.images, factors=nothing)
 
     def _check_are_not_the_other(self, part: str, paths: list[Path]) -> None:
         """Raises UserError if a file, by its checksum, is that of the other data set."""

@@ -6,7 +6,6 @@ pixels per byte, which is then memory-mapped.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,17 +43,17 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
 
     Raises: UserError if the file is not as expected.
     """
-    with npz.opened(path) as archive:
-        count = _check_arrays(path, archive)
-        # Checksums stored in the archive identify its contents, independent of the date of the file.
-        key = {name: archive.getinfo(f"{name}.npy").CRC for name in ("imgs", "latents_classes")}
+    with npz.opened(path) as file:
+        count = _check_arrays(file)
+        # Checksums stored in the file identify its contents, independent of its date.
+        key = {name: file.checksum(name) for name in ("imgs", "latents_classes")}
         packed, note = convert_once(
             path,
             "dsprites",
             ".packed.npy",
-            {**key, "marks": _marks(archive)},
+            {**key, "marks": _marks(file)},
             count * _PIXELS // 8,
-            lambda handle: _convert(path, archive, count, handle, progress),
+            lambda handle: _convert(file, count, handle, progress),
         )
     sizes = note["factor_sizes"]
     names = list(FACTORS)
@@ -69,38 +68,37 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     return FactorDataset("dsprites", source, names, sizes, images, (64, 64, 1), pixel_max=1, left_out=LEFT_OUT)
 
 
-def _marks(archive: zipfile.ZipFile) -> list[str]:
-    return [name for name in ("replica", "subset") if f"{name}.npy" in archive.namelist()]
+def _marks(file: npz.NpzFile) -> list[str]:
+    return [name for name in ("replica", "subset") if name in file]
 
 
-def _check_arrays(path: Path, archive: zipfile.ZipFile) -> int:
+def _check_arrays(file: npz.NpzFile) -> int:
     """The number of images, read from the headers. Raises UserError if shapes or dtypes are not the official ones."""
-    shape, fortran, dtype = npz.header(path, archive, "imgs")
+    shape, fortran, dtype = file.header("imgs")
     if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
-        raise UserError(f"{path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
+        raise UserError(f"{file.path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
     for name, kind in (("latents_classes", "i"), ("latents_values", "f")):
-        found, _, found_dtype = npz.header(path, archive, name)
-        if found != (shape[0], len(_COLUMNS)) or found_dtype.kind != kind:
+        found = file.header(name)
+        if found.shape != (shape[0], len(_COLUMNS)) or found.dtype.kind != kind:
             expected = f"{'integers' if kind == 'i' else 'floats'} [{shape[0]}, {len(_COLUMNS)}]"
-            raise UserError(f"{path}: expected {name} {expected}, found {found_dtype} {list(found)}: {FETCH_AGAIN}")
+            got = f"{found.dtype} {list(found.shape)}"
+            raise UserError(f"{file.path}: expected {name} {expected}, found {got}: {FETCH_AGAIN}")
     return shape[0]
 
 
-def _convert(path: Path, archive: zipfile.ZipFile, count: int, handle: BinaryIO, progress: bool) -> dict:
+def _convert(file: npz.NpzFile, count: int, handle: BinaryIO, progress: bool) -> dict:
     """Pack the images into a `.npy` file, chunk by chunk. Returns the sizes of the factors and if it is a replica."""
-    marks = _marks(archive)
-    with archive.open("latents_classes.npy") as member:
-        classes = np.lib.format.read_array(member, allow_pickle=False)  # [n, 6]
-    sizes = grid_sizes(path, classes, list(_COLUMNS))
-    check_size(path, sizes, tuple(_COLUMNS.values()), list(_COLUMNS), marked=bool(marks))
+    marks = _marks(file)
+    sizes = grid_sizes(file.path, file.read("latents_classes"), list(_COLUMNS))  # from classes [n, 6]
+    check_size(file.path, sizes, tuple(_COLUMNS.values()), list(_COLUMNS), marked=bool(marks))
     if sizes[0] != 1:
-        raise UserError(f"{path}: expected one colour, found {sizes[0]}")
+        raise UserError(f"{file.path}: expected one colour, found {sizes[0]}")
     handle.write(npy_header((count, _PIXELS // 8)))
     bar = tqdm(total=count, desc="packing dSprites once", unit=" images", unit_scale=True, disable=not progress)
     with bar:
-        for images in npz.rows(path, archive, "imgs", _CHUNK):
+        for images in file.rows("imgs", _CHUNK):
             if images.max() > 1:
-                raise UserError(f"{path}: expected pixels 0 and 1, found {images.max()}: {FETCH_AGAIN}")
+                raise UserError(f"{file.path}: expected pixels 0 and 1, found {images.max()}: {FETCH_AGAIN}")
             handle.write(np.packbits(images).tobytes())
             bar.update(len(images))
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}

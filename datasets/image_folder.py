@@ -52,7 +52,7 @@ def load(
         except Exception:  # decoders raise many types on broken files
             return None
 
-    array, left_out, brightest = pack(
+    packed = pack(
         "images",
         [path.resolve()],
         (resize, resample),
@@ -63,11 +63,11 @@ def load(
         key=_fingerprint(path, files),
         progress=progress,
     )
-    _report_skipped(path, [files[number] for number in left_out])
-    if not brightest:
+    _report_skipped(path, [files[number] for number in packed.left_out])
+    if not packed.brightest:
         print(f"warning: every picture in {path} is black; 16 bits are reduced to their upper 8", file=sys.stderr)
-    nothing = np.zeros((len(array), 0), np.int64)  # [n, 0]
-    return FactorDataset("images", path.resolve().name, [], [], array, (64, 64, channels), factors=nothing)
+    nothing = np.zeros((len(packed.images), 0), np.int64)  # [n, 0]
+    return FactorDataset("images", path.resolve().name, [], [], packed.images, (64, 64, channels), factors=nothing)
 
 
 def _pictures(folder: Path) -> list[Path]:

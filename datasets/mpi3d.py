@@ -41,19 +41,19 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
     sizes = list(factors.values())
     count = int(np.prod(sizes))
     expected = (count, 64, 64, 3)
-    with npz.opened(path) as archive:
-        shape, fortran, dtype = npz.header(path, archive, "images")
+    with npz.opened(path) as file:
+        shape, fortran, dtype = file.header("images")
         if shape != expected or dtype != np.uint8 or fortran:
             raise UserError(
                 f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would "
                 f"be wrong (files of the challenge have fewer colours and shapes): {FETCH_AGAIN}"
             )
-        offset = npz.stored_at(path, archive, "images")
+        offset = file.stored_at("images")
         if offset is not None:
             array = mapped(path, shape, offset)
         else:
-            images = chain.from_iterable(npz.rows(path, archive, "images", 256))
-            array, _, _ = pack(name, [path], (), lambda: images, np.asarray, count, 3, progress=progress)
+            images = chain.from_iterable(file.rows("images", 256))
+            array = pack(name, [path], (), lambda: images, np.asarray, count, 3, progress=progress).images
     return FactorDataset(name, path.name, list(factors), sizes, array, (64, 64, 3))
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from os import cpu_count
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +18,14 @@ from system.errors import UserError
 
 T = TypeVar("T")
 Made = TypeVar("Made")
+
+
+class Packed(NamedTuple):
+    """Packed images. left_out: indices of the items left out; brightest: the largest pixel value."""
+
+    images: np.ndarray  # uint8 [kept, 64, 64, channels]
+    left_out: list[int]
+    brightest: int
 
 
 def stamp(path: Path) -> list:
@@ -38,7 +46,7 @@ def pack(
     key: object = None,
     places: np.ndarray | None = None,
     progress: bool = True,
-) -> tuple[np.ndarray, list[int], int]:
+) -> Packed:
     """Memory-map the packed images; pack them first if needed, next to the first source or in the cache directory.
 
     Args:
@@ -50,7 +58,6 @@ def pack(
         key: identifies the contents of the sources (JSON); None: their sizes and dates.
         places: int64 `[count]`, position of each image; None: in order. With places, no item may be left out.
 
-    Returns: uint8 `[kept, 64, 64, channels]`, the indices of items left out, and the largest pixel value.
     Raises: UserError if all items are left out, or no directory has room.
     """
     suffix = ".".join(["", *map(str, form), f"{SIDE}x{SIDE}x{channels}", "npy"])
@@ -68,7 +75,7 @@ def pack(
 
     key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}
     array, note = convert_once(sources[0], name, suffix, key, count * SIDE * SIDE * channels, write)
-    return array, note["left_out"], note["brightest"]
+    return Packed(array, note["left_out"], note["brightest"])
 
 
 def map_in_threads(work: Callable[[T], Made], items: Iterable[T], batch: int = 128) -> Iterator[Made]:

@@ -65,10 +65,10 @@ def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progr
     def to_size(image: np.ndarray) -> np.ndarray:
         return resized(Image.fromarray(image), 1, resample=resample)
 
-    array, _, _ = pack(
+    packed = pack(
         "smallnorb", paths, (part, resample), images, to_size, len(levels), 1, places=places, progress=progress
     )
-    return FactorDataset("smallnorb", f"smallnorb {part}", list(FACTORS), sizes, array)
+    return FactorDataset("smallnorb", f"smallnorb {part}", list(FACTORS), sizes, packed.images)
 
 
 def _labels(categories: Path, further: Path) -> np.ndarray:
