@@ -142,9 +142,9 @@ def _copied(array, device) -> torch.Tensor:
     """Copy the array to the device. Raises UserError if its memory is too small, or there is no array to copy."""
     import torch
 
-    if not isinstance(array, np.ndarray):
+    if not hasattr(array, "__array__"):
         raise UserError("--data-on-device: these images are generated on access: leave the flag out")
-    device = torch.device(device)
+    array, device = np.asarray(array), torch.device(device)
     if device.type == "cuda" and (free := torch.cuda.mem_get_info(device)[0]) < array.nbytes:
         raise UserError(
             f"--data-on-device: the images take {array.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB of {device} are free: "
