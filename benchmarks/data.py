@@ -1,11 +1,10 @@
-"""Images per second that a data set hands out as float tensors, and the memory that this takes.
+"""Speed of a data set in images per second, and the memory that it takes.
 
     python -m benchmarks.data [NAME] [--data-path PATH] [--seconds S]
 
-Without a name, the replicas of dSprites and 3D Shapes. Three figures each: the first shuffled batches, with the file as
-the system has it (perhaps still on the disk); one pass over all of it in order, as an evaluation makes it; and shuffled
-batches after that, the median of several rounds. `anonymous` is what Linux calls RssAnon: the memory that is not the
-page cache's.
+Without a name: the replicas of dSprites and 3D Shapes. Three speeds are measured: the first shuffled batches, for which
+the file may still have to be read from the disk; one pass over all images in order, as in an evaluation; and shuffled
+batches after that, the median of several rounds. Anonymous memory is Linux's RssAnon, which excludes the page cache.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NEEDED = 12_000  # images/s: 20 times what training consumes on two cores
 
 
 def anonymous_megabytes() -> float:
-    """RssAnon of this process. Raises UserError where /proc does not tell."""
+    """RssAnon of this process. Raises UserError on systems without /proc."""
     status = Path("/proc/self/status")
     if not status.exists():
         raise UserError("memory is measured with /proc/self/status, which this system lacks: run it on Linux")
@@ -35,7 +34,7 @@ def anonymous_megabytes() -> float:
 
 
 def images_per_second(dataset, order: np.ndarray, seconds: float = float("inf")) -> float:
-    """How fast `dataset.batch` makes tensors of the indices `[n]` in this order, until they or the `seconds` end."""
+    """Speed of `dataset.batch` for the indices `[n]` in this order, for at most `seconds`."""
     images, start = 0, time.perf_counter()
     for first in range(0, len(order), BATCH):
         images += len(dataset.batch(order[first : first + BATCH], "cpu"))
@@ -45,8 +44,8 @@ def images_per_second(dataset, order: np.ndarray, seconds: float = float("inf"))
 
 
 def measure(name: str, path: str | None, seconds: float) -> None:
-    """Prints one data set's figures."""
-    import torch  # noqa: F401  what every process has before it loads data
+    """Prints the results for one data set."""
+    import torch  # noqa: F401  before the memory is measured: every process imports it
 
     empty = anonymous_megabytes()
     start = time.perf_counter()

@@ -1,6 +1,6 @@
-"""How close the drawn replicas are to real frames: `python -m benchmarks.fidelity dsprites|shapes3d FILE`.
+"""Compares the rendered replicas with real images: `python -m benchmarks.fidelity dsprites|shapes3d FILE`.
 
-FILE is any .npz or .npy file with an array of frames. For every frame the closest of all drawn images is found by
+FILE is any .npz or .npy file with an array of images. For every image, the nearest of all rendered images is found by
 comparing it with each of them.
 """
 

@@ -1,7 +1,8 @@
-"""Timing against the machine's matrix product: the two take turns, and the ratio of each turn is what counts.
+"""Times functions relative to a large matrix product on the same machine.
 
-Whatever else slows the machine down slows both. With `--cpu-time` the clock is the processor time of this process, all
-threads together: on a machine that others use, and on one thread, its ratios hold where those of the wall clock do not.
+A function and the product run in turns, and each turn gives one ratio: what slows the machine down slows both. With
+`--cpu-time`, the processor time of all threads of this process is measured: on a machine that others use, with one
+thread, its ratios are more reliable than those of the wall clock.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def parser(name: str, description: str) -> Parser:
 
 @dataclass
 class Figures:
-    """Medians over the turns."""
+    """Results of one function: medians over the turns."""
 
     seconds: float
     utilization: float  # share of the product's rate
@@ -46,7 +47,7 @@ class Figures:
 
 
 class Yardstick:
-    """The product that everything is timed against."""
+    """The matrix product that functions are compared with."""
 
     def __init__(self, args: argparse.Namespace):
         torch.set_num_threads(args.threads)
@@ -66,7 +67,7 @@ class Yardstick:
         return self.clock() - start
 
     def _seconds(self, product: Callable) -> float:
-        """The least of three: which library is the faster one on this machine."""
+        """The shortest of three times, to choose the faster library."""
         return min(self._time(lambda: product(self.a, self.b)) for _ in range(3))
 
     def _product(self) -> float:
@@ -74,7 +75,7 @@ class Yardstick:
         return self.products[-1]
 
     def compare(self, functions: dict[str, Callable[[], object]], flops: dict[str, float]) -> dict[str, Figures]:
-        """Each function by turns with the product; `flops` of one call each."""
+        """Time each function in turns with the product. flops: FLOP of one call of each function."""
         for function in functions.values():
             function()
         self._product()

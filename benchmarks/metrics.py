@@ -1,12 +1,11 @@
-"""Time of every metric on a data set of full dSprites size, beside the time to encode the images it asks for.
+"""Time of every metric on a data set of the size of dSprites, and the time to encode the images that they draw.
 
     python -m benchmarks.metrics [--preset full] [--encode N] [--data-path DIR] [--no-dci] [--check-dci]
 
-The codes are made by hand (each factor on a latent, with noise), so that every metric does its usual work; the
-encoder, a convolutional net of the model's size with random weights, is timed apart, on N images of the data set
-(0: all that the protocols ask for), and its rate is what `encode` is estimated from. Beside the wall clock stands
-the CPU time of this process and its children, which other work on the machine disturbs less. `--check-dci` compares
-DCI with its reference values, which takes a few minutes.
+The codes are synthetic: each factor in one latent, with noise. The encoder, a convolutional network of the model's size
+with random weights, is timed separately, on N images of the data set (0: all that the protocols draw). CPU time, of
+this process and its children, depends less on other work on the machine than the wall clock. `--check-dci` compares DCI
+with its reference values, which takes a few minutes.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ LATENTS = 10
 REFERENCE = Path(__file__).parent.parent / "tests" / "data" / "reference"
 
 
-class HandMadeCodes:
-    """A stand-in for the data set whose "images" are codes of dSprites' 737,280 factor combinations."""
+class SyntheticCodes:
+    """Replaces the data set: its "images" are codes of dSprites' 737,280 factor combinations."""
 
     factor_sizes = FACTOR_SIZES
 
@@ -90,7 +89,7 @@ def encoding(images: int, wanted: int, data_path: str | None) -> None:
 
 
 def check_dci() -> None:
-    """Prints DCI on the three reference cases beside the published values and the largest difference allowed."""
+    """Prints DCI on the three reference cases, the reference values, and the largest difference allowed."""
     expected = json.loads((REFERENCE / "metrics.json").read_text())
     with np.load(REFERENCE / "metrics_cases.npz", allow_pickle=False) as arrays:
         for case, values in expected.items():
@@ -115,7 +114,7 @@ def main() -> None:
     parser.add_argument("--no-dci", action="store_true", help="leave out the boosted trees")
     parser.add_argument("--check-dci", action="store_true", help="compare DCI with its reference values")
     args = parser.parse_args()
-    dataset = HandMadeCodes()
+    dataset = SyntheticCodes()
     source, preset = GridSource(dataset), metrics.PRESETS[args.preset]
     names = [name for name in applicable(None, source, None) if not (args.no_dci and name == "dci")]
     indices = [array.ravel() for array in indices_of(draw(source, names, preset, seed=0))]

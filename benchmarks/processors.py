@@ -1,10 +1,10 @@
-"""The table of docs/metrics.md on processors: one checkpoint, scored in full with the kernels of several processors.
+"""The table of docs/metrics.md on processors: one checkpoint, scored with the kernels of several processors.
 
     python -m benchmarks.processors FOLDER [--steps 400] [NAME ...]
 
-Trains a Lie group VAE on a sixteenth of the dSprites replica in FOLDER, scores it under every combination of
-`tests.processors`, with one thread, and prints the largest difference of each score from the first. Scores that FOLDER
-holds already are not made again.
+Trains a Lie group VAE on a sixteenth of the dSprites replica in FOLDER, scores it under each combination of
+`tests.processors` with one thread, and prints the largest difference of each score from the first combination. Scores
+that are in FOLDER already are not computed again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def command(folder: Path, *flags: str) -> list[str]:
 
 
 def train(folder: Path, steps: int) -> None:
-    """Leaves the run FOLDER/version_0."""
+    """Render the data and train; writes the run FOLDER/version_0."""
     from datasets.render.dsprites import render_file
 
     (folder / "data").mkdir(parents=True, exist_ok=True)

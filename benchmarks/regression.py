@@ -1,10 +1,10 @@
-"""Compare the speed of this tree with the stored baseline; exit status 1 where something is more than 10 % slower.
+"""Compares the speed of this code with the stored baseline; exit status 1 if something is over 10 % slower.
 
     python -m benchmarks.regression [--threads N] [--cpu-time] [--update]
 
-What is compared are utilizations of the fp32 product rate, which differ little between machines of one kind; the
-baseline records the kind. Other work on the machine makes single measurements scatter by ten percent: where something
-seems slower, all is measured ATTEMPTS times, and the medians count. `--update` stores such medians in baseline.json.
+Speeds are compared as utilization, relative to the fp32 product, which differs little between machines of one kind; the
+baseline records the kind. Single measurements vary by ten percent on a busy machine: if something seems slower, all is
+measured ATTEMPTS times, and the medians are compared. `--update` stores such medians in baseline.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ATTEMPTS = 3
 
 
 def measure(yardstick: Yardstick) -> dict[str, float]:
-    """Share of the product rate by configuration and operation."""
+    """Utilization by configuration and operation."""
     utilizations: dict[str, float] = {}
     for name in NAMES:
         figures, _ = Case(CONFIGURATIONS[name]).measure(yardstick)
@@ -37,17 +37,17 @@ def measure(yardstick: Yardstick) -> dict[str, float]:
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Of each share over several measurements."""
+    """The median of each utilization over several measurements."""
     return {what: statistics.median(run[what] for run in runs) for what in runs[0]}
 
 
 def slower_than(before: dict[str, float], utilizations: dict[str, float]) -> list[str]:
-    """What reaches less than its baseline, by more than TOLERANCE."""
+    """The names of utilizations that are below their baseline by more than TOLERANCE."""
     return [what for what, reached in before.items() if utilizations[what] < reached * (1 - TOLERANCE)]
 
 
 def key(args) -> str:
-    """What must agree for utilizations to be comparable: the kind of processor, the threads, the clock."""
+    """The name of a baseline: utilizations are comparable only for equal processor, threads and clock."""
     clock = "processor time" if args.cpu_time else "wall clock"
     return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {args.threads} threads, {clock}"
 

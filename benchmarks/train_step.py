@@ -30,7 +30,7 @@ CONFIGURATIONS |= {f"{name} dsprites": [f"--model={name}", *DSPRITES] for name i
 
 
 class Case:
-    """A model with a batch of made-up images, ready to step."""
+    """A model, its optimisers and a batch of random images."""
 
     def __init__(self, flags: list[str], precision: str = "fp32"):
         self.args: Namespace = command_line.build_parser().parse_args(flags)
@@ -70,7 +70,7 @@ class Case:
 
 
 def print_profile(case: Case) -> None:
-    """Where the time of two steps goes, by operation."""
+    """Prints the operations that take most of the time of two steps."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU]) as trace:
@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def report(args: Namespace) -> None:
-    """Measure and print, a line for each configuration and what is timed of it."""
+    """Measure, and print a line for each configuration and operation."""
     yardstick = Yardstick(args)
     print("| model and configuration | batch | what | MFLOP/image | ms | images/s | GFLOP/s | share |")
     print("|---|---|---|---|---|---|---|---|")

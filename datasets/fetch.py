@@ -25,8 +25,8 @@ _SPARE = 2**24  # bytes to leave free on the disk
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Retry policy of a download.
+class RetryPolicy:
+    """When a download is tried again.
 
     tries: failures in a row, without new bytes, before giving up; two if the server never answered.
     first_wait: seconds before the first retry; doubled for each further one, up to a minute.
@@ -44,7 +44,7 @@ def fetch(
     *,
     url: str | None = None,
     progress: bool = True,
-    patience: Patience | None = None,
+    retry: RetryPolicy | None = None,
 ) -> Path:
     """Download the official file into `directory`, unless it is there already.
 
@@ -66,7 +66,7 @@ def fetch(
     with locked(target):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
-            _fetch(file, target, url or file.url, progress, patience or Patience())
+            _fetch(file, target, url or file.url, progress, retry or RetryPolicy())
     return target
 
 
@@ -90,14 +90,14 @@ def warn_unverified(file: DataFile, path: Path) -> None:
     print(f"{file.name} is unverified: no official checksum is known; received sha256:{found}", file=sys.stderr)
 
 
-def _fetch(file: DataFile, target: Path, url: str, progress: bool, patience: Patience) -> None:
+def _fetch(file: DataFile, target: Path, url: str, progress: bool, retry: RetryPolicy) -> None:
     partial = partial_path(target)
     resumed = partial.exists()
-    _Transfer(file, partial, url, patience).run(progress)
+    _Transfer(file, partial, url, retry).run(progress)
     if resumed and file.checksum and not is_official(file, partial):
         # The partial file of an earlier run may have been the start of another file.
         partial.unlink()
-        _Transfer(file, partial, url, patience).run(progress)
+        _Transfer(file, partial, url, retry).run(progress)
     if not file.checksum:
         warn_unverified(file, partial)
     elif not is_official(file, partial):
@@ -119,8 +119,8 @@ class _Interrupted(Exception):
 class _Transfer:
     """Download of one file into `partial`, over one or more connections."""
 
-    def __init__(self, file: DataFile, partial: Path, url: str, patience: Patience):
-        self.file, self.partial, self.url, self.patience = file, partial, url, patience
+    def __init__(self, file: DataFile, partial: Path, url: str, retry: RetryPolicy):
+        self.file, self.partial, self.url, self.retry = file, partial, url, retry
         self.answered = False  # whether the server has answered at all
         self.version: str | None = None  # ETag of the server: only the same version can be resumed
 
@@ -134,9 +134,9 @@ class _Transfer:
                 except _Interrupted as error:
                     failures = 1 if self._size() > furthest else failures + 1
                     furthest = max(furthest, self._size())
-                    if failures >= (self.patience.tries if self.answered else 2):
+                    if failures >= (self.retry.tries if self.answered else 2):
                         raise UserError(self._failure_message(error)) from None
-                time.sleep(min(self.patience.first_wait * 2 ** (failures - 1), 60))
+                time.sleep(min(self.retry.first_wait * 2 ** (failures - 1), 60))
 
     def _failure_message(self, error: Exception) -> str:
         remedy = "check the network and HTTPS_PROXY, or draw the replica by leaving --data-path out"
@@ -184,7 +184,7 @@ class _Transfer:
             headers["Range"] = f"bytes={offset}-"
             if self.version:
                 headers["If-Range"] = self.version
-        return urlopen(Request(self.url, headers=headers), timeout=self.patience.timeout)
+        return urlopen(Request(self.url, headers=headers), timeout=self.retry.timeout)
 
     def _store(self, response: http.client.HTTPResponse, offset: int, bar: tqdm) -> None:
         self.answered = True

@@ -98,7 +98,7 @@ def file(publisher):
 
 @pytest.fixture
 def get(file, tmp_path):
-    def fetch_file(patience=HASTE, **changes):
-        return fetch(replace(file, **changes), tmp_path / "data", progress=False, patience=patience)
+    def fetch_file(retry=HASTE, **changes):
+        return fetch(replace(file, **changes), tmp_path / "data", progress=False, retry=retry)
 
     return fetch_file

@@ -4,12 +4,12 @@ import re
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from datasets.fetch import Patience
+from datasets.fetch import RetryPolicy
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 BODY = MAGIC + bytes(range(256)) * 1200
 OTHER = MAGIC + bytes(range(255, -1, -1)) * 1200
-HASTE = Patience(tries=4, first_wait=0.01, timeout=5)
+HASTE = RetryPolicy(tries=4, first_wait=0.01, timeout=5)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -36,7 +36,7 @@ def test_the_file_arrives_under_its_name_and_nothing_else_is_left(get, tmp_path,
 
 
 def test_the_progress_bar_counts_the_bytes(file, tmp_path, capsys):
-    fetch(file, tmp_path, patience=HASTE)
+    fetch(file, tmp_path, retry=HASTE)
     assert "307k/307k" in capsys.readouterr().err
 
 
@@ -88,7 +88,7 @@ def test_failures_that_each_bring_something_are_not_counted(get, publisher, tmp_
 
 def test_a_connection_that_stalls_is_resumed(get, publisher, tmp_path):
     publisher.steps = [stall]
-    get(patience=replace(HASTE, timeout=1))
+    get(retry=replace(HASTE, timeout=1))
     assert kept(tmp_path) == WHOLE
     assert publisher.asked == [None, f"bytes={len(BODY) // 2}-"]
 
@@ -145,7 +145,7 @@ def test_processes_at_once_fetch_once(file, publisher, tmp_path):
     publisher.steps = [slow]
     context = multiprocessing.get_context("fork")
     workers = [
-        context.Process(target=fetch, args=(file, tmp_path / "data"), kwargs={"progress": False, "patience": HASTE})
+        context.Process(target=fetch, args=(file, tmp_path / "data"), kwargs={"progress": False, "retry": HASTE})
         for _ in range(3)
     ]
     for worker in workers:

@@ -21,7 +21,7 @@ from local_publisher import (
 )
 
 from datasets import download, dsprites, fetch
-from datasets.fetch import Patience
+from datasets.fetch import RetryPolicy
 from system.errors import UserError
 
 
@@ -55,7 +55,7 @@ def test_waits_double(get, publisher, monkeypatch):
     waits = []
     monkeypatch.setattr(fetch.time, "sleep", waits.append)
     publisher.steps = [status(503)] * 3
-    get(patience=Patience(tries=6, first_wait=1))
+    get(retry=RetryPolicy(tries=6, first_wait=1))
     assert waits == [1, 2, 4]
 
 
