@@ -51,6 +51,13 @@ def test_each_objective_trains_its_own_networks(model) -> None:
     assert all(p.grad is not None for p in model.discriminator.parameters())
 
 
+def test_the_discriminator_has_the_settings_of_the_paper_and_the_networks_the_learning_rate(model) -> None:
+    settings = {
+        name: (o.param_groups[0]["lr"], o.param_groups[0]["betas"]) for name, o in model.make_optimisers(0.3).items()
+    }
+    assert settings == {"vae": (0.3, (0.9, 0.999)), "discriminator": (1e-4, (0.5, 0.9))}
+
+
 def test_density_ratio_pulls_on_the_encoder(model) -> None:
     """The gradient of the estimate goes through the discriminator into the code, as plain autograd has it."""
     mu = torch.randn(4, 4, requires_grad=True)

@@ -7,6 +7,7 @@ from itertools import combinations, product
 import pytest
 import torch
 
+from models.tc_vae import BetaTCVAE
 from models.total_correlation import ESTIMATORS, aggregate_log_densities, log_normal, total_correlation
 
 COMPONENTS, LATENTS = 6, 2
@@ -112,3 +113,23 @@ def test_gradients_are_those_of_finite_differences(mixture, estimator: str) -> N
 def test_an_unknown_estimator_is_refused(mixture) -> None:
     with pytest.raises(ValueError, match="weighted"):
         total_correlation(mixture[0], *mixture, 50, "exact")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_three_terms_of_beta_tcvae_make_up_the_kl_of_the_sampled_codes(mixture, estimator: str) -> None:
+    mu, logvar = mixture
+    z = mu + 0.4
+    model = BetaTCVAE(1, LATENTS, networks=None, tc_beta=6.0, beta=2.0, tc_estimator=estimator)
+    model.training_images = 50
+    terms, weights = model.code_terms(mu, logvar, z, 0), model.loss_weights()
+    log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, 50, estimator)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1)  # [6]
+    posterior = torch.distributions.Normal(mu, torch.exp(logvar / 2)).log_prob(z).sum(dim=1)  # [6]
+    torch.testing.assert_close(terms["mutual_information"], (posterior - log_qz).mean())
+    torch.testing.assert_close(terms["total_correlation"], total_correlation(z, mu, logvar, 50, estimator))
+    torch.testing.assert_close(terms["dimension_kl"], (log_qz_product - prior).mean())
+    assert {name: weights[name] for name in weights if name != "recon" and weights[name] != 0} == {
+        "mutual_information": 2.0,
+        "total_correlation": 6.0,
+        "dimension_kl": 2.0,
+    }

@@ -36,6 +36,12 @@ def test_alone_nothing_changes(monkeypatch):
     assert alone.broadcast(lambda: {"a": 1}) == {"a": 1}
 
 
+def test_torchrun_says_whether_the_processes_were_restarted(monkeypatch):
+    for count, restarted in (("0", False), ("1", True)):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
+        assert Group().restarted is restarted
+
+
 def test_gradients_are_averaged_before_the_step(monkeypatch):
     one = group(monkeypatch, 0, 2)
     monkeypatch.setattr(
@@ -47,6 +53,18 @@ def test_gradients_are_averaged_before_the_step(monkeypatch):
     (used * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
     optimiser.step()
     assert used.tolist() == [-6.0, -8.0, -10.0] and unused.tolist() == [0.0]
+
+
+def test_loss_terms_of_the_parts_make_up_those_of_the_batch(monkeypatch):
+    values, sent = torch.rand(3, 2), []  # parts of one image and of two
+    monkeypatch.setattr(dist, "all_reduce", lambda flat, *_: sent.append(flat.clone()))
+    for rank in range(2):
+        one = group(monkeypatch, rank, 2)
+        part = values[one.part(3)]
+        terms = {"loss": part.mean(), "kl_per_latent": part.mean(dim=0)}
+        shapes = {name: term.shape for name, term in one.mean(terms, 3).items()}
+        assert shapes == {"loss": (), "kl_per_latent": (2,)}
+    torch.testing.assert_close(sent[0] + sent[1], torch.cat([values.mean()[None], values.mean(dim=0)]))
 
 
 def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):

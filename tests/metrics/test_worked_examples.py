@@ -1,0 +1,63 @@
+"""Scores that lie between the best and the worst, worked out by hand on small tables."""
+
+import numpy as np
+import pytest
+
+from metrics import evaluate, udr
+from metrics.dci import completeness, disentanglement
+
+
+def test_dci_weighs_latents_and_factors_by_their_importance():
+    importance = np.array([[3.0, 0.0], [1.0, 1.0]])
+    # Latent 0, of weight 3, has one factor (1); latent 1, of weight 2, both equally (0).
+    assert disentanglement(importance) == pytest.approx(3 / 5)
+    # Factor 0, of weight 4, is shared by the latents as 3/4 and 1/4; factor 1, of weight 1, has one latent.
+    shared = 1 + 0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)
+    assert completeness(importance) == pytest.approx((4 * shared + 1) / 5)
+    # The entropy of three factors is in units of log 3, and that of a single one is 0.
+    assert disentanglement(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 2.0]])) == pytest.approx(1 - np.log(2) / np.log(3) / 2)
+    assert disentanglement(np.ones((3, 1))) == pytest.approx(1)
+
+
+def test_rmig_and_jemmig_of_a_latent_with_a_runner_up():
+    factor = np.arange(8) % 4
+    codes = np.stack([factor // 2, factor, np.zeros(8)], axis=1)  # one bit, two bits, nothing
+    found = evaluate(codes, factor[:, None], ["rmig"])
+    assert found["RMIG"] == pytest.approx(1 / 2)
+    assert found["JEMMIG"] == pytest.approx(1 - np.log(2) / np.log(4 * 100))
+    noisy = np.concatenate([codes[:, 1:2], codes[:, 1:2] + 0.1])  # the best latent takes eight values: one bit of noise
+    found = evaluate(noisy, np.tile(factor, 2)[:, None], ["rmig"])
+    assert found["RMIG"] == pytest.approx(1)
+    assert found["JEMMIG"] == pytest.approx(1 - np.log(2) / np.log(4 * 100))
+
+
+def test_irs_weighs_values_by_their_rows_and_latents_by_their_deviation():
+    factor = np.repeat([0, 1], [201, 67])
+    place = np.where(factor == 0, -100.0, 300.0)  # of mean 0
+    spread = np.concatenate([np.arange(-100, 101), np.zeros(67)])  # its 0.99 quantile among the 201 rows is 99
+    found = evaluate(np.stack([place + spread, place / 2], axis=1), factor[:, None], ["irs"])
+    robustness = 1 - (201 / 268) * 99 / 300
+    assert found["IRS"] == pytest.approx((300 * robustness + 150 * 1) / 450)
+    assert found["IRS_unweighted"] == pytest.approx((robustness + 1) / 2)
+
+
+def test_udr_is_the_mean_over_runs_of_the_median_over_the_others():
+    a, b = np.array([0.0, 0, 1, 1]), np.array([0.0, 1, 0, 1])  # of rank correlation 0
+    both, copies = np.stack([a, b], axis=1), np.stack([a, a], axis=1)
+    # Of the four latents of such a pair, the copies have one counterpart each (1), a has two (1/2), b none (0).
+    assert udr([both, copies])["UDR"] == pytest.approx(2.5 / 4)
+    found = udr([both, copies, both, both])
+    assert [found[f"UDR_run_{i}"] for i in range(4)] == pytest.approx([1, 0.625, 1, 1])
+    assert found["UDR"] == pytest.approx((3 + 0.625) / 4)
+    faint = np.concatenate([both, np.stack([0.17 * a, b * 0.18], axis=1)], axis=1)  # deviations 0.098 and 0.104
+    assert udr([both, faint])["UDR"] == pytest.approx((3 + 1 + 1 / 2) / 5)
+
+
+def test_the_lasso_shrinks_every_weight_by_its_alpha_and_explains_what_is_left():
+    # Two uncorrelated latents of variance 1; the factor is their sum, standardised: each weight is 0.02 too small.
+    codes = np.array([[-1.0, -1], [-1, 1], [1, -1], [1, 1]])
+    factor = codes.sum(axis=1, keepdims=True)
+    found = evaluate(np.tile(codes, (3, 1)), np.tile(factor, (3, 1)), ["dci_lasso"], test=(codes, factor))
+    assert found["dci_lasso_informativeness_test"] == pytest.approx(1 - 2 * 0.02**2, abs=1e-6)
+    assert found["dci_lasso_informativeness_train"] == pytest.approx(1 - 2 * 0.02**2, abs=1e-6)
+    assert found["dci_lasso_completeness"] == pytest.approx(0, abs=1e-6)
