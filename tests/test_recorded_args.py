@@ -13,12 +13,12 @@ from tests.test_trainer import TINY, run
 
 WRONG = [  # argument, what stands in args.json, what is said
     ("latents", "ten", "--latents: 'ten' is not an integer of at least 1"),
-    ("latents", 9, "--latents is 9 but --subspace_sizes_ls sums to 3"),
+    ("latents", 2, "--latents is 2 but --subspace_sizes_ls sums to 3"),
     ("latents", 3.5, "--latents: '3.5' is not an integer"),
     ("latents", None, "--latents: 'none' is not an integer"),
     ("latents", [3], "--latents: '[3]' is not an integer"),
     ("latents", 10**400, "--latents: '1000"),
-    ("subgroup_sizes_ls", [3], "3 is not a perfect square"),
+    ("subgroup_sizes_ls", [3], "3 is not a perfect square; the nearest one is 4"),
     ("subgroup_sizes_ls", "none", "--subgroup_sizes_ls: 'none' is not a list"),
     ("subgroup_sizes_ls", [10**1000], "has an entry of more than 65536"),
     ("subspace_sizes_ls", [[[3]]], "--subspace_sizes_ls: '[[[3]]]' is not a list"),

@@ -159,6 +159,29 @@ def test_a_session_that_is_still_running_counts_no_hours(tmp_path):
     assert "after 1.5 hours of one core" in report.text(tmp_path)
 
 
+def test_the_median_seed_is_the_lower_one_of_two_among_the_runs_with_the_most_epochs(tmp_path):
+    assert harvest.median_seed(tmp_path, "vae") is None
+    for seed, score in enumerate((0.3, 0.1, 0.4, 0.2)):
+        write_record(tmp_path, "vae", seed, [0.9, score])
+    write_record(tmp_path, "vae", 7, [0.15])
+    write_record(tmp_path, "vae", 8, [])
+    assert harvest.median_seed(tmp_path, "vae") == 3
+    write_record(tmp_path, "vae", 9, [0.9, 0.25])
+    assert harvest.median_seed(tmp_path, "vae") == 9
+
+
+def test_a_curve_has_the_first_scores_of_every_epoch_that_was_scored(tmp_path):
+    log = tmp_path / "log_metrics.txt"
+    assert len(harvest.read_curve(log)) == 0
+    epochs = [(3.0, [0.1]), (2.0, [0.2, 0.9]), (1.0, [])]  # scored again later; not scored yet
+    with open(log, "w") as file:
+        for loss, scores in epochs:
+            file.write(f"metric/loss : {loss}\nmetric/kl : 5.0\n")
+            file.writelines(f"{harvest.SCORE} : {score}\n" for score in scores)
+    curve = harvest.read_curve(log)
+    assert curve[["epoch", "metric/loss", harvest.SCORE]].values.tolist() == [[1, 3.0, 0.1], [2, 2.0, 0.2]]
+
+
 def test_figures_are_drawn_for_what_there_is(tmp_path):
     for seed in range(6):
         write_record(tmp_path, "vae", seed, [0.1 * seed] * 7)

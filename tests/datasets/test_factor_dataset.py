@@ -49,6 +49,27 @@ def test_as_many_images_as_combinations_are_required():
         FactorDataset("toy", "x", ["a"], [4], np.zeros((3, 64, 64, 1), np.uint8))
 
 
+def test_parts_that_do_not_fit_together_are_refused():
+    images, table = np.zeros((3, 64, 64, 1), np.uint8), np.zeros((3, 2), np.int64)
+    with pytest.raises(ValueError, match="2 factor names for 1 factor sizes"):
+        FactorDataset("toy", "x", ["a", "b"], [3], images)
+    for wrong in (table[:2], table[:, :1]):
+        with pytest.raises(ValueError, match="for 3 images and 2 names"):
+            FactorDataset("toy", "x", ["a", "b"], [3, 2], images, factors=wrong)
+    for wrong in (np.zeros((3, 511), np.uint8), np.zeros((3, 512), np.int16)):
+        with pytest.raises(ValueError, match="cannot hold images of 64 x 64 bits"):
+            PackedImages(wrong)
+
+
+def test_a_table_of_factors_is_no_grid_and_leaves_out_what_it_has_of_the_names():
+    images, table = np.zeros((3, 64, 64, 1), np.uint8), np.array([[0, 1], [2, 0], [1, 1]])
+    dataset = FactorDataset("toy", "x", ["a", "b"], [3, 2], images, factors=table, left_out=("c", "b"))
+    assert not dataset.is_grid and dataset.left_out == ("b",)
+    assert (dataset.index_to_factors(np.array([2, 0])) == table[[2, 0]]).all()
+    with pytest.raises(ValueError, match="toy is not a grid"):
+        dataset.factors_to_index(table)
+
+
 @pytest.mark.parametrize("kind", ["raw", "packed"])
 def test_a_batch_is_the_stored_images_scaled_to_one(kind, request):
     dataset, images = request.getfixturevalue(kind)
@@ -86,6 +107,8 @@ def test_split_parts_are_disjoint_and_cover_the_set():
     train, validation = split_indices(1000, 0.1, seed=3)
     assert len(validation) == 100
     assert sorted([*train, *validation]) == list(range(1000))
+    assert list(train) == sorted(train) and list(validation) == sorted(validation)
+    assert [len(split_indices(10, split, seed=3)[1]) for split in (0.01, 0.16, 0.9)] == [1, 2, 9]
 
 
 def test_split_depends_on_the_seed_alone():

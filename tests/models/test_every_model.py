@@ -72,7 +72,9 @@ def test_equation_and_flags_are_what_the_model_has(name: str) -> None:
     assert {term for term, weight in model.loss_weights().items() if weight != 0} <= set(TERM.findall(model.equation))
     with torch.no_grad():
         terms = set(model(torch.rand(3, 1, 64, 64), None, step=0))  # evaluation computes every term
-    assert set(TERM.findall(model.equation)) <= terms | dests
+    named = set(TERM.findall(model.equation))
+    assert named <= terms | dests
+    assert not terms & {"total_correlation", "dip_off_diagonal", "dip_diagonal", "kl_capacity"} - named  # not asked for
     assert not dests & set(model.refuses) or name == "annealed_vae"
 
 

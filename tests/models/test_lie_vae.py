@@ -41,6 +41,14 @@ def test_moves_multiply_the_group_element_from_the_left_one_after_the_other(mode
         torch.testing.assert_close(model.act(z, moves), expected)
 
 
+def test_without_the_exponential_there_is_no_group_and_moves_are_added() -> None:
+    model = LieGroupVAE(1, [4], [2], no_exp=True)
+    z, a, b = torch.randn(3, 1, 2)
+    assert model.group_elements(z) == []
+    with torch.no_grad():
+        torch.testing.assert_close(model.act(z, [a, b]), model.decode(z + a + b))
+
+
 def test_each_subgroup_has_the_exponential_of_its_own_basis(model) -> None:
     z = torch.randn(3, 4)
     bases = [basis.detach() for basis in model.decoder.lie_alg_basis_ls]  # four, of 2, 2, 3, 2 rows

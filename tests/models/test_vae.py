@@ -1,0 +1,61 @@
+"""What the base class of the models says of itself."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from models.lie_vae import LieGroupVAE
+from models.vae import VAE
+
+
+def linear(**settings) -> VAE:
+    """A model of three latents without an encoder, whose decoder is linear."""
+    model = VAE(1, 3, networks=None, **settings)
+    model.decoder = torch.nn.Linear(3, 5)
+    return model
+
+
+def test_the_weights_of_the_dip_penalty_are_products() -> None:
+    weights = linear(hy_dip=0.5, lambda_d=3.0, lambda_od=4.0).loss_weights()
+    assert (weights["dip_diagonal"], weights["dip_off_diagonal"]) == (1.5, 2.0)
+
+
+def test_a_term_without_weight_is_logged_and_has_no_part_in_the_loss() -> None:
+    terms = {"recon": torch.tensor(2.0), "kl": torch.tensor(math.nan)}
+    found = VAE.with_total(terms, {"recon": 3.0, "kl": 0.0, "hessian": 0.0})
+    assert found["loss"] == 6 and found["kl"].isnan() and list(found) == ["loss", "recon", "kl"]
+
+
+def test_moves_are_added_to_the_code_and_images_are_the_sigmoid_of_what_is_decoded() -> None:
+    model, (z, a, b) = linear(), torch.randn(3, 2, 3)
+    torch.testing.assert_close(model.act(z, [a, b]), model.decode(z + a + b))
+    assert torch.equal(model.image(z), torch.sigmoid(model.decode(z)))
+
+
+def test_noise_is_standard_normal_and_the_optimiser_has_the_learning_rate() -> None:
+    eps = linear().draw_noise(5000, torch.Generator().manual_seed(0))["eps"]
+    assert eps.shape == (5000, 3)
+    assert eps.mean().item() == pytest.approx(0, abs=0.05) and eps.std().item() == pytest.approx(1, abs=0.05)
+    assert [(name, o.defaults["lr"]) for name, o in linear().make_optimisers(0.25).items()] == [("vae", 0.25)]
+
+
+@pytest.fixture(scope="module", params=["vae", "lie_group"])
+def model(request) -> VAE:
+    return VAE(1, 2) if request.param == "vae" else LieGroupVAE(1, [4], [2])
+
+
+def test_weights_are_drawn_uniformly_up_to_the_bound_of_xavier(model) -> None:
+    for name, weight in model.named_parameters():
+        if weight.numel() > 1000 and name.endswith("weight"):
+            area = weight[0, 0].numel()  # of a convolution's kernel; 1 for a linear layer
+            bound = math.sqrt(6 / (area * (weight.shape[0] + weight.shape[1])))
+            assert 0.95 * bound < weight.abs().max() <= bound, name
+
+
+def test_under_autocast_codes_are_in_the_precision_of_the_images(model) -> None:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        codes = model.encode(torch.rand(1, 1, 64, 64))
+    assert [code.dtype for code in codes] == [torch.float32] * 2
