@@ -33,6 +33,23 @@ def test_the_distance_of_the_features_does_not_depend_on_which_are_decoded(model
     assert terms[0]["recon"] != terms[1]["recon"]
 
 
+def test_penalties_without_weight_are_computed_in_evaluation_alone(model) -> None:
+    model.hy_hes = model.hy_commute = 0.0
+    x, noise = torch.rand(1, 1, 64, 64), model.draw_noise(1, torch.Generator())
+    with torch.no_grad():
+        training, evaluation = (model(x, drawn, step=0).keys() & {"hessian", "commutator"} for drawn in (noise, None))
+    assert not training and evaluation == {"hessian", "commutator"}
+
+
+def test_reconstructions_are_those_of_the_mean_code_and_of_the_features_of_the_encoder(model) -> None:
+    x = torch.rand(2, 1, 64, 64)
+    found = model.reconstructions(x)
+    torch.testing.assert_close(found["latent"], model.image(model.mean_code(x)))
+    with torch.no_grad():
+        direct = torch.sigmoid(model.decoder.decode_feats(model.encoder.group_feats(x)))
+    torch.testing.assert_close(found["encoder_feats"], direct)
+
+
 def test_moves_multiply_the_group_element_from_the_left_one_after_the_other(model) -> None:
     z, *moves = torch.randn(3, 2, 4)
     elements = [b @ a @ g for g, a, b in zip(*map(model.decoder.exp, (z, *moves)), strict=True)]

@@ -9,6 +9,7 @@ import torch
 
 from models.tc_vae import BetaTCVAE
 from models.total_correlation import ESTIMATORS, aggregate_log_densities, log_normal, total_correlation
+from models.vae import VAE
 
 COMPONENTS, LATENTS = 6, 2
 
@@ -122,6 +123,9 @@ def test_the_three_terms_of_beta_tcvae_make_up_the_kl_of_the_sampled_codes(mixtu
     model = BetaTCVAE(1, LATENTS, networks=None, tc_beta=6.0, beta=2.0, tc_estimator=estimator)
     model.training_images = 50
     terms, weights = model.code_terms(mu, logvar, z, 0), model.loss_weights()
+    plain = VAE(1, LATENTS, networks=None, hy_tc=1.0, tc_estimator=estimator)  # has the same penalty
+    plain.training_images = 50
+    torch.testing.assert_close(plain.code_terms(mu, logvar, z, 0)["total_correlation"], terms["total_correlation"])
     log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, 50, estimator)
     prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1)  # [6]
     posterior = torch.distributions.Normal(mu, torch.exp(logvar / 2)).log_prob(z).sum(dim=1)  # [6]

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from models.beta import AnnealedVAE
 from models.lie_vae import LieGroupVAE
 from models.vae import VAE
 
@@ -21,6 +22,14 @@ def linear(**settings) -> VAE:
 def test_the_weights_of_the_dip_penalty_are_products() -> None:
     weights = linear(hy_dip=0.5, lambda_d=3.0, lambda_od=4.0).loss_weights()
     assert (weights["dip_diagonal"], weights["dip_off_diagonal"]) == (1.5, 2.0)
+
+
+def test_the_annealed_vae_weighs_the_distance_from_its_capacity_of_25_nats() -> None:
+    model = AnnealedVAE(1, 2, annealed_gamma=7.0, capacity_leadin=100, networks=None)
+    assert (model.capacity, model.loss_weights()["kl_capacity"]) == (25.0, 7.0) and "kl" not in model.loss_weights()
+    mu = torch.tensor([[6.0, 2.0]])  # a KL term of 20 nats
+    distances = [model.code_terms(mu, torch.zeros(1, 2), mu, step)["kl_capacity"].item() for step in (0, 40, 80, 900)]
+    assert distances == [20.0, 10.0, 0.0, 5.0]
 
 
 def test_a_term_without_weight_is_logged_and_has_no_part_in_the_loss() -> None:
