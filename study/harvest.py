@@ -160,6 +160,7 @@ def keep_checkpoint(run: Path, study: Path) -> Path | None:
     """If the run is that of the median seed, copy its weights to study/checkpoints, with traversals drawn by main.py.
 
     Returns: the folder, a run directory for --evaluate; None if it is another seed or the plan keeps no weights.
+    Raises: UserError if the weights cannot be evaluated.
     """
     source = RunDirectory.existing(run)
     args = source.read_args()
@@ -175,7 +176,8 @@ def keep_checkpoint(run: Path, study: Path) -> Path | None:
         copy.write_args(_without_places(args))
         flags = [f"--log-path={copy.path}", "--metric-preset=fast", "--quiet", "--num-threads=1"]
         data = [f"--{name}={args[name]}" for name in PLACES[1:] if args.get(name)]
-        subprocess.run([sys.executable, "main.py", "--evaluate", *flags, *data], cwd=ROOT, check=True)
+        if subprocess.run([sys.executable, "main.py", "--evaluate", *flags, *data], cwd=ROOT).returncode:
+            raise UserError(f"the weights of {run} could not be evaluated, see above; repeat with --harvest {run}")
         shutil.copy(record(study, configuration, args["seed"]) / "status.json", copy.status_file)
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         for file in ("status.json", "checkpoints/model.pt", "args.json", "traversals.png"):

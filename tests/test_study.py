@@ -15,6 +15,7 @@ import torch
 import main
 import study.__main__ as command_line
 from logger.report.published import RERUN, published
+from logger.run_directory import RunDirectory
 from models import model_class
 from study import harvest, plan, report
 from study.runner import Runner, missing
@@ -276,6 +277,18 @@ def test_a_run_is_missing_until_it_has_the_scores_that_the_plan_asks_for(tmp_pat
         (tmp_path / "logs" / name / "seed_0" / "version_0").mkdir(parents=True)
     found = [(c.name, seed) for c, seed in missing(tmp_path, tmp_path / "logs", ["hes_40_fp32", "small_vae"])]
     assert found == [("hes_40_fp32", 0), ("hes_40_fp32", 1), ("small_vae", 1), ("small_vae", 2)]
+
+
+def test_weights_that_cannot_be_evaluated_cost_one_line(tiny, tmp_path, monkeypatch):
+    run, into = RunDirectory(tmp_path / "version_0"), tmp_path / "study"
+    run.checkpoints.mkdir(parents=True)
+    run.model_file.write_bytes(b"damaged")
+    run.write_args(recorded(TINY, 0))
+    run.metrics_file.write_text("metric/recon : 9\ndmetric/fac_eval : 0.5\n")
+    harvest.harvest(run.path, into)
+    fake_interpreter(tmp_path, monkeypatch, "exit 2")
+    with pytest.raises(UserError, match="version_0 could not be evaluated"):
+        harvest.keep_checkpoint(run.path, into)
 
 
 @pytest.mark.slow
