@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import main
+import trainer
 from logger.run_directory import RunDirectory
 from system.tensors import load
 from tests.test_main import PUBLISHED_DSPRITES
@@ -183,6 +184,25 @@ def test_a_repeated_command_with_resume_numbers_the_steps_once(small_dsprites, t
     RunDirectory(tmp_path / "version_0").write_status("interrupted")
     run(small_dsprites, tmp_path, *same, "--max-steps=3")
     assert load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"] == 10
+
+
+def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_dsprites, tmp_path, monkeypatch):
+    taken, step = [], trainer.Run.step
+
+    def noted(run: trainer.Run, index: np.ndarray):
+        taken.append((run.position.epoch, index.tolist()))
+        assert run.model.training_images == 90
+        return step(run, index)
+
+    monkeypatch.setattr(trainer.Run, "step", noted)
+    run(small_dsprites, tmp_path, *SILENT, "--epochs=2", "--split=0.25")
+    assert [len(index) for _, index in taken] == [16, 16, 16, 16, 16, 10] * 2
+    first, second = ([i for epoch, index in taken if epoch == e for i in index] for e in (0, 1))
+    assert sorted(first) == sorted(second) and len(set(first)) == 90
+    assert first != second and first != sorted(first)
+    taken.clear()
+    run(small_dsprites, tmp_path, *SILENT, "--max-steps=2", "--split=0.25", "--shuffle=no")
+    assert [i for _, index in taken for i in index] == sorted(first)[:32]
 
 
 def test_an_error_is_no_part_of_the_line_of_the_bar(small_dsprites, tmp_path, capsys):

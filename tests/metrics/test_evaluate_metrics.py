@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import METRICS, evaluate
+from metrics import METRICS, evaluate, mean_codes
 from system.errors import UserError
 
 SIZES = (3, 4, 5)
@@ -99,6 +99,29 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         evaluate(*ideal(), ["migg"])
     with pytest.raises(UserError, match="preset 'slow'"):
         evaluate(*ideal(), ["mig"], preset="slow")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"bootstrap": 1}, "bootstrap is 1: a standard error takes at least 2"),
+        ({"bootstrap": -2}, "bootstrap is -2"),
+        ({"seed": 2**32}, "seed is 4294967296: choose one from 0 to 4294967295"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, says):
+    with pytest.raises(UserError, match=says):
+        evaluate(*ideal(), ["mig"], **settings)
+
+
+@pytest.mark.parametrize(("limit", "index"), [(4, [0, 19, 39, 59]), (100, list(range(60)))])
+def test_mean_codes_are_those_of_images_spread_evenly_over_the_data_set(limit, index):
+    dataset = grid_dataset()
+    found = mean_codes(lambda codes: 2 * codes, dataset, limit)
+    assert found["index"].tolist() == index
+    assert (found["codes"] == 2 * dataset.codes.numpy()[index]).all()
+    assert (found["factors"] == cases.all_factors(SIZES)[index]).all()
 
 
 def test_encoder_that_gives_nan_or_a_wrong_shape_is_refused():

@@ -215,13 +215,14 @@ def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
 
 
 def test_decoder_gives_reconstruction_and_image_errors():
-    dataset = cases.CodesAsImages(SIZES, circles())
+    codes = circles()
+    dataset = cases.CodesAsImages(SIZES, np.concatenate([codes, np.full((len(codes), 1), 5.0)], axis=1))  # one is dead
     names = ["reconstruction", "true_independence"]
     perfect = evaluate(lambda x: x, dataset, names, decoder=lambda z: z, preset=PRESET)
     assert perfect["reconstruction_error"] == 0
     assert perfect["symmetry_image_error"] == pytest.approx(0, abs=1e-9)
     off = evaluate(lambda x: x, dataset, names, decoder=lambda z: z + 0.5, preset=PRESET)
-    assert off["reconstruction_error"] == pytest.approx(6 * 0.25)
+    assert off["reconstruction_error"] == pytest.approx(7 * 0.25)
     assert off["symmetry_image_error"] == pytest.approx(0.25)
 
 

@@ -1,10 +1,12 @@
 """Scores that lie between the best and the worst, worked out by hand on small tables."""
 
+import metric_cases as cases
 import numpy as np
 import pytest
 
 from metrics import evaluate, udr
 from metrics.dci import completeness, disentanglement
+from metrics.true_independence import independence
 
 
 def test_dci_weighs_latents_and_factors_by_their_importance():
@@ -49,6 +51,8 @@ def test_udr_is_the_mean_over_runs_of_the_median_over_the_others():
     found = udr([both, copies, both, both])
     assert [found[f"UDR_run_{i}"] for i in range(4)] == pytest.approx([1, 0.625, 1, 1])
     assert found["UDR"] == pytest.approx((3 + 0.625) / 4)
+    swapped = [np.array(order)[:, None] for order in ([1.0, 2, 3, 4], [1.0, 2, 4, 3])]  # of rank correlation 4/5
+    assert udr(swapped)["UDR"] == pytest.approx(4 / 5)
     faint = np.concatenate([both, np.stack([0.17 * a, b * 0.18], axis=1)], axis=1)  # deviations 0.098 and 0.104
     assert udr([both, faint])["UDR"] == pytest.approx((3 + 1 + 1 / 2) / 5)
 
@@ -61,3 +65,21 @@ def test_the_lasso_shrinks_every_weight_by_its_alpha_and_explains_what_is_left()
     assert found["dci_lasso_informativeness_test"] == pytest.approx(1 - 2 * 0.02**2, abs=1e-6)
     assert found["dci_lasso_informativeness_train"] == pytest.approx(1 - 2 * 0.02**2, abs=1e-6)
     assert found["dci_lasso_completeness"] == pytest.approx(0, abs=1e-6)
+
+
+def test_independence_is_one_less_the_largest_cosine_with_the_step_of_another_factor():
+    along_x, along_y = np.diag([2.0, 1.0]), np.diag([1.0, 2.0])
+    between, nowhere = np.array([[2.0, 0.0], [1.0, 1.0]]), np.eye(2)
+    z = np.array([[1.0, 1.0]])  # moved by (1, 0), (0, 1), (1, 1) and not at all
+    assert independence(np.stack([along_x, along_y]), z) == pytest.approx(1)
+    assert independence(np.stack([along_x, along_y, between]), z) == pytest.approx(1 - np.sqrt(0.5))
+    assert independence(np.stack([along_x, nowhere]), z) == pytest.approx(0.5)
+
+
+def test_errors_of_a_step_that_is_not_linear():
+    # From 1 to 3 and from 3 to 1: the least squares give 0.6; two steps give 0.36 z, an error of 0.64 z; half of the
+    # pairs are each, so that one step has a squared error of (2.4^2 + 0.8^2) / 2, and no step one of 4.
+    dataset = cases.CodesAsImages((2,), np.array([[10.0], [30.0]]))
+    found = evaluate(lambda z: z, dataset, ["true_independence"])
+    assert found["cyclic_order_error"] == pytest.approx(0.64**2, abs=0.08)
+    assert found["symmetry_code_error"] == pytest.approx(0.8, abs=0.08)

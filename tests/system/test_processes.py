@@ -60,6 +60,7 @@ def test_loss_terms_of_the_parts_make_up_those_of_the_batch(monkeypatch):
     monkeypatch.setattr(dist, "all_reduce", lambda flat, *_: sent.append(flat.clone()))
     for rank in range(2):
         one = group(monkeypatch, rank, 2)
+        assert one.is_main is (rank == 0)
         part = values[one.part(3)]
         terms = {"loss": part.mean(), "kl_per_latent": part.mean(dim=0)}
         shapes = {name: term.shape for name, term in one.mean(terms, 3).items()}
@@ -73,6 +74,11 @@ def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):
 
     two = group(monkeypatch, 1, 2)
     monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    with (
+        pytest.raises(UserError, match="--device meta has no way to connect processes"),
+        two.joined(torch.device("meta")),
+    ):
+        pass
     with pytest.raises(RuntimeError, match="connection of the layers"), two.joined(torch.device("cpu")):
         raise RuntimeError("connection of the layers")
     monkeypatch.setattr(dist, "all_reduce", fail)
