@@ -33,6 +33,7 @@ python -m study                     # start missing runs, continue interrupted o
 python -m study --list              # only list missing runs
 python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
 python -m study --harvest RUN ...   # add runs from other folders
+python -m study.rotations CODES ... # what the scores lose because factors lie at an angle to the latents
 ```
 
 Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
