@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import statistics
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +51,18 @@ def test_one_row_a_directory_with_mean_and_standard_deviation(tmp_path):
     values = [0.5, 0.75, 0.625]
     for n, value in enumerate(values):
         write_run(tmp_path / "logs" / "a", n, {"fac_eval": value, "discrete_mig": 0.1})
-    write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.25}, model="beta_shapes")
+    write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.25}, model="beta_shapes", latents=None)
+    for n in range(3):
+        os.utime(tmp_path / "logs" / "a" / f"version_{n}" / "log_metrics.txt", times=(0, 10**9 + 86400 * (n % 2)))
     rows = collect(tmp_path, tmp_path / "logs", "--config_variables", "[model, dataset, latents]")
     assert list(rows[0]) == REFERENCE_HEADER.split()
-    assert [row["_config"] for row in rows] == ["lie_group-dsprites-10", "beta_shapes-dsprites-10"]
+    assert [row["_config"] for row in rows] == ["lie_group-dsprites-10", "beta_shapes-dsprites-?"]
     assert rows[0]["fac.mean"] == "0.625"
     assert rows[0]["fac.std"] == f"{statistics.stdev(values):.3f}" == "0.125"
     assert (rows[0]["mig.mean"], rows[0]["mig.std"]) == ("0.100", "0.000")
     assert rows[0]["n_samples"] == "3" and rows[0]["path"].endswith("logs/a")
     assert rows[0]["sap.mean"] == "-"
+    assert rows[0]["ctime"] == time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(10**9 + 86400))  # of the newest
     assert (rows[1]["fac.mean"], rows[1]["fac.std"], rows[1]["n_samples"]) == ("0.250", "-", "1")
 
 
@@ -209,7 +213,7 @@ def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
         ("lie_group", "3", "0.250"),
         ("vae", "3", "0.250"),
     ]
-    assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "[seed, model]")) == 6
+    assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "['seed', model]")) == 6
 
 
 def test_quartiles(tmp_path):

@@ -34,12 +34,13 @@ def test_paired_comparison_over_common_seeds(tmp_path, two_models):
 
 
 def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
-    for model in ("a", "b"):
+    for model in ("a|c", "b"):
         write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
     flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
     assert collect_results.main(flags) == 0
     text = (tmp_path / "t.md").read_text()
     assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
+    assert "| a\\|c-dsprites | " in text  # no end of a cell
 
 
 def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):

@@ -54,12 +54,13 @@ def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):
     assert (dataset.index_to_factors(np.arange(24)) == GRID[:, :1]).all()
 
 
-def test_a_table_that_is_no_grid_stays_a_table(tmp_path, suffix):
-    rows = np.arange(1, 24)  # one combination is missing
+@pytest.mark.parametrize("first", [[], [1]], ids=["missing", "repeated"])
+def test_a_table_that_is_no_grid_stays_a_table(first, tmp_path, suffix):
+    rows = np.array([*first, *range(1, 24)])  # without the first combination
     dataset = load(write(tmp_path / f"a{suffix}", images=IMAGES[rows], factors=GRID[rows] * 10))
-    assert not dataset.is_grid and len(dataset) == 23
-    assert (dataset.index_to_factors(np.arange(23)) == GRID[rows]).all()
-    assert (dataset.uint8(np.arange(23)) == IMAGES[rows]).all()
+    assert not dataset.is_grid and len(dataset) == len(rows)
+    assert (dataset.index_to_factors(np.arange(len(rows))) == GRID[rows]).all()
+    assert (dataset.uint8(np.arange(len(rows))) == IMAGES[rows]).all()
 
 
 def test_without_factors(tmp_path, suffix):

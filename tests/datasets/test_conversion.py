@@ -47,6 +47,19 @@ def test_a_file_larger_than_the_free_memory_is_not_read_ahead(tmp_path, monkeypa
     assert read_ahead(path) is None
 
 
+def test_copies_of_sources_of_one_name_stay_apart_in_the_cache(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(conversion, "can_be_written", lambda directory: directory.parent != tmp_path)
+    for _ in range(2):  # made, and found again
+        for number in (1, 2):
+            source, values = tmp_path / str(number) / "source", np.full(5, number, np.uint8)
+            source.parent.mkdir(exist_ok=True)
+            array, _ = conversion.convert_once(
+                source, "any", ".npy", {}, values.nbytes, lambda handle, values=values: np.save(handle, values) or {}
+            )
+            assert (array == values).all()
+    assert len(list((cache / "any").glob("*.npy"))) == 2
+
+
 @pytest.mark.parametrize("where", [0.1, 0.5, 1.0])
 def test_a_flipped_byte_of_the_packed_copy_is_said_and_it_is_made_again(where, tmp_path, capsys):
     source = tmp_path / "source"

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from datasets import check_data_path, image_folder, load_dataset
-from datasets.resizing import resized
+from datasets.resizing import is_grey, resized
 from system.errors import UserError
 from tests.powerless import mode
 
@@ -80,6 +80,15 @@ def test_grey_files_stay_grey_unless_told_otherwise(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "9.png")
     assert load(tmp_path).channels == 3
     assert load(tmp_path, channels=1).channels == 1
+
+
+def test_modes_without_colours_are_grey():
+    grey = [
+        kind
+        for kind in ("1", "L", "LA", "I", "I;16", "F", "P", "RGB", "RGBA", "CMYK")
+        if is_grey(Image.new(kind, (1, 1)))
+    ]
+    assert grey == ["1", "L", "LA", "I", "I;16", "F"]
 
 
 def test_the_orientation_that_a_camera_notes_is_applied(tmp_path):

@@ -16,9 +16,12 @@ VOID = {"img", "meta", "link", "br", "input"}
 
 
 def write_run(
-    path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, drawn=True, **args
+    path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, drawn=True, resumed=False, **args
 ) -> Path:
-    """A run directory with arguments and scores and, where `drawn`, with an event file and pictures."""
+    """A run directory with arguments and scores and, where `drawn`, with an event file and pictures.
+
+    resumed: the event file tells TensorBoard to discard what others have from its first step on.
+    """
     path.mkdir(parents=True, exist_ok=True)
     defaults = {"model": "lie_group", "dataset": "dsprites", "data_source": "replica", "seed": 1, "batch_size": 64}
     (path / "args.json").write_text(json.dumps({**defaults, **args}))
@@ -26,14 +29,14 @@ def write_run(
         protocol = {"preset": "fast", "dataset": args.get("dataset", "dsprites"), "metrics": ["a"], "step": max(steps)}
         (path / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
     if drawn:
-        _write_events_and_pictures(path, steps, loss)
+        _write_events_and_pictures(path, steps, loss, resumed)
     return path
 
 
-def _write_events_and_pictures(path: Path, steps, loss: float) -> None:
+def _write_events_and_pictures(path: Path, steps, loss: float, resumed: bool) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(path)) as writer:
+    with SummaryWriter(str(path), purge_step=min(steps) if resumed else None) as writer:
         for step in steps:
             writer.add_scalar("train/loss", loss / step, step)
             writer.add_scalar("train/kl", step / 100, step)

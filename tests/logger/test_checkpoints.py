@@ -55,6 +55,25 @@ def test_the_last_two_are_kept(run, model):
     assert step(run) == 2
 
 
+def test_kept_weights_are_written_beside_those_of_the_run(run, model):
+    kept = run.kept_file(4)
+    checkpoints.save(run, model, model.make_optimisers(0.1), {"step": 1}, {}, {}, kept)
+    assert torch.equal(tensors.load(run.model_file)["encoder.weight"], model.encoder.weight)
+    with torch.no_grad():
+        model.encoder.weight.add_(1)
+    save(run, model, 2)
+    before, after = (tensors.load(file)["encoder.weight"] for file in (kept, run.model_file))
+    assert torch.equal(before + 1, after)
+
+
+def test_weights_to_start_from_are_of_the_recorded_model_or_of_the_named_one(run, model):
+    run.write_args({"model": "recorded"})
+    save(run, model, 1)
+    for path, name in ((run.path, "recorded"), (run.model_file, "named")):
+        weights, trained_as = checkpoints.load_base(path, "named")
+        assert trained_as == name and weights.keys() == model.reference_state_dict().keys()
+
+
 def test_a_run_without_a_checkpoint_has_none(run):
     assert load(run) is None
 

@@ -35,7 +35,7 @@ def test_read_run_gives_arguments_scalars_scores_and_pictures(run):
 
 def test_read_run_joins_the_event_files_of_a_continued_run_and_keeps_the_later_value(tmp_path):
     path = write_run(tmp_path / "version_0", steps=range(20, 100, 20), loss=100.0)
-    write_run(path, steps=range(60, 140, 20), loss=200.0)  # went back to step 60
+    write_run(path, steps=range(60, 140, 20), loss=200.0, resumed=True)  # went back to step 60
     assert len(list(path.glob("events.*"))) == 2
     read = read_run(path)
     curve = read.curve("train/loss")
@@ -46,7 +46,9 @@ def test_read_run_joins_the_event_files_of_a_continued_run_and_keeps_the_later_v
 
 def test_scores_come_from_the_log_where_no_file_has_them(tmp_path):
     path = write_run(tmp_path / "version_0")
-    (path / "log_metrics.txt").write_text("dmetric/fac_eval : 0.25\nmetric/loss : 3\ndmetric/fac_eval : 0.75\n")
+    (path / "log_metrics.txt").write_text(
+        "dmetric/fac_eval : 0.25\nmetric/loss : 3\ndmetric/fac_eval : 0.75\ndmetric/SAP_score : nan\nno number : none\n"
+    )
     assert read_run(path).scores == {"fac_eval": 0.75}
 
 
