@@ -111,7 +111,8 @@ def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: 
     tables = [key for key, array in arrays.items() if array.values.ndim == 2 and key != factors]
     usual = [key for key in CODE_NAMES if key in tables]
     if len(tables) != 1 and not usual:
-        raise UserError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the codes with --codes-name")
+        found = ", ".join(f"{key} {list(array.values.shape)}" for key, array in arrays.items())
+        raise UserError(f"{path} holds {found or 'nothing'}: name the table of codes [n, d] with --codes-name")
     return arrays[usual[0] if usual else tables[0]]
 
 

@@ -40,7 +40,7 @@ def check_factors(
         name: what to call the table in error messages.
         names: names of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
         left_out: columns (one or several names or numbers) that `discrete_mig` and `factor_leakage_*` leave out; None:
-            as the reference does, see `default_left_out`.
+            as the reference does, see `left_out_columns`.
         bins: number of equal-width classes to bin continuous columns into; or name -> classes, for the named columns.
 
     Raises: InputError for other shapes and dtypes, NaN, infinity, and continuous columns: those with more than half as
@@ -70,8 +70,8 @@ def check_factors(
                 f"{name}: {column_name} is continuous, with {why}; name a number of classes "
                 "to cut it into, such as bins=20 (--bins 20)"
             )
-    left = default_left_out(given) if left_out is None else left_out
-    return FactorTable(np.stack(columns, axis=1), tuple(names), columns_of(left, names, "left_out (--left-out)"))
+    table = np.stack(columns, axis=1)
+    return FactorTable(table, tuple(names), left_out_columns(left_out, given, varying(table), len(names)))
 
 
 def pandas_names(factors) -> list[str] | None:
@@ -102,11 +102,27 @@ def columns_of(wanted, names: Sequence[str], what: str) -> np.ndarray:
     return np.array(sorted(set(found)), dtype=np.int64)
 
 
-def default_left_out(names: Sequence[str] | None) -> list:
-    """The factors that the reference leaves out: `floor_hue` or else `shape` if present; without names, the first."""
-    if names is None:
-        return [0]
-    return [name for name in REFERENCE_LEAVES_OUT if name in names][:1]
+def left_out_columns(left_out, names: Sequence[str] | None, varying: np.ndarray, count: int) -> np.ndarray:
+    """The columns int64 `[m]` that `discrete_mig` and `factor_leakage_*` leave out.
+
+    Args:
+        left_out: one or several names or numbers; None: as the reference, `floor_hue` or else `shape` if present, without
+            names the first column; nothing if no other factor varies.
+        names: of the factors; None if they have none.
+        varying: the columns that vary.
+        count: number of factors.
+
+    Raises: InputError for an unknown factor, and if `left_out` names every factor.
+    """
+    known = names or [f"factor {column}" for column in range(count)]
+    if left_out is not None:
+        columns = columns_of(left_out, known, "left_out (--left-out)")
+        if len(columns) == count:
+            raise InputError("left_out (--left-out) names every factor: leave at least one to score")
+        return columns
+    usual = [0] if names is None else [name for name in REFERENCE_LEAVES_OUT if name in names][:1]
+    columns = columns_of(usual, known, "left_out")
+    return columns if len(np.setdiff1d(varying, columns)) else columns[:0]
 
 
 def merge_rounded(column: np.ndarray) -> np.ndarray:

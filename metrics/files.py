@@ -49,7 +49,9 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
     except UserError:
         raise
     except Exception as error:  # the readers raise many types on damaged files
-        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({first_line(error)})") from None
+        # NumPy takes every other format for a pickle, and advises to load it unsafely.
+        reason = "damaged, or of another format" if "you trust" in str(error) else first_line(error)
+        raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
 
 
 def read_csv(path: Path, rows: int | None = None) -> Table:

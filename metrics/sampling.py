@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics.factors import FactorTable, check_factors, columns_of, default_left_out, labels, varying
+from metrics.factors import FactorTable, check_factors, labels, left_out_columns, varying
 from metrics.inputs import InputError
 
 
@@ -62,18 +62,16 @@ class GridSource(PlainSource):
     Args:
         dataset: `FactorDataset` or an object with its `factor_sizes`, `len()`, `index_to_factors(index)` and
             `batch(index, device)`.
-        left_out: factors that some scores leave out; None: as `metrics.factors.default_left_out`.
+        left_out: factors that some scores leave out; None: as `metrics.factors.left_out_columns`.
     """
 
     def __init__(self, dataset, left_out=None):
         self.dataset = dataset
-        names = getattr(dataset, "factor_names", None)
-        left_out = default_left_out(names) if left_out is None else left_out
-        known = names or [f"factor {column}" for column in range(len(dataset.factor_sizes))]
-        self.left_out = columns_of(left_out, known, "left_out")
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
         self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor varies fastest
         self.varying = np.flatnonzero(self.sizes > 1)
+        names = getattr(dataset, "factor_names", None)
+        self.left_out = left_out_columns(left_out, names, self.varying, len(self.sizes))
         self.complete = True
 
     def __len__(self) -> int:

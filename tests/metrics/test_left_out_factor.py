@@ -52,9 +52,16 @@ def test_any_factor_may_be_left_out_by_name():
     assert two["discrete_mig"] == pytest.approx(alone, abs=1e-12)
 
 
+def test_the_only_factor_that_varies_is_not_left_out():
+    for factors, names in ((FACTORS[:, :1], None), (FACTORS[:, :1], ["shape"]), (FACTORS * [1, 0, 0], NAMES)):
+        found = score(factors, factor_names=names)
+        assert found["discrete_mig"] == found["discrete_mig_all_factors"] > 0.5
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
+        ({"left_out": [0, 1, 2]}, "names every factor"),
         ({"left_out": "hue"}, "there is no factor 'hue'; choose from factor 0, factor 1, factor 2"),
         ({"left_out": 3}, "there is no factor 3"),
         ({"factor_names": ["a", "b"]}, "3 columns need as many different names"),

@@ -1,6 +1,7 @@
 """`python -m metrics`: tables in files, a table on the screen, JSON; bad input costs one line and status 2."""
 
 import json
+from pathlib import Path
 
 import metric_cases as cases
 import numpy as np
@@ -91,6 +92,8 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
         ([], "no codes given"),
         (["absent.npz", "--factors", "f"], "no such file"),
         (["pickled.npz", "--factors", "f"], "not a readable"),
+        (["codes.h5", "--factors", "f"], "codes.h5: not a readable npz, npy or csv file of numbers (damaged, or of another"),
+        (["flat.npz", "--factors", "f"], "flat.npz holds z [5]: name the table of codes [n, d]"),
         (["text.npz", "--factors", "f"], "not a readable"),
         (["nan.npz", "--factors", "factors", "--metrics", "mig"], "NaN"),
         (["CODES", "--factors", "factors", "--codes-name", "mu"], "--codes-name mu"),
@@ -104,6 +107,8 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
 def test_bad_input_costs_one_line_and_status_2(codes_file, tmp_path, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     np.savez("pickled.npz", z=np.array([{}], dtype=object))
+    Path("codes.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    np.savez("flat.npz", z=np.zeros(5))
     (tmp_path / "text.npz").write_text("not an archive")
     np.savez("nan.npz", z=np.where(CODES > 1, np.nan, CODES), factors=FACTORS)
     assert main([codes_file if word == "CODES" else word for word in arguments]) == 2
