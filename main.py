@@ -150,7 +150,8 @@ def _add_evaluation_flags(group) -> None:
     add(group, "--result-path", optional(path), None, "with --evaluate: folder for the scores; none: the run")
     add(group, "--bootstrap", optional(at_least(2, most=MAX_REPLICATES)), None, BOOTSTRAP_HELP)
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: score the weights kept after this epoch")
-    add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset")
+    sets = (*DATASETS, None)
+    add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset", choices=sets)
     add(group, "--eval_data_path", optional(path), None, "its data files, or their folder; none: --data-path")
 
 

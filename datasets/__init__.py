@@ -55,9 +55,6 @@ def find(name: str) -> DatasetSpec:
 
 def check_args(args: Namespace) -> None:
     """Check the data sets and paths of the command line, without loading them. Raises UserError."""
-    for flag, name in (("--dataset", args.dataset), ("--eval_dataset", args.eval_dataset)):
-        if name is not None and name not in DATASETS:
-            raise UserError(f"{flag}: {name!r} is not a data set; choose from {', '.join(DATASETS)}")
     check_data_path(args.dataset, args.data_path, **_options(args))
     name, path = _evaluated_on(args)
     if (name, path) != (args.dataset, args.data_path):

@@ -116,7 +116,8 @@ def load_weights(model, path: Path) -> None:
         model.load_reference_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} does not fit the model that the arguments describe: {reason}") from error
+        described = f"the model that the arguments describe, for images with channels: {model.channels}"
+        raise UserError(f"{path} does not fit {described}: {reason}") from error
     if bad := not_finite(model.state_dict()):
         raise UserError(f"{path} holds weights that are not finite ({', '.join(bad[:3])}); restore it or train again")
 

@@ -106,8 +106,8 @@ def left_out_columns(left_out, names: Sequence[str] | None, varying: np.ndarray,
     """The columns int64 `[m]` that `discrete_mig` and `factor_leakage_*` leave out.
 
     Args:
-        left_out: one or several names or numbers; None: as the reference, `floor_hue` or else `shape` if present, without
-            names the first column; nothing if no other factor varies.
+        left_out: one or several names or numbers; None: as the reference, `floor_hue` or else `shape` if present,
+            without names the first column; nothing if no other factor varies.
         names: of the factors; None if they have none.
         varying: the columns that vary.
         count: number of factors.

@@ -77,7 +77,7 @@ def test_default(flag):
 @pytest.mark.parametrize("flag", [flag for flag in DEFAULTS if "-" in flag[2:] or "_" in flag])
 def test_both_spellings_are_the_same_flag(flag):
     value = {"--fixed_shape": "1", "--subgroup_sizes_ls": "[4]", "--subspace_sizes_ls": "[4]"}.get(flag, "1")
-    value = {"--base-model": "lie_group", "--recons_loss_type": "bce"}.get(flag, value)
+    value = {"--base-model": "vae", "--recons_loss_type": "bce", "--eval_dataset": "mnist"}.get(flag, value)
     dashes, lines = "--" + flag[2:].replace("_", "-"), "--" + flag[2:].replace("-", "_")
     assert parse(dashes, value) == parse(lines, value)
 

@@ -92,7 +92,7 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
         ([], "no codes given"),
         (["absent.npz", "--factors", "f"], "no such file"),
         (["pickled.npz", "--factors", "f"], "not a readable"),
-        (["codes.h5", "--factors", "f"], "codes.h5: not a readable npz, npy or csv file of numbers (damaged, or of another"),
+        (["codes.h5", "--factors", "f"], "codes.h5: not a readable npz, npy or csv file of numbers (damaged"),
         (["flat.npz", "--factors", "f"], "flat.npz holds z [5]: name the table of codes [n, d]"),
         (["text.npz", "--factors", "f"], "not a readable"),
         (["nan.npz", "--factors", "factors", "--metrics", "mig"], "NaN"),
