@@ -93,11 +93,14 @@ def test_a_norm_that_was_not_looked_at_and_is_too_large_gives_nan_there_alone():
     with kernels.switched_off():
         values = matrix_exp(a)
     assert torch.isfinite(values).all(dim=(1, 2)).tolist() == [True, False]
+    assert math.exp(LARGEST_NORM) > torch.finfo(torch.float32).max
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e4, 300.0])
 def test_a_bad_or_large_matrix_changes_no_bit_of_the_others_nor_of_their_gradients(value):
-    a = torch.cat([matrices(norm, 4, 2) for norm in (1e-3, 0.4, 3.0, 20.0)])
+    a = torch.cat(
+        [*(matrices(norm, 4, 2) for norm in (1e-3, 0.4, 3.0, 20.0)), 60 * torch.eye(4)[None]]
+    )  # e^120 overflows
     spoilt = torch.cat([torch.full((1, 4, 4), value), a])
     results = []
     for batch, own in ((a, slice(None)), (spoilt, slice(1, None))):

@@ -126,7 +126,7 @@ def test_rectifying_integers_is_relu(sign):
 
 def test_other_precisions_and_transforms_take_the_plain_layers():
     network, x = networks(1, torch.float32)["decoder"]
-    assert fast_ops.can_fuse(x)
+    assert fast_ops.can_fuse(x) and fast_ops.can_fuse(x.double())
     assert not fast_ops.can_fuse(x.bfloat16())
     assert not fast_ops.can_fuse(x.to("meta"))
     with torch.autocast("cpu", torch.float16):
