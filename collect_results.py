@@ -223,6 +223,8 @@ def _text(value) -> str:
 
 def _row(rows: pandas.DataFrame, wanted: str) -> int:
     """The index of the row that --compare names. Raises UserError unless there is exactly one."""
+    if rows.empty:
+        raise UserError(f"--compare {wanted}: there is no finished run with scores to compare")
     matching = [i for i, r in enumerate(zip(rows._config, rows.path, strict=True)) if wanted in (*r, Path(r[1]).name)]
     if len(matching) != 1:
         found = ", ".join(f"{config} ({path})" for config, path in zip(rows._config, rows.path, strict=True))

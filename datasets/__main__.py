@@ -7,6 +7,7 @@ import sys
 from datasets import DATASETS
 from datasets.about import describe
 from system.errors import Parser, UserError, command_line
+from system.output import ignore_failed_writes
 
 
 @command_line
@@ -23,4 +24,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    ignore_failed_writes()
     sys.exit(main())

@@ -206,9 +206,10 @@ def check_and_rewind(
     if run.state() != "finished":
         rewind(run, checkpoint)
     elif steps_done >= total_steps:
+        now = " and ".join(str(recorded.get(name)).lower() for name in ("epochs", "max_steps"))
         raise UserError(
-            f"--load-model: {run.path} is finished after {steps_done} steps; raise --epochs or --max-steps to train it "
-            "further, or leave the flag out to start a new run"
+            f"--load-model: {run.path} is finished after {steps_done} steps; raise --epochs or --max-steps, now {now}, "
+            "to train it further, or leave the flag out to start a new run"
         )
     print(f"continuing {run.path} from step {steps_done} of {total_steps}")
 

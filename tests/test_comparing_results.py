@@ -23,6 +23,12 @@ def two_models(tmp_path) -> Path:
     return tmp_path / "logs"
 
 
+def test_a_comparison_without_finished_runs_is_refused_in_one_line(tmp_path, capsys):
+    flags = [f"--in_dir={tmp_path}", f"--result_file={tmp_path / 't.csv'}", "--compare", "lie", "dip"]
+    assert collect_results.main(flags) == 2
+    assert capsys.readouterr().err == "error: --compare lie: there is no finished run with scores to compare\n"
+
+
 def test_paired_comparison_over_common_seeds(tmp_path, two_models):
     collect(tmp_path, two_models, "--compare", "lie_group-dsprites", "vae")
     with open(tmp_path / "table.paired.csv", newline="") as file:

@@ -40,6 +40,15 @@ def test_a_command_that_nobody_hears_comes_to_its_end(to, tmp_path):
     assert (tmp_path / "end").read_text() == "done"
 
 
+def test_a_list_of_data_sets_whose_reader_goes_away_ends_well():
+    sink = closed_pipe()
+    try:
+        ended = run(["-m", "datasets", "--list"], stdout=sink, stderr=subprocess.PIPE)
+    finally:
+        os.close(sink)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_letters_that_the_terminal_lacks_are_spelt_out(tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = run(["-c", COMMAND, str(tmp_path / "end")], capture_output=True, env=environment)
