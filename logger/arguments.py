@@ -81,5 +81,5 @@ def _recorded_data_path(run: RunDirectory) -> str | None:
         return path if isinstance(path, str) else None
     raise UserError(
         f"{run.path} was trained on the data in {path} ({source}), which is not there: name its folder with "
-        "--data-path, or give --data-path none to score on the replica"
+        "--data-path (none: the replica, if the data set has one)"
     )

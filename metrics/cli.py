@@ -119,7 +119,8 @@ def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: 
 def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Table:
     """Read `--factors`: an array of the codes' file, or another file with this many rows. Raises UserError."""
     if factors is None:
-        raise UserError("--factors is missing: name an array of the codes' file, or a file of factors [n, k]")
+        remedy = "name an array of the codes' file, or a file of factors [n, k]"
+        raise UserError(f"--factors is missing (only --metrics udr needs none): {remedy}")
     if factors in arrays:
         return arrays[factors]
     path = Path(factors)
