@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def check_is_there(path: Path, missing_ok: bool = False) -> None:
 
 def fetch_command(name: str, path: Path) -> str:
     """The command that downloads the files of the data set into the directory of `path`."""
-    return f"`python -m datasets.download {name} {path.parent}`"
+    return f"`python -m datasets.download {name} {shlex.quote(str(path.parent))}`"
 
 
 def _check_file(name: str, data_path: Path, file: DataFile, only_file: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -148,7 +149,7 @@ def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(f"log directory      {run_dir.path}")
     if run_dir.args_file.is_file() or run_dir.reference_args_file.is_file():  # not a folder of --result-path
-        print(f"report             python -m logger.report {run_dir.path}")
+        print(f"report             python -m logger.report {shlex.quote(str(run_dir.path))}")
     if visualise:
         print(f"traversal picture  {run_dir.path / 'traversals.png'}")
     print(f"peak memory        {peak:.2f} GB (memory-mapped data included)")

@@ -62,7 +62,7 @@ METRIC = Metric(
     (
         Score(
             "discrete_mig",
-            "MIG, one factor left out",
+            "MIG, without left-out factors",
             "as below, without `shape` (dSprites) or `floor_hue` (3D Shapes), as the reference logs it",
             column="mig",
             place=4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_a_result_path_takes_everything_that_is_written(trained, tmp_path):
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
     written = {path.name for path in (tmp_path / "new/results").iterdir()}
     assert {"scores.json", "log_metrics.txt", "evaluations.jsonl", "traversals.png"} <= written
+
+
+def test_the_command_for_the_report_can_be_copied_into_a_shell(trained, tmp_path, capsys):
+    moved = trained.rename(tmp_path / "two words")
+    assert evaluate(moved) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("report "))
+    assert shlex.split(line)[1:] == ["python", "-m", "logger.report", str(moved)]
 
 
 def test_a_run_that_cannot_be_written_is_refused_before_the_work_with_the_remedy(trained, capsys):
