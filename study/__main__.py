@@ -32,6 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--list", action="store_true", help="only list missing runs")
     instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only add these runs to the report")
+    instead.add_argument(
+        "--rotations",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="only add what the scores of these runs lose to rotations",
+    )
     instead.add_argument("--report", action="store_true", help="only update the report")
     return parser
 
@@ -65,7 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         for run in find_runs(args.harvest):
             add_run(run, args.into)
-    if args.harvest or args.report:
+    if args.rotations:
+        from logger import find_runs
+        from study import rotations
+
+        for run in find_runs(args.rotations):
+            print(f"{run}: {rotations.measure(run, args.into)}", flush=True)
+    if args.harvest or args.rotations or args.report:
         make_report(args.into)
         return 0
     return _run_plan(args)

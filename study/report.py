@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas
 from scipy.stats import t
 
-from study import plan
+from study import plan, rotations
 from study.harvest import record, record_folders, status
 from study.plan import SCORES, Configuration
 from system.files import read_json
@@ -33,7 +33,7 @@ python -m study                     # start missing runs, continue interrupted o
 python -m study --list              # only list missing runs
 python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
 python -m study --harvest RUN ...   # add runs from other folders
-python -m study.rotations CODES ... # what the scores lose because factors lie at an angle to the latents
+python -m study --rotations RUN ... # add what the scores lose because factors lie at an angle to the latents
 ```
 
 Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
@@ -63,6 +63,7 @@ def _section(study: Path, group: str) -> str:
     parts = [f"## {about['title']}\n", about["text"].strip() + "\n"]
     parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"] if preset else []
     parts += [_table(study, members, preset or "fast"), _differences(study, group)]
+    parts.append(rotation_table(study, members))
     parts += [about["reading"].strip() + "\n"] if "reading" in about else []
     parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
     for c in members:
@@ -162,6 +163,31 @@ def _differences(study: Path, group: str) -> str:
             cells = [summary(gaps[score]) for score in SCORES]
             rows.append([f"`{first}` - `{second}`", used, f"{len(gaps)}", *cells])
     return _markdown(["paired difference over common seeds", "protocol", "n", *SCORES], rows) if rows else ""
+
+
+def rotation_table(study: Path, configurations: Sequence[Configuration]) -> str:
+    """The scores before and after rotations of two latents each, see `study.rotations`."""
+    rows = []
+    for c in configurations:
+        files = [folder / "rotations.json" for _, folder in record_folders(study, c.name)]
+        found = [read_json(file) for file in files if file.is_file()]
+        if not found:
+            continue
+        cells = []
+        for column in rotations.SHOWN:
+            before, after = (pandas.Series([100 * run[when][column] for run in found]) for when in ("before", "after"))
+            cells.append(f"{_spread(before)} → {_spread(after)}")
+        epochs = "/".join(dict.fromkeys(str(run["epochs"]) for run in found))
+        rows.append([f"`{c.name}`", f"{len(found)}", epochs, *cells])
+    title = (
+        "`fast` protocol, before → after rotating latents in up to 3 planes, chosen with the factors to raise MIG;\n"
+        "not scores of the model: they show how much it loses because factors lie at an angle to its latents.\n"
+    )
+    return "\n".join([title, _markdown(["configuration", "n", "epoch", *rotations.SHOWN], rows)]) if rows else ""
+
+
+def _spread(values: pandas.Series) -> str:
+    return f"{values.mean():.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")
 
 
 def _incomplete(study: Path) -> str:

@@ -2,27 +2,28 @@
 
 The prior is the same in every direction, so that a model may learn a factor along a line between two latents. Rotating
 two latents in their plane keeps all information; MIG, SAP, DCI and the FactorVAE score ask for one latent per factor.
-The rotations are chosen with the factors: the result is no score of the model, but tells a rotated code from one that
-mixes factors otherwise.
+The rotations are chosen with the factors: the result is no score of the model, but distinguishes a rotated code from
+one that mixes factors otherwise.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
-from collections.abc import Sequence
+import json
 from pathlib import Path
 
 import numpy as np
 
-from study.plan import SCORES
-from system.errors import Parser, UserError, command_line
+from logger.run_directory import RunDirectory
+from study import plan
+from study.harvest import read_curve, record
+from system.errors import UserError
+from system.files import write_text
 
 ANGLES = range(-45, 50, 5)  # degrees; larger ones only exchange the two latents
 GAIN = 0.005  # of MIG; rotations that gain less are not made
 METRICS = ("factor_vae", "mig", "sap", "dci")
-SHOWN = ("FactorVAE", "MIG, all factors", "SAP", "DCI")
+SHOWN = ("FactorVAE", "MIG, all factors", "SAP", "DCI")  # columns of plan.SCORES
 
 
 def rotated(codes: np.ndarray, i: int, j: int, angle: float) -> np.ndarray:
@@ -66,33 +67,26 @@ def aligned(codes: np.ndarray, factors: np.ndarray, most: int = 3) -> tuple[np.n
     return codes, rotations
 
 
-def row(file: Path) -> list[str]:
-    """The file, its rotations, and each score in percent before and after them. Raises UserError for another file."""
+def measure(run: Path, study: Path) -> dict:
+    """Score the newest codes of a harvested run before and after rotations (`fast`), and add that to its record.
+
+    Returns: `epochs` at which the codes were taken, `rotations`, and the scores `before` and `after`, by their column.
+    Raises: UserError if `run` is no scored run of the plan, or is not harvested.
+    """
     from metrics import evaluate
     from metrics.files import read_tables
 
-    tables = read_tables(file)
-    if not {"codes", "factors"} <= tables.keys():
-        raise UserError(f"{file} has no arrays `codes` and `factors`: name the codes.npz of a scored run")
-    codes, factors = tables["codes"].values, tables["factors"].values
+    run_dir = RunDirectory.existing(run, "--rotations")
+    args = run_dir.read_args()
+    folder = record(study, plan.of_run(args), args["seed"])
+    if not folder.is_dir():
+        raise UserError(f"--rotations {run}: {folder} does not exist; add the run with --harvest first")
+    tables = read_tables(run_dir.codes_file)
+    codes, factors = tables["codes"].values, tables["factors"].values  # [n, d], [n, k]
     turned, rotations = aligned(codes, factors)
     before, after = (evaluate(z, factors, METRICS, preset="fast", left_out=[], workers=1) for z in (codes, turned))
-    cells = [f"{100 * before[name]:.1f} → {100 * after[name]:.1f}" for name in (SCORES[column] for column in SHOWN)]
-    return [str(file), ", ".join(f"z{i} z{j} {angle}°" for i, j, angle in rotations) or "-", *cells]
-
-
-@command_line
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = Parser(prog="python -m study.rotations", description=__doc__, allow_abbrev=False)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("codes", nargs="+", type=Path, metavar="CODES", help="codes.npz of scored runs")
-    header = ["codes", "rotations", *SHOWN]
-    lines = itertools.chain([header, ["---"] * len(header)], map(row, parser.parse_args(argv).codes))
-    for cells in lines:
-        print("| " + " | ".join(cells) + " |", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    found = {"epochs": len(read_curve(run_dir.metrics_file)), "rotations": rotations}
+    for name, scores in (("before", before), ("after", after)):
+        found[name] = {column: scores[plan.SCORES[column]] for column in SHOWN}
+    write_text(folder / "rotations.json", json.dumps(found, indent=2) + "\n")
+    return found

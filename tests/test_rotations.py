@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 
-from study import rotations
+from study import __main__ as command_line
+from study import harvest, plan, report, rotations
+from system.files import read_json
 
 
 def grid_of_factors() -> np.ndarray:
@@ -33,18 +38,29 @@ def test_nothing_is_rotated_where_each_factor_has_its_latent():
     assert found == [] and (turned == codes).all()
 
 
-def test_the_table_has_each_score_before_and_after(tmp_path, monkeypatch, capsys):
+def scored_run(folder: Path, **arrays) -> Path:
+    """A run of the plan that was scored once; its codes.npz holds the arrays."""
+    configuration = plan.by_name("small_vae")
+    run = folder / "version_0"
+    run.mkdir()
+    (run / "args.json").write_text(json.dumps({**configuration.flags, "seed": 0, "data_source": "replica"}))
+    (run / "log_metrics.txt").write_text("metric/loss : 1\ndmetric/fac_eval : 0.5\n")
+    np.savez(run / "codes.npz", **arrays)
+    return run
+
+
+def test_scores_before_and_after_stand_in_the_record_and_on_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(rotations, "METRICS", ("mig",))  # the trees of DCI take seconds
     monkeypatch.setattr(rotations, "SHOWN", ("MIG, all factors",))
     factors = grid_of_factors()
-    np.savez(tmp_path / "codes.npz", codes=rotations.rotated(codes_of(factors), 0, 1, 40), factors=factors)
-    assert rotations.main([str(tmp_path / "codes.npz")]) == 0
-    cells = capsys.readouterr().out.splitlines()[-1].strip("| ").split(" | ")
-    before, after = map(float, cells[2].split(" → "))
-    assert cells[1] == "z0 z1 -40°" and after > before + 20
-
-
-def test_a_file_without_factors_is_refused(tmp_path, capsys):
-    np.savez(tmp_path / "other.npz", codes=np.zeros((3, 2)))
-    assert rotations.main([str(tmp_path / "other.npz")]) == 2
-    assert "name the codes.npz of a scored run" in capsys.readouterr().err
+    run = scored_run(tmp_path, codes=rotations.rotated(codes_of(factors), 0, 1, 40), factors=factors)
+    into = f"--into={tmp_path / 'study'}"
+    assert command_line.main([into, "--rotations", str(run)]) == 2
+    assert "--harvest first" in capsys.readouterr().err
+    folder = harvest.harvest(run, tmp_path / "study")
+    found = rotations.measure(run, tmp_path / "study")
+    assert found == read_json(folder / "rotations.json") | {"rotations": [(0, 1, -40)]}
+    before, after = (100 * found[when]["MIG, all factors"] for when in ("before", "after"))
+    assert after > before + 20
+    members = plan.members("small")
+    assert f"| `small_vae` | 1 | 1 | {before:.1f} → {after:.1f} |" in report.rotation_table(tmp_path / "study", members)
