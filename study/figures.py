@@ -45,6 +45,7 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
         for ax, title in zip(axes, [*CURVES, "reconstruction loss"], strict=True):
             ax.set_title(f"{title} (%)" if title in CURVES else title)
             ax.set_xlabel("epoch")
+            ax.locator_params(axis="x", integer=True)
         found = {line.get_label(): line for line in axes[0].lines}
         canvas.legend(found.values(), found.keys(), loc="lower center", ncols=len(found), frameon=False)
         canvas.savefig(file, format="png", dpi=100)
