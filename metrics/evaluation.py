@@ -115,13 +115,15 @@ def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.nd
     return codes, values
 
 
-def _check_settings(seed: int, bootstrap: int, batch_size: int) -> None:
+def _check_settings(seed: int, bootstrap: int, batch_size: int, workers: int | None) -> None:
     if bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}: encode at least 1 image at a time")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}: give at least 1, or None for one per core")
 
 
 def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
@@ -200,7 +202,7 @@ def evaluate(
     from tqdm import tqdm
 
     preset = find_preset(preset)
-    _check_settings(seed, bootstrap, batch_size)
+    _check_settings(seed, bootstrap, batch_size, workers)
     if active_only and decoder is not None:
         raise InputError("active_only: a decoder takes every latent; leave out one of the two")
     is_encoder = callable(representations) and not hasattr(representations, "__array__")

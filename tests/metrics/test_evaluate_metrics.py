@@ -106,6 +106,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
     [
         ({"bootstrap": 1}, "bootstrap is 1: a standard error takes at least 2"),
         ({"bootstrap": -2}, "bootstrap is -2"),
+        ({"workers": 0}, "workers is 0: give at least 1"),
         ({"seed": 2**32}, "seed is 4294967296: choose one from 0 to 4294967295"),
         ({"seed": -1}, "seed is -1"),
     ],
