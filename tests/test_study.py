@@ -65,6 +65,11 @@ def test_a_configuration_is_a_command_and_is_found_again_by_what_it_records(conf
         assert {**longer.flags, "epochs": configuration.epochs} == configuration.flags
 
 
+def test_every_configuration_can_be_selected_alone():
+    for configuration in plan.CONFIGURATIONS:
+        assert {c.name for c, _ in plan.jobs([configuration.name])} == {configuration.name}
+
+
 def test_the_first_row_is_the_published_command():
     published = vars(main.build_parser().parse_args(PUBLISHED_DSPRITES))
     ours = recorded(plan.by_name("dsprites"), 0)
