@@ -94,7 +94,7 @@ def _progress(study: Path) -> str:
     complete, time = states.count("finished"), sum(hours(folder) for *_, folder in records(study))
     return (
         f"So far, {complete} of the {len(jobs)} runs of the plan are complete, {len(states) - complete} in progress, "
-        f"after {time:.1f} hours of one core.\n"
+        f"after {time:.1f} hours (wall time of runs with one thread, in part beside other work).\n"
     )
 
 

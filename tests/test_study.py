@@ -162,7 +162,7 @@ def test_a_session_that_is_still_running_counts_no_hours(tmp_path):
     state["sessions"].append({"started": "2026-01-02T00:00:00Z"})
     file.write_text(json.dumps(state))
     assert report.hours(file.parent) == 1.5
-    assert "after 1.5 hours of one core" in report.text(tmp_path)
+    assert "after 1.5 hours (wall time" in report.text(tmp_path)
 
 
 def test_the_median_seed_is_the_lower_one_of_two_among_the_runs_with_the_most_epochs(tmp_path):
