@@ -57,5 +57,5 @@ def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path
     with_line = {score for c in configurations for score in c.paper}
     titles = {score: f"{score} (%{'; line: the paper' if score in with_line else ''})" for score in plan.SCORES}
     marks = {(c.name, score): c.paper[score][0] for c in configurations for score in c.paper}
-    groups = [(c.name, samples(study, c, preset)) for c in configurations]
+    groups = [(c.name, found) for c in configurations if len(found := samples(study, c, preset))]
     file.write_bytes(png_bytes(spreads(groups, titles, marks=marks)))

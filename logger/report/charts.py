@@ -130,6 +130,11 @@ def spread_figures(groups: Sequence[tuple[str, pandas.DataFrame]], titles: dict[
     return [chart_figure(spreads(groups, {key: title}, 200), title, alt.format(title)) for key, title in titles.items()]
 
 
+def wrapped(name: str) -> str:
+    """A label in lines of LABEL_WIDTH characters, broken at spaces, hyphens and underscores where possible."""
+    return textwrap.fill(name.replace("_", "_ "), LABEL_WIDTH).replace("_ ", "_")
+
+
 def spreads(
     groups: Sequence[tuple[str, pandas.DataFrame]],
     titles: dict[str, str],
@@ -147,7 +152,7 @@ def spreads(
     """
     columns = min(3, len(titles))
     down = -(-len(titles) // columns)
-    labels = [textwrap.fill(name, LABEL_WIDTH) for name, _ in groups]
+    labels = [wrapped(name) for name, _ in groups]
     lines = [line for label in labels for line in label.split("\n")]
     height, left = 1.0 + 0.2 * len(groups) + 0.2 * len(lines), 0.4 + 0.08 * max(map(len, lines))
     with charts.figure(left + 2.9 * columns + 0.2, (height + 0.4) * down + 0.2, left=left, bottom=0.4) as canvas:

@@ -10,6 +10,7 @@ from logger import find_runs, read_run
 from logger.catalogue import PICTURES
 from logger.report import comparison
 from logger.report.__main__ import main
+from logger.report.charts import wrapped
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,11 @@ def sweep(tmp_path_factory) -> Path:
                 folder / f"hes{hes}" / f"version_{seed}", {"fac_eval": score}, hy_hes=hes, seed=seed, loss=10 + hes
             )
     return folder
+
+
+def test_long_labels_are_broken_between_words():
+    assert wrapped("small_shapes3d_bottleneck_vae") == "small_shapes3d_\nbottleneck_vae"
+    assert wrapped("lie_group-dsprites-10") == "lie_group-dsprites-10"
 
 
 def test_comparison_has_means_deviations_and_points_by_group(sweep):
