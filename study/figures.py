@@ -54,8 +54,10 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
 def scores(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:
     """One point per run that reached the budget, the paper's mean as a line, box plots from six runs on."""
     preset = preset_of(study, configurations) or "fast"
-    with_line = {score for c in configurations for score in c.paper}
+    found = {c.name: samples(study, c, preset) for c in configurations}
+    drawn = [c for c in configurations if len(found[c.name])]
+    marks = {(c.name, score): c.paper[score][0] for c in drawn for score in c.paper}
+    with_line = {score for _, score in marks}
     titles = {score: f"{score} (%{'; line: the paper' if score in with_line else ''})" for score in plan.SCORES}
-    marks = {(c.name, score): c.paper[score][0] for c in configurations for score in c.paper}
-    groups = [(c.name, found) for c in configurations if len(found := samples(study, c, preset))]
+    groups = [(c.name, found[c.name]) for c in drawn]
     file.write_bytes(png_bytes(spreads(groups, titles, marks=marks)))
