@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from metrics import METRICS, evaluate, udr
+from metrics.evaluation import find_metrics
 from metrics.factors import check_factors
 from metrics.files import Table, counts_rows, read_tables
 from metrics.metric import QUESTIONS
@@ -41,7 +42,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="array of the npz file with the codes (default: its only table, or codes, representations, z, mu)",
     )
-    add("--factors", metavar="NAME|FILE", help="array of the codes' npz file, or an npz, npy or csv file of factors")
+    add(
+        "--factors",
+        metavar="NAME|FILE",
+        help="array of the codes' npz file (default: `factors`), or an npz, npy or csv file of factors",
+    )
     add(
         "--metrics",
         nargs="+",
@@ -94,7 +99,7 @@ def list_metrics() -> str:
         lines.append(question)
         for name, metric in METRICS.items():
             if metric.question == question:
-                lines += [f"  {name:18} {metric.summary}{needs.get(metric.needs, '')}"]
+                lines += [f"  {name:18} {metric.summary}{''.join(needs.get(need, '') for need in metric.needs)}"]
                 lines += [f"  {'':18}   {score.name:38} {score.title}" for score in metric.scores]
     return "\n".join(lines)
 
@@ -116,11 +121,8 @@ def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: 
     return arrays[usual[0] if usual else tables[0]]
 
 
-def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Table:
+def read_factors(factors: str, arrays: dict[str, Table], rows: int) -> Table:
     """Read `--factors`: an array of the codes' file, or another file with this many rows. Raises UserError."""
-    if factors is None:
-        remedy = "name an array of the codes' file, or a file of factors [n, k]"
-        raise UserError(f"--factors is missing (only --metrics udr needs none): {remedy}")
     if factors in arrays:
         return arrays[factors]
     path = Path(factors)
@@ -132,6 +134,14 @@ def read_factors(factors: str | None, arrays: dict[str, Table], rows: int) -> Ta
     if len(found) != 1:
         raise UserError(f"--factors {factors}: holds {', '.join(found)}; keep one array, or name it factors")
     return next(iter(found.values()))
+
+
+def check_factors_given(factors: str | None, names: Sequence[str] | None) -> None:
+    """Raises UserError if there are no factors and some of these metrics (None: all) need them."""
+    if factors is None and any("factors" in METRICS[name].needs for name in find_metrics(names)):
+        free = " and ".join(name for name, metric in METRICS.items() if not {"factors", "decoder"} & set(metric.needs))
+        remedy = "name an array of the codes' file, or a file of factors [n, k]"
+        raise UserError(f"--factors is missing (only --metrics {free} need none): {remedy}")
 
 
 def check_same_rows(first: Table, second: Table, which: str) -> None:
@@ -168,10 +178,12 @@ def table(scores: dict[str, float]) -> str:
 
 
 def read_codes(args: argparse.Namespace) -> tuple[list[Table], dict[str, Table]]:
-    """The codes of every file, and all arrays of the first file. Raises UserError."""
+    """The codes of every file, and all arrays of the first file, whose `factors` are taken. Raises UserError."""
     if not args.codes:
         raise UserError("no codes given: name an npz, npy or csv file (or --list)")
     files = [read_tables(path) for path in args.codes]
+    if args.factors is None and "factors" in files[0] and args.codes_name != "factors":
+        args.factors = "factors"
     runs = []
     for path, arrays in zip(args.codes, files, strict=True):
         runs.append(pick_codes(arrays, path, args.codes_name, args.factors))
@@ -191,18 +203,21 @@ def find_preset_of(args: argparse.Namespace) -> Preset:
 
 
 def score_table(
-    args: argparse.Namespace, codes: Table, factors: Table, names: Sequence[str] | None
+    args: argparse.Namespace, codes: Table, factors: Table | None, names: Sequence[str] | None
 ) -> tuple[dict[str, float], dict]:
-    """Score codes with factors; prints what is left out, and notes. Returns scores and protocol. Raises UserError."""
-    options = {"factor_names": factors.names, "bins": read_bins(args.bins), "left_out": args.left_out}
-    checked = check_factors(factors.values, names=factors.names, left_out=args.left_out, bins=options["bins"])
-    left_out = [checked.names[column] for column in checked.left_out]
-    print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
+    """Score codes; prints what is left out, and notes. Returns scores and protocol. Raises UserError."""
+    options: dict = {"bins": read_bins(args.bins), "left_out": args.left_out}
+    values, left_out = None, []
+    if factors is not None:
+        values, options["factor_names"] = factors.values, factors.names
+        checked = check_factors(values, names=factors.names, left_out=args.left_out, bins=options["bins"])
+        left_out = [checked.names[column] for column in checked.left_out]
+        print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
     settings = {"seed": args.seed, "preset": find_preset_of(args), "bootstrap": args.bootstrap, "workers": args.workers}
     options["active_only"] = args.active_only
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        scores = evaluate(codes.values, factors.values, names, progress=True, **settings, **options)
+        scores = evaluate(codes.values, values, names, progress=True, **settings, **options)
     for note in dict.fromkeys(str(note.message) for note in notes):
         print(f"note: {note}", file=sys.stderr)
     return scores, {"factors": args.factors, **scores.protocol, **options, "left_out": left_out}
@@ -213,15 +228,16 @@ def run(args: argparse.Namespace, runs: Sequence[Table], arrays: dict[str, Table
     names = None if args.metrics is None else [name for name in args.metrics if name != "udr"]
     scores: dict[str, float] = {}
     record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].values.shape)}
+    if len(runs) > 1 and names != []:
+        raise UserError("several files of codes are for --metrics udr only; score them one at a time")
     if "udr" in (args.metrics or ()):
         scores |= udr([codes.values for codes in runs])
-    elif len(runs) > 1:
-        raise UserError("several files of codes are for --metrics udr only; score them one at a time")
     if names is None or names:
-        factors = read_factors(args.factors, arrays, len(runs[0].values))
-        if factors.taken:
-            print(factors.taken)
-        check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
+        check_factors_given(args.factors, names)
+        factors = None if args.factors is None else read_factors(args.factors, arrays, len(runs[0].values))
+        if factors is not None:
+            check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
+            print(factors.taken or f"factors: {args.factors}")
         found, protocol = score_table(args, runs[0], factors, names)
         scores |= found
         record |= protocol

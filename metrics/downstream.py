@@ -55,5 +55,5 @@ METRIC = Metric(
     lambda request: score(request.codes, request.drawn, seed=request.seed, workers=request.workers),
     lambda source, preset, rng: steps.draw(source, preset.step_points, rng),
     on_tables=False,
-    needs="steps",
+    needs=("factors", "steps"),
 )

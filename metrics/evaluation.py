@@ -10,7 +10,7 @@ import numpy as np
 
 from metrics.encoding import CodeTable, encode
 from metrics.factor import ACTIVE_DEVIATION
-from metrics.factors import check_factors, pandas_names
+from metrics.factors import FactorTable, check_factors, pandas_names
 from metrics.inputs import InputError, as_table, check_representations, deviations
 from metrics.metric import Request
 from metrics.presets import Preset, find_preset
@@ -21,7 +21,7 @@ from metrics.sampling import PlainSource, RowSource, generator, source_of
 def find_metrics(names: Sequence[str] | None) -> list[str]:
     """The names as a list without repetitions; None: all. Raises InputError for unknown names."""
     if names is None:
-        names = [name for name, metric in METRICS.items() if metric.needs != "runs"]
+        names = [name for name, metric in METRICS.items() if "runs" not in metric.needs]
     names = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
@@ -35,19 +35,18 @@ def applicable(names: Sequence[str] | None, source, decoder: Callable | None) ->
         "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files"
     }
     if not len(source.sizes):
-        lacking["factors"] = "factors, which this data set does not have"
+        lacking["factors"] = "factors, and there are none"
     if not source.complete:
         lacking["steps"] = "every combination of the factors exactly once (a data set, or its whole table)"
     if decoder is None:
         lacking["decoder"] = "a decoder and a data set: evaluate(encoder, dataset, decoder=...)"
     allowed = []
     for name in find_metrics(names):
-        metric = METRICS[name]
-        missing = lacking.get("factors" if metric.needs_factors else "") or lacking.get(metric.needs)
-        if missing is None:
+        missing = [lacking[need] for need in METRICS[name].needs if need in lacking]
+        if not missing:
             allowed.append(name)
         elif names is not None:
-            raise InputError(f"metric {name!r} needs {missing}")
+            raise InputError(f"metric {name!r} needs {missing[0]}")
     return allowed
 
 
@@ -95,14 +94,21 @@ def _table_source(
             raise InputError("the test set has another number of latents or factors than the training set")
         test_rows = len(test_codes)
         codes, values = np.concatenate([codes, test_codes]), np.concatenate([values, test_values])
-    names = pandas_names(factors) if names is None else names
-    table = check_factors(values, names=names, left_out=left_out, bins=bins)
+    if factors is None:
+        if names is not None or left_out is not None or bins is not None:
+            raise InputError("factor_names, left_out and bins are for factors, and none are given")
+        table = FactorTable(values, (), np.zeros(0, dtype=np.int64))
+    else:
+        names = pandas_names(factors) if names is None else names
+        table = check_factors(values, names=names, left_out=left_out, bins=bins)
     return RowSource(table, test_rows), CodeTable(check_representations(codes))
 
 
 def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Codes and factors as tables. Raises InputError unless they have equally many rows."""
+    """Codes and factors as tables; `[n, 0]` for None. Raises InputError unless they have equally many rows."""
     codes = as_table(representations, f"representations{suffix}", "latents")
+    if factors is None:
+        return codes, np.zeros((len(codes), 0), dtype=np.int64)
     values = as_table(factors, f"factors{suffix}", "factors")
     if len(codes) != len(values):
         raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
@@ -150,7 +156,7 @@ class Scores(dict[str, float]):
 
 def evaluate(
     representations,
-    factors,
+    factors=None,
     metrics: Sequence[str] | None = None,
     *,
     seed: int = 0,
@@ -172,9 +178,10 @@ def evaluate(
     Args:
         representations: codes `[n, d]` (NumPy, torch of any dtype, pandas or lists), or an encoder: float32 images
             `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already.
-        factors: with codes, factors `[n, k]` with a few distinct numbers per column; with an encoder, the data set
-            (`FactorDataset` or an object with its `factor_sizes`, `len`, `index_to_factors`, `batch`). If its `factors`
-            are a table, not None, only the scores that the rows of the table allow are computed.
+        factors: with codes, factors `[n, k]` with a few distinct numbers per column, or None for scores that need no
+            factors; with an encoder, the data set (`FactorDataset` or an object with its `factor_sizes`, `len`,
+            `index_to_factors`, `batch`). If its `factors` are a table, not None, only the scores that the rows of the
+            table allow are computed.
         metrics: names of METRICS; None: all that the inputs allow.
         seed: determines all random numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.

@@ -170,7 +170,10 @@ def varying(factors: np.ndarray) -> np.ndarray:
 
 def labels(factors: np.ndarray) -> np.ndarray:
     """Factors `[n, k]` -> int64 `[n, k]`: the values of each column numbered 0, 1, ... in ascending order."""
-    return np.stack([np.unique(column, return_inverse=True)[1] for column in factors.T], axis=1)  # [n, k]
+    numbered = np.empty(factors.shape, dtype=np.int64)  # [n, k]
+    for k, column in enumerate(factors.T):
+        numbered[:, k] = np.unique(column, return_inverse=True)[1]
+    return numbered
 
 
 def labels_like(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

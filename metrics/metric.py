@@ -87,9 +87,8 @@ class Metric:
         draw: (source, preset, rng) -> named index arrays (`..._label` arrays hold classes instead); None to use the
             shared `points`, `train` and `test`.
         on_tables: whether the drawn arrays are tables of independent samples, which a bootstrap may resample.
-        needs: `steps` (every combination of the factors), `decoder` (and a data set), `runs` (codes of several runs;
-            not computed by `evaluate`), or empty.
-        needs_factors: whether it needs factors.
+        needs: what it needs besides codes: `factors`, `steps` (every combination of the factors), `decoder` (and a data
+            set), `runs` (codes of several runs; not computed by `evaluate`).
     """
 
     name: str
@@ -99,8 +98,7 @@ class Metric:
     score: Callable[..., dict[str, Any] | Callable[[], dict[str, Any]]]
     draw: Callable | None = None
     on_tables: bool = True
-    needs: str = ""
-    needs_factors: bool = True
+    needs: tuple[str, ...] = ("factors",)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -56,6 +56,5 @@ METRIC = Metric(
     ),
     lambda request: score(request.decoder, request.source.dataset, request.codes, request.drawn, request.device),
     lambda source, preset, rng: {"points": source.random(rng, (preset.image_points,))},
-    needs="decoder",
-    needs_factors=False,
+    needs=("decoder",),
 )

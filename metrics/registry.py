@@ -29,7 +29,7 @@ def scores() -> dict[str, Score]:
         score.name: replace(
             score,
             question=score.question or metric.question,
-            least_factors=score.least_factors if metric.needs_factors else 0,
+            least_factors=score.least_factors if "factors" in metric.needs else 0,
         )
         for metric in METRICS.values()
         for score in metric.scores

@@ -128,7 +128,7 @@ class RowSource(PlainSource):
 
     def _rows_of_combinations(self) -> np.ndarray:
         """The row of each combination of factors, row-major: int64 `[rows]`; `[0]` if some are missing or repeated."""
-        if np.prod(self.sizes, dtype=np.float64) != self.rows:
+        if not len(self.sizes) or np.prod(self.sizes, dtype=np.float64) != self.rows:
             return np.zeros(0, dtype=np.int64)
         combination = np.ravel_multi_index(self.labels.T, self.sizes)  # [rows]
         rows = np.full(self.rows, -1, dtype=np.int64)

@@ -143,5 +143,5 @@ METRIC = Metric(
     _score,
     lambda source, preset, rng: steps.draw_forward(source, preset.step_points, rng),
     on_tables=False,
-    needs="steps",
+    needs=("factors", "steps"),
 )

@@ -92,6 +92,5 @@ METRIC = Metric(
         ),
     ),
     score,
-    needs="runs",
-    needs_factors=False,
+    needs=("runs",),
 )

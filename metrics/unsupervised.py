@@ -96,5 +96,5 @@ METRIC = Metric(
         ),
     ),
     lambda request: score(request.table("points")[0]),
-    needs_factors=False,
+    needs=(),
 )

@@ -11,8 +11,8 @@ from metrics import METRICS, PRESETS, evaluate, matrices, udr
 SIZES = (4, 5, 6)
 FACTORS = np.tile(cases.all_factors(SIZES), (10, 1))  # [1200, 3]
 PRESET = dataclasses.replace(PRESETS["fast"], factor_batch=16, dci_trees=5)
-STEPS = [name for name, metric in METRICS.items() if metric.needs == "steps"]
-TABLES = [name for name, metric in METRICS.items() if not metric.needs]
+STEPS = [name for name, metric in METRICS.items() if "steps" in metric.needs]
+TABLES = [name for name, metric in METRICS.items() if not {"steps", "decoder", "runs"} & set(metric.needs)]
 UNSCALED = {
     "gaussian_wasserstein_correlation",
     "gaussian_wasserstein_correlation_norm",

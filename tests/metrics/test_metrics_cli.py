@@ -42,6 +42,23 @@ def test_factors_may_come_from_npy_npz_and_csv_files(codes_file, tmp_path):
     assert results[0] == results[1] == results[2]
 
 
+def test_the_array_factors_of_the_file_needs_no_flag(codes_file, tmp_path, capsys):
+    assert main([codes_file, "--metrics", "sap"]) == 0
+    assert "factors: factors" in capsys.readouterr().out
+    written = json.loads((tmp_path / "codes.npz.scores.json").read_text())
+    assert written["scores"] == evaluate(CODES, FACTORS, ["sap"])
+
+
+def test_codes_alone_are_scored_by_what_needs_no_factors(tmp_path):
+    np.save(tmp_path / "codes.npy", CODES)
+    assert main([str(tmp_path / "codes.npy"), "--metrics", "unsupervised", "--bootstrap", "5"]) == 0
+    written = json.loads((tmp_path / "codes.npy.scores.json").read_text())["scores"]
+    assert written == evaluate(CODES, metrics=["unsupervised"], bootstrap=5)
+    with_factors = evaluate(CODES, FACTORS, ["unsupervised"])
+    assert {name: written[name] for name in with_factors} == with_factors
+    assert evaluate(CODES).protocol["metrics"] == evaluate(CODES[:1]).protocol["metrics"] == ["unsupervised"]
+
+
 def test_files_of_one_stem_keep_their_scores_apart(codes_file, tmp_path):
     np.save(tmp_path / "codes.npy", CODES[:, :1])
     for name in ("codes.npz", "codes.npy"):
@@ -88,7 +105,9 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
     [
         (["CODES", "--factors", "factors", "--metrics", "migg"], "unknown metric 'migg'"),
         (["CODES", "--factors", "nowhere"], "--factors nowhere"),
-        (["CODES"], "--factors is missing"),
+        (["alone.npy"], "--factors is missing (only --metrics unsupervised and udr need none)"),
+        (["alone.npy", "--metrics", "mig", "unsupervised"], "--factors is missing"),
+        (["alone.npy", "--metrics", "unsupervised", "--bins", "5"], "bins are for factors"),
         ([], "no codes given"),
         (["absent.npz", "--factors", "f"], "no such file"),
         (["pickled.npz", "--factors", "f"], "not a readable"),
@@ -101,7 +120,8 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
         (["CODES", "--factors", "factors", "--preset", "slow"], "preset 'slow'"),
         (["CODES", "--factors", "factors", "--seed", "-1"], "seed is -1"),
         (["CODES", "--factors", "factors", "--metrics", "mig", "--points", "1"], "train_points"),
-        (["CODES", "CODES", "--factors", "factors", "--metrics", "mig"], "udr only"),
+        (["CODES", "CODES", "--metrics", "mig"], "udr only"),
+        (["CODES", "CODES", "--metrics", "udr", "mig"], "udr only"),
     ],
 )
 def test_bad_input_costs_one_line_and_status_2(codes_file, tmp_path, capsys, monkeypatch, arguments, says):
@@ -109,6 +129,7 @@ def test_bad_input_costs_one_line_and_status_2(codes_file, tmp_path, capsys, mon
     np.savez("pickled.npz", z=np.array([{}], dtype=object))
     Path("codes.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     np.savez("flat.npz", z=np.zeros(5))
+    np.save("alone.npy", CODES)
     (tmp_path / "text.npz").write_text("not an archive")
     np.savez("nan.npz", z=np.where(CODES > 1, np.nan, CODES), factors=FACTORS)
     assert main([codes_file if word == "CODES" else word for word in arguments]) == 2
