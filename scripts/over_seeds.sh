@@ -9,7 +9,8 @@
 #   PYTHON  the interpreter [the project's .venv/bin/python, else python3]
 #   CUDA_VISIBLE_DEVICES  which GPU to use, as always: one loop per GPU, each with SEEDS of its own, shares the work
 #
-# Exit status: 75 when it was asked to stop (SIGTERM, SIGINT), 1 when a run failed (the others were made), else 0.
+# Exit status: 75 when it was asked to stop (SIGTERM, SIGINT), 2 for bad flags, 1 when a run failed (the others were
+# made), else 0.
 set -uo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1 # paths among the flags are the caller's
 
@@ -39,7 +40,9 @@ jobs=${JOBS:-1}
 if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
     echo "error: JOBS is '$jobs': give the number of runs at a time, 1 or more" >&2
     exit 2
-elif ((jobs > 1)); then
+fi
+"$PYTHON" "$project/main.py" "$@" --help-data >/dev/null || exit # an error in the flags is said once, not for every seed
+if ((jobs > 1)); then
     # As many loops, each over every JOBS-th seed.
     cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
     ((threads = cores > jobs ? cores / jobs : 1))

@@ -14,6 +14,7 @@ from tests.test_main import PUBLISHED_DSPRITES
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # Notes its flags and the GPU; exits with the status in the file `status_<seed>`, or waits for SIGTERM, then exits 75.
 INTERPRETER = """#!/usr/bin/env bash
+if [[ ${!#} == --help-data ]]; then exit 0; fi
 for ((i = 1; i <= $#; i++)); do if [[ ${!i} == --seed ]]; then n=$((i + 1)); seed=${!n}; fi; done
 if [[ -e FOLDER/hang_$seed ]]; then trap 'exit 75' TERM; fi
 printf -v line '%s\\t' "gpu=${CUDA_VISIBLE_DEVICES:-}" "$@"
@@ -82,6 +83,14 @@ def test_a_failed_seed_does_not_stop_the_others(environment, tmp_path):
     (tmp_path / "status_1").write_text("2")
     assert run("over_seeds.sh", {**environment, "SEEDS": "0 1 2"}) == 1
     assert len(calls(tmp_path)) == 3
+
+
+def test_a_bad_flag_is_reported_once(tmp_path):
+    command = [SCRIPTS / "train_dsprites.sh", "--no-such-flag", "--log-path", str(tmp_path)]
+    for jobs in ("1", "2"):
+        done = subprocess.run(command, env={**os.environ, "JOBS": jobs}, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.count("error:") == 1 and "--no-such-flag" in done.stderr
 
 
 def test_an_interrupted_run_stops_the_loop(environment, tmp_path):
