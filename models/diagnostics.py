@@ -61,6 +61,24 @@ def mean_off_diagonal(matrix: torch.Tensor) -> float:
     return (matrix.sum() - matrix.diagonal().sum()).item() / max(n * (n - 1), 1)
 
 
+def relative_norm(pairs: torch.Tensor, bases: Sequence[torch.Tensor]) -> float:
+    """Norms of products or commutators relative to those of their factors; does not depend on the scale of the basis.
+
+    The root of the sum of the squares over i != j in one subgroup, divided by that of `||A_i||_F ||A_j||_F`. For
+    independent random m x m matrices it is `sqrt(1 / m)` for products and `sqrt(2 / m)` for commutators, up to 1 / m.
+
+    Args:
+        pairs: the result of `product_norms` or `commutator_norms`, `[latents, latents]`.
+        bases: `[latents_k, m_k, m_k]` for each subgroup.
+    Returns:
+        0 for zero matrices, and without pairs.
+    """
+    norms = [basis_norms([basis]) for basis in bases]  # each [latents_k]
+    sizes = torch.block_diag(*[torch.outer(n, n) for n in norms])  # [latents, latents]
+    whole = mean_off_diagonal(sizes.double().square())
+    return math.sqrt(mean_off_diagonal(pairs.double().square()) / whole) if whole > 0 else 0.0
+
+
 def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """`exp(sum_j z_j A_j)` and `prod_j exp(z_j A_j)`, j ascending from the left, each `[n, m, m]`.
 
@@ -180,7 +198,9 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
     scalars = {f"basis_norm/{j:02d}": norm for j, norm in enumerate(norms.tolist())}
     scalars |= {
         "algebra/product_norm": mean_off_diagonal(products),
+        "algebra/product_norm_relative": relative_norm(products, bases),
         "algebra/commutator_norm": mean_off_diagonal(commutators),
+        "algebra/commutator_norm_relative": relative_norm(commutators, bases),
         "algebra/decomposition_error": absolute,
         "algebra/decomposition_error_relative": relative,
         "algebra/condition_number_median": float(np.median(condition)),

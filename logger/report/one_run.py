@@ -14,7 +14,9 @@ from logger.score_guide import number
 
 DIAGNOSTICS = {
     "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
+    "algebra/product_norm_relative": "products relative to ||A_i|| ||A_j||; random m x m matrices: sqrt(1 / m)",
     "algebra/commutator_norm": "mean norm of the commutators [A_i, A_j]",
+    "algebra/commutator_norm_relative": "commutators relative to ||A_i|| ||A_j||; random m x m matrices: sqrt(2 / m)",
     "algebra/decomposition_error": "decomposition error ||exp(sum z_j A_j) - prod exp(z_j A_j)||",
     "algebra/decomposition_error_relative": "the same relative to ||exp(sum z_j A_j) - I||",
     "algebra/condition_number_median": "condition number of the group elements, median",

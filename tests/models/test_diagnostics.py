@@ -41,6 +41,23 @@ def test_subgroups_commute_with_one_another():
     assert norms[:2, 2:].abs().max() == 0 and norms[0, 1] > 1
 
 
+def test_relative_norms_are_zero_for_a_commuting_basis_and_do_not_depend_on_its_scale():
+    assert diagnostics.relative_norm(diagnostics.product_norms([COMMUTING]), [COMMUTING]) == 0
+    # [R, S] has norm 1.5 sqrt(2), R sqrt(2), S sqrt(1.25); a second subgroup adds no pairs with the first.
+    for bases in ([CLASHING], [1e-3 * CLASHING], [CLASHING, 5 * CLASHING]):
+        relative = diagnostics.relative_norm(diagnostics.commutator_norms(bases), bases)
+        assert relative == pytest.approx(1.5 / math.sqrt(1.25), rel=1e-5)
+    assert diagnostics.relative_norm(torch.zeros(2, 2), [torch.zeros(2, 3, 3)]) == 0
+    assert diagnostics.relative_norm(torch.ones(1, 1), [torch.ones(1, 3, 3)]) == 0
+
+
+def test_relative_norms_of_random_matrices():
+    basis = torch.randn(20, 10, 10, generator=torch.Generator().manual_seed(0))
+    products, commutators = diagnostics.product_norms([basis]), diagnostics.commutator_norms([basis])
+    assert diagnostics.relative_norm(products, [basis]) == pytest.approx(math.sqrt(1 / 10), rel=0.02)
+    assert diagnostics.relative_norm(commutators, [basis]) == pytest.approx(math.sqrt(2 / 10), rel=0.02)
+
+
 def test_decomposition_error_is_zero_exactly_where_the_group_comes_apart():
     z = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     absolute, relative = diagnostics.decomposition_error([COMMUTING], z)
