@@ -104,6 +104,20 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
+        ({"bins": 5}, "bins: the factors of this data set are classes already"),
+        ({"test": ideal()}, "factor_names and test are for tables"),
+        ({"factor_names": ["a", "b", "c"]}, "factor_names and test are for tables"),
+        ({"decoder": lambda codes: codes, "active_only": True}, "active_only: a decoder takes every latent"),
+    ],
+)
+def test_what_does_not_go_with_a_data_set_is_refused(settings, says):
+    with pytest.raises(UserError, match=says):
+        evaluate(lambda codes: codes, grid_dataset(), ["mig"], **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
         ({"bootstrap": 1}, "bootstrap is 1: a standard error takes at least 2"),
         ({"bootstrap": -2}, "bootstrap is -2"),
         ({"workers": 0}, "workers is 0: give at least 1"),

@@ -50,6 +50,10 @@ def test_any_factor_may_be_left_out_by_name():
     alone = score(FACTORS[:, 2:], left_out=())["discrete_mig"]
     two = score(FACTORS, factor_names=NAMES, left_out=["shape", "scale"])
     assert two["discrete_mig"] == pytest.approx(alone, abs=1e-12)
+    images = cases.CodesAsImages(SIZES, CODES[:144])
+    images.factor_names, images.left_out = NAMES, ("scale",)
+    declared, shape = evaluate(lambda z: z, images, ["mig"]), evaluate(lambda z: z, images, ["mig"], left_out="shape")
+    assert declared == evaluate(lambda z: z, images, ["mig"], left_out="scale") != shape
 
 
 def test_the_only_factor_that_varies_is_not_left_out():

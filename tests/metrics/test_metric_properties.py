@@ -177,6 +177,10 @@ def test_step_scores_do_not_change_under_permutation_and_rescaling_of_the_latent
 def test_constant_factor_changes_no_score(mixed):
     constant = np.concatenate([FACTORS, np.full((len(FACTORS), 1), 3)], axis=1)
     assert score(MIXED, constant) == mixed
+    one, other = (cases.CodesAsImages(sizes, MIXED[:120]) for sizes in (SIZES, (1, *SIZES)))
+    names = ["factor_vae", "beta_vae", "downstream"]
+    found, expected = (evaluate(lambda z: z, data, names, preset=PRESET, workers=1) for data in (other, one))
+    assert found == expected
 
 
 def test_constant_latents_alone_have_defined_scores():
@@ -205,6 +209,16 @@ def test_constant_factors_alone_and_a_single_latent_have_defined_scores(name):
     assert all(np.isfinite(value) for value in score(IDEAL[:, :1], FACTORS[:, :2], [name]).values())
 
 
+def test_scores_without_a_varying_factor_are_those_documented():
+    names = ["mig", "sap", "modularity", "rmig", "explicitness", "dci", "dci_forest", "dci_lasso"]
+    found = score(IDEAL, np.zeros_like(FACTORS), names)
+    values = {"explicitness_score_train": 0.5, "explicitness_score_test": 0.5}
+    values |= {name: 1.0 for name in found if "informativeness" in name}
+    assert found == {**dict.fromkeys(found, 0.0), **values}
+    still = evaluate(lambda z: z, cases.CodesAsImages((1, 1), np.ones((1, 2))), ["downstream"], preset=PRESET)
+    assert still["downstream_rep"] == 1
+
+
 def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
     codes, factors = circles(), cases.all_factors(SIZES)
     shuffled = np.random.default_rng(2).permutation(len(codes))
@@ -212,6 +226,8 @@ def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
     assert scores["symmetry_code_error"] == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="every combination"):
         score(codes[:-1], factors[:-1], ["true_independence"])
+    with pytest.raises(ValueError, match="exactly once"):
+        score(codes, np.concatenate([factors[:-1], factors[:1]]), ["true_independence"])
 
 
 def test_decoder_gives_reconstruction_and_image_errors():

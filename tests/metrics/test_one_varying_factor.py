@@ -21,3 +21,4 @@ def test_with_one_varying_factor_those_scores_are_the_same_for_every_code_that_a
         found = [evaluate(codes, factors, preset=PRESET, workers=1, left_out=[]) for codes in (ideal, redundant, noise)]
     same = {name for name in found[0] if len({round(score[name], 6) for score in found}) == 1}
     assert same == {name for name, score in scores().items() if score.least_factors == 2}
+    assert {name: round(found[0][name], 6) for name in same} == dict.fromkeys(same, 1)

@@ -1,10 +1,12 @@
 """Scores that lie between the best and the worst, worked out by hand on small tables."""
 
+import dataclasses
+
 import metric_cases as cases
 import numpy as np
 import pytest
 
-from metrics import evaluate, udr
+from metrics import PRESETS, evaluate, udr
 from metrics.dci import completeness, disentanglement
 from metrics.true_independence import independence
 
@@ -19,6 +21,34 @@ def test_dci_weighs_latents_and_factors_by_their_importance():
     # The entropy of three factors is in units of log 3, and that of a single one is 0.
     assert disentanglement(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 2.0]])) == pytest.approx(1 - np.log(2) / np.log(3) / 2)
     assert disentanglement(np.ones((3, 1))) == pytest.approx(1)
+
+
+def test_mig_and_sap_of_a_latent_with_a_runner_up_and_of_one_alone():
+    factor = np.arange(8) % 4
+    codes = np.stack([factor // 2, factor, np.zeros(8)], axis=1)  # one bit, two bits, nothing
+    found = evaluate(codes, factor[:, None], ["mig", "sap"])
+    assert found["discrete_mig_all_factors"] == pytest.approx(1 / 2)
+    assert found["SAP_score"] == pytest.approx(1 - 0.5**2 / (1.25 * 0.25))  # covariance 1/2, variances 5/4 and 1/4
+    alone = evaluate(codes[:, 1:2], factor[:, None], ["mig", "sap"])
+    assert alone["discrete_mig_all_factors"] == pytest.approx(1) and alone["SAP_score"] == pytest.approx(1)
+
+
+def test_modularity_compares_squared_informations_and_a_dead_latent_has_none():
+    factors = np.tile(cases.all_factors((4, 2, 2)), (2, 1))
+    codes = np.stack([factors[:, 0] + 4 * factors[:, 1], factors[:, 2], np.zeros(32)], axis=1)
+    # Latent 0 holds two bits and one bit of two of the three factors.
+    assert evaluate(codes, factors, ["modularity"])["modularity_score"] == pytest.approx((1 - 1 / 4 / 2 + 1 + 0) / 3)
+
+
+def test_what_many_latents_of_noise_fit_by_chance_is_no_score():
+    rng = np.random.default_rng(0)
+    preset = dataclasses.replace(
+        PRESETS["fast"], factor_train_votes=150, factor_eval_votes=600, factor_batch=8, beta_points=150
+    )
+    codes, factors = rng.standard_normal((2_000, 200)), rng.integers(0, 3, (2_000, 3))
+    found = evaluate(codes, factors, ["factor_vae", "beta_vae"], preset=preset)
+    assert found["fac_train"] > 0.6 and found["hig_acc"] == 1
+    assert max(abs(found[name] - 1 / 3) for name in ("fac_eval", "val_hig_acc")) < 0.2
 
 
 def test_rmig_and_jemmig_of_a_latent_with_a_runner_up():
