@@ -32,6 +32,13 @@ def test_levels_of_the_test_set_that_the_training_set_lacks_are_never_predicted(
     assert found["dci_informativeness_test"] <= 2 / 3
 
 
+def test_a_test_set_may_lack_levels_of_the_training_set():
+    some = FACTORS[:, 0] > 1
+    found = score(FACTORS, FACTORS, ["dci", "explicitness"], test=(FACTORS[some], FACTORS[some]))
+    assert found["dci_informativeness_test"] == 1
+    assert found["explicitness_score_test"] == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize("rows", [60, 500, 5000])
 @pytest.mark.parametrize("column", [0, 1, 2])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])

@@ -26,7 +26,7 @@ MIXED = np.concatenate([IDEAL @ np.linalg.qr(np.random.default_rng(1).standard_n
 
 
 def score(codes, factors=FACTORS, metrics=TABLES, **settings):
-    return evaluate(codes, factors, metrics, preset=PRESET, workers=1, **settings)
+    return evaluate(codes, factors, metrics, **{"preset": PRESET, "workers": 1, **settings})
 
 
 def score_steps(codes):
@@ -283,3 +283,21 @@ def test_matrices_are_latents_by_factors():
     found = matrices(MIXED, constant, preset=PRESET)
     assert found["mutual_information"].shape == found["importance"].shape == (7, 4)
     assert found["importance"].sum(axis=0) == pytest.approx([1, 1, 1, 0])
+
+
+def test_matrices_have_each_latent_and_factor_in_its_place():
+    first = np.zeros((len(FACTORS), 1))  # a dead latent, and a constant factor
+    codes, factors = np.concatenate([first, IDEAL], axis=1), np.concatenate([first, FACTORS], axis=1)
+    found = matrices(codes, factors, preset=dataclasses.replace(PRESET, dci_trees=2), left_out=())
+    assert found["importance"] == pytest.approx(np.diag([0.0, 1, 1, 1]), abs=1e-6)
+    information = found["mutual_information"]
+    assert np.diag(information) == pytest.approx(np.log([1, *SIZES]), abs=0.05)
+    assert information[~np.eye(4, dtype=bool)] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["dci", "dci_forest"])
+def test_more_trees_fit_the_training_points_of_noise_alone(name):
+    few, many = (score(NOISE, metrics=[name], preset=dataclasses.replace(PRESET, dci_trees=n)) for n in (1, 12))
+    train, test = (f"{name}_informativeness_{split}" for split in ("train", "test"))
+    assert many[train] > few[train] + 0.1
+    assert max(abs(found[test] - GUESSING) for found in (few, many)) < 0.1
