@@ -33,11 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     instead.add_argument("--list", action="store_true", help="only list missing runs")
     instead.add_argument("--harvest", nargs="+", type=Path, metavar="RUN", help="only add these runs to the report")
     instead.add_argument(
-        "--rotations",
+        "--analyse",
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="only add what the scores of these runs lose to rotations",
+        help="only add to the report what the scores of these runs lose to rotations, and measures of the basis",
     )
     instead.add_argument("--report", action="store_true", help="only update the report")
     return parser
@@ -72,13 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         for run in find_runs(args.harvest):
             add_run(run, args.into)
-    if args.rotations:
+    if args.analyse:
         from logger import find_runs
-        from study import rotations
+        from study.analysis import analyse
 
-        for run in find_runs(args.rotations):
-            print(f"{run}: {rotations.measure(run, args.into)}", flush=True)
-    if args.harvest or args.rotations or args.report:
+        for run in find_runs(args.analyse):
+            print(f"{run}: {analyse(run, args.into)}", flush=True)
+    if args.harvest or args.analyse or args.report:
         make_report(args.into)
         return 0
     return _run_plan(args)
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_plan(args: argparse.Namespace) -> int:
     from logger.run_directory import RunDirectory
+    from study.analysis import analyse
     from study.harvest import record, status
     from study.runner import Runner, missing
 
@@ -100,7 +101,10 @@ def _run_plan(args: argparse.Namespace) -> int:
         return 0
 
     def after(run: Path) -> None:
-        add_run(run, args.into, weights=RunDirectory(run).state() == "finished")
+        finished = RunDirectory(run).state() == "finished"
+        add_run(run, args.into, weights=finished)
+        if finished:
+            analyse(run, args.into)
         make_report(args.into)
 
     return Runner(args.into, logs, data).run(jobs, args.jobs, after)

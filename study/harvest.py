@@ -5,7 +5,7 @@ study/runs/<configuration>/seed_<n>/
   status.json   epochs done, budget, and every session: time, machine, revision
   scores.json   the newest scores with their protocol; scores_epoch_<e>.json: scores of kept weights
   curve.csv     one line per epoch: losses (metric/...) and scores (dmetric/...)
-  rotations.json  the scores before and after rotations, of --rotations, see study/rotations.py
+  analysis.json the results of --analyse, see study/analysis.py
 study/states/<configuration>_seed_<n>/      a run directory without event files and model.pt, to continue from
 study/checkpoints/<configuration>/          a run directory with the weights of the median seed, for --evaluate
 """

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas
-from scipy.stats import t
 
-from study import plan, rotations
+from study import analysis, plan
 from study.harvest import record, record_folders, status
 from study.plan import SCORES, Configuration
+from study.tables import summary, table
 from system.files import read_json
 
 INTRODUCTION = """# The paper's tables, measured
@@ -33,7 +33,7 @@ python -m study                     # start missing runs, continue interrupted o
 python -m study --list              # only list missing runs
 python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
 python -m study --harvest RUN ...   # add runs from other folders
-python -m study --rotations RUN ... # add what the scores lose because factors lie at an angle to the latents
+python -m study --analyse RUN ...   # for unfinished runs: what scores lose to rotations, and measures of the basis
 ```
 
 Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
@@ -63,7 +63,7 @@ def _section(study: Path, group: str) -> str:
     parts = [f"## {about['title']}\n", about["text"].strip() + "\n"]
     parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"] if preset else []
     parts += [_table(study, members, preset or "fast"), _differences(study, group)]
-    parts.append(rotation_table(study, members))
+    parts += [analysis.rotation_table(study, members), analysis.basis_table(study, members)]
     parts += [about["reading"].strip() + "\n"] if "reading" in about else []
     parts += [f"![{name}](figures/{name}.png)\n" for name in figure_names(study, group)]
     for c in members:
@@ -83,8 +83,8 @@ def _planned(groups: Sequence[str]) -> str:
         names = ", ".join(f"`{c.name}`" for c in members)
         lines.append(f"- *{about['title']}* ({names}). {' '.join(about['text'].split())}\n")
         rows += [[f"`{c.name}`", *row[1:]] for c in members for row in _published(c)]
-    table = _markdown(["configuration", "source", "n", *SCORES], rows) if rows else ""
-    return "\n".join(["## Not measured yet\n", "".join(lines), table]) if lines else ""
+    published = table(["configuration", "source", "n", *SCORES], rows) if rows else ""
+    return "\n".join(["## Not measured yet\n", "".join(lines), published]) if lines else ""
 
 
 def _progress(study: Path) -> str:
@@ -126,22 +126,13 @@ def preset_of(study: Path, configurations: Sequence[Configuration]) -> str | Non
     return "full" if all(fast == full for fast, full in counts) else "fast"
 
 
-def summary(values: pandas.Series) -> str:
-    """`mean ± standard deviation [95 % interval of the mean]`; `-` if there are no values."""
-    n, mean, deviation = values.count(), values.mean(), values.std()
-    if n < 2:
-        return f"{mean:.1f}" if n else "-"
-    half = t.ppf(0.975, n - 1) * deviation / n**0.5
-    return f"{mean:.1f} ± {deviation:.1f} [{mean - half:.1f}, {mean + half:.1f}]"
-
-
 def _table(study: Path, configurations: Sequence[Configuration], preset: str) -> str:
     rows = []
     for c in configurations:
         found = samples(study, c, preset)
         rows.append([f"`{c.name}`", "this code", f"{len(found)}", *(summary(found[score]) for score in SCORES)])
         rows += _published(c)
-    return _markdown(["configuration", "source", "n", *SCORES], rows)
+    return table(["configuration", "source", "n", *SCORES], rows)
 
 
 def _published(configuration: Configuration) -> list[list[str]]:
@@ -162,32 +153,7 @@ def _differences(study: Path, group: str) -> str:
         if len(gaps):
             cells = [summary(gaps[score]) for score in SCORES]
             rows.append([f"`{first}` - `{second}`", used, f"{len(gaps)}", *cells])
-    return _markdown(["paired difference over common seeds", "protocol", "n", *SCORES], rows) if rows else ""
-
-
-def rotation_table(study: Path, configurations: Sequence[Configuration]) -> str:
-    """The scores before and after rotations of two latents each, see `study.rotations`."""
-    rows = []
-    for c in configurations:
-        files = [folder / "rotations.json" for _, folder in record_folders(study, c.name)]
-        found = [read_json(file) for file in files if file.is_file()]
-        if not found:
-            continue
-        cells = []
-        for column in rotations.SHOWN:
-            before, after = (pandas.Series([100 * run[when][column] for run in found]) for when in ("before", "after"))
-            cells.append(f"{_spread(before)} → {_spread(after)}")
-        epochs = "/".join(dict.fromkeys(str(run["epochs"]) for run in found))
-        rows.append([f"`{c.name}`", f"{len(found)}", epochs, *cells])
-    title = (
-        "`fast` protocol, before → after rotating latents in up to 3 planes, chosen with the factors to raise MIG;\n"
-        "not scores of the model: they show how much it loses because factors lie at an angle to its latents.\n"
-    )
-    return "\n".join([title, _markdown(["configuration", "n", "epoch", *rotations.SHOWN], rows)]) if rows else ""
-
-
-def _spread(values: pandas.Series) -> str:
-    return f"{values.mean():.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")
+    return table(["paired difference over common seeds", "protocol", "n", *SCORES], rows) if rows else ""
 
 
 def _incomplete(study: Path) -> str:
@@ -208,9 +174,12 @@ def _incomplete(study: Path) -> str:
             kept += _kept_weights(c, seed, folder)
     parts = ["## Incomplete\n"]
     if rows:
-        parts += ["The newest scores, `fast` protocol:\n", _markdown(["run", "seed", "epochs", *SCORES], rows)]
+        parts += ["The newest scores, `fast` protocol:\n", table(["run", "seed", "epochs", *SCORES], rows)]
     if kept:
-        parts += ["Of weights kept on the way, `full` protocol:\n", _markdown(["run", "seed", "epoch", *SCORES], kept)]
+        parts += [
+            "Of weights kept on the way, `full` protocol:\n",
+            table(["run", "seed", "epoch", *SCORES], kept),
+        ]
     if not_begun:
         listed = "; ".join(f"`{name}` {', '.join(seeds)}" for name, seeds in not_begun.items())
         parts.append(f"Not started, by seeds: {listed}.\n")
@@ -239,7 +208,7 @@ def _runs(study: Path) -> str:
         cells = [precision, args["data_source"], processor, threads, revisions]
         rows.append([f"`{c.name}`", str(seed), done, *cells, f"{hours(folder):.1f}"])
     header = ["run", "seed", "epochs", "precision", "data", "processor", "threads", "revision", "hours"]
-    return "\n".join(["## Every run\n", _markdown(header, rows)]) if rows else ""
+    return "\n".join(["## Every run\n", table(header, rows)]) if rows else ""
 
 
 def _distinct(sessions: Sequence[dict], name: str) -> str:
@@ -282,8 +251,3 @@ def _short(revision: str | None) -> str:
     """A commit abbreviated to seven digits, with `-dirty` if the code had uncommitted changes."""
     commit, _, dirty = (revision or "?").partition("-")
     return f"`{commit[:7]}{dirty and '-' + dirty}`"
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)

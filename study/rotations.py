@@ -9,16 +9,10 @@ one that mixes factors otherwise.
 from __future__ import annotations
 
 import itertools
-import json
-from pathlib import Path
 
 import numpy as np
 
-from logger.run_directory import RunDirectory
 from study import plan
-from study.harvest import read_curve, record
-from system.errors import UserError
-from system.files import write_text
 
 ANGLES = range(-45, 50, 5)  # degrees; larger ones only exchange the two latents
 GAIN = 0.005  # of MIG; rotations that gain less are not made
@@ -67,26 +61,13 @@ def aligned(codes: np.ndarray, factors: np.ndarray, most: int = 3) -> tuple[np.n
     return codes, rotations
 
 
-def measure(run: Path, study: Path) -> dict:
-    """Score the newest codes of a harvested run before and after rotations (`fast`), and add that to its record.
-
-    Returns: `epochs` at which the codes were taken, `rotations`, and the scores `before` and `after`, by their column.
-    Raises: UserError if `run` is no scored run of the plan, or is not harvested.
-    """
+def scores(codes: np.ndarray, factors: np.ndarray) -> dict:
+    """`rotations` (from `aligned`), and the scores `before` and `after` them, by column: protocol `fast`."""
     from metrics import evaluate
-    from metrics.files import read_tables
 
-    run_dir = RunDirectory.existing(run, "--rotations")
-    args = run_dir.read_args()
-    folder = record(study, plan.of_run(args), args["seed"])
-    if not folder.is_dir():
-        raise UserError(f"--rotations {run}: {folder} does not exist; add the run with --harvest first")
-    tables = read_tables(run_dir.codes_file)
-    codes, factors = tables["codes"].values, tables["factors"].values  # [n, d], [n, k]
     turned, rotations = aligned(codes, factors)
-    before, after = (evaluate(z, factors, METRICS, preset="fast", left_out=[], workers=1) for z in (codes, turned))
-    found = {"epochs": len(read_curve(run_dir.metrics_file)), "rotations": rotations}
-    for name, scores in (("before", before), ("after", after)):
-        found[name] = {column: scores[plan.SCORES[column]] for column in SHOWN}
-    write_text(folder / "rotations.json", json.dumps(found, indent=2) + "\n")
+    found: dict = {"rotations": rotations}
+    for name, z in (("before", codes), ("after", turned)):
+        values = evaluate(z, factors, METRICS, preset="fast", left_out=[], workers=1)
+        found[name] = {column: values[plan.SCORES[column]] for column in SHOWN}
     return found

@@ -1,4 +1,4 @@
-"""Rotations of pairs of latents that put factors onto latents."""
+"""Analyses of runs: rotations of pairs of latents that put factors onto latents, and measures of the basis."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
+from models.lie_vae import LieGroupVAE
 from study import __main__ as command_line
-from study import harvest, plan, report, rotations
+from study import analysis, harvest, plan, rotations
+from system import tensors
 from system.files import read_json
 
 
@@ -55,12 +59,28 @@ def test_scores_before_and_after_stand_in_the_record_and_on_the_page(tmp_path, m
     factors = grid_of_factors()
     run = scored_run(tmp_path, codes=rotations.rotated(codes_of(factors), 0, 1, 40), factors=factors)
     into = f"--into={tmp_path / 'study'}"
-    assert command_line.main([into, "--rotations", str(run)]) == 2
+    assert command_line.main([into, "--analyse", str(run)]) == 2
     assert "--harvest first" in capsys.readouterr().err
     folder = harvest.harvest(run, tmp_path / "study")
-    found = rotations.measure(run, tmp_path / "study")
-    assert found == read_json(folder / "rotations.json") | {"rotations": [(0, 1, -40)]}
+    found = analysis.analyse(run, tmp_path / "study")
+    assert found == read_json(folder / "analysis.json") | {"rotations": [(0, 1, -40)]}
     before, after = (100 * found[when]["MIG, all factors"] for when in ("before", "after"))
     assert after > before + 20
     members = plan.members("small")
-    assert f"| `small_vae` | 1 | 1 | {before:.1f} → {after:.1f} |" in report.rotation_table(tmp_path / "study", members)
+    assert f"| `small_vae` | 1 | 1 | {before:.1f} → {after:.1f} |" in analysis.rotation_table(
+        tmp_path / "study", members
+    )
+
+
+def test_the_basis_is_measured_from_the_weights(tmp_path):
+    model = LieGroupVAE(1, subgroup_sizes=[9], subspace_sizes=[2])
+    rotation = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 0]])
+    other = torch.diag(torch.tensor([0.0, 0, 2]))  # acts on another axis
+    codes = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    for second, product in ((other, 0), (rotation, 2**-0.5)):
+        for parameter, matrix in zip(model.decoder.lie_alg_basis_ls, (rotation, second), strict=True):
+            parameter.data[0] = matrix
+        tensors.write(model.reference_state_dict(), tmp_path / "model.pt")
+        found = analysis.basis(tmp_path / "model.pt", codes)
+        assert found["size"] == 3 and found["commutator"] == 0 and found["decomposition"] < 1e-5
+        assert found["product"] == pytest.approx(product)
