@@ -55,7 +55,7 @@ def protocol(folder: Path) -> dict:
 
 def test_the_data_of_the_training_are_scored_unless_others_are_named(trained, data, small_dsprites, capsys):
     assert evaluate(trained) == 0
-    assert protocol(trained)["images"] == 120
+    assert (protocol(trained)["images"], protocol(trained)["step"]) == (120, 4)
     assert evaluate(trained, f"--data-path={small_dsprites}") == 0
 
 

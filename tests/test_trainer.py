@@ -178,31 +178,45 @@ def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_
 SILENT = ("--seed=1", "--end-metrics=no", "--visualise=no", "--metric-preset=fast", "--model=vae")
 
 
-def test_a_repeated_command_with_resume_numbers_the_steps_once(small_dsprites, tmp_path):
-    same = (*SILENT, "--global-step=7", "--resume=auto")
-    run(small_dsprites, tmp_path, *same, "--max-steps=2")
-    RunDirectory(tmp_path / "version_0").write_status("interrupted")
-    run(small_dsprites, tmp_path, *same, "--max-steps=3")
-    assert load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"] == 10
+def test_a_repeated_command_numbers_the_steps_once(small_dsprites, tmp_path, monkeypatch):
+    def last_step(*more: str) -> int:
+        run(small_dsprites, tmp_path, *SILENT, *more)
+        RunDirectory(tmp_path / "version_0").write_status("interrupted")
+        return load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"]
+
+    assert last_step("--global-step=7", "--resume=auto", "--max-steps=2") == 9
+    assert last_step("--global-step=7", "--resume=auto", "--max-steps=3") == 10
+    assert last_step("--global-step=20", "--load-model", "--max-steps=4") == 21
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")  # torchrun repeats the command after a crash
+    assert last_step("--global-step=20", "--load-model", "--max-steps=5") == 22
 
 
 def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_dsprites, tmp_path, monkeypatch):
-    taken, step = [], trainer.Run.step
+    taken, drawn, step, train_step = [], [], trainer.Run.step, trainer.train_step
 
     def noted(run: trainer.Run, index: np.ndarray):
         taken.append((run.position.epoch, index.tolist()))
         assert run.model.training_images == 90
         return step(run, index)
 
+    def noted_noise(model, optimisers, x, noise, *rest):
+        drawn.extend(value.sum().item() for value in noise.values())
+        return train_step(model, optimisers, x, noise, *rest)
+
     monkeypatch.setattr(trainer.Run, "step", noted)
+    monkeypatch.setattr(trainer, "train_step", noted_noise)
     run(small_dsprites, tmp_path, *SILENT, "--epochs=2", "--split=0.25")
     assert [len(index) for _, index in taken] == [16, 16, 16, 16, 16, 10] * 2
     first, second = ([i for epoch, index in taken if epoch == e for i in index] for e in (0, 1))
     assert sorted(first) == sorted(second) and len(set(first)) == 90
     assert first != second and first != sorted(first)
+    assert len(set(drawn)) == len(drawn) >= 12  # no noise comes twice
     taken.clear()
     run(small_dsprites, tmp_path, *SILENT, "--max-steps=2", "--split=0.25", "--shuffle=no")
     assert [i for _, index in taken for i in index] == sorted(first)[:32]
+    taken.clear()
+    run(small_dsprites, tmp_path, *SILENT, "--epochs=1", "--split=0.25", "--seed=2")
+    assert {i for _, index in taken for i in index} != set(first)  # the seed chooses what is held out
 
 
 def test_an_error_is_no_part_of_the_line_of_the_bar(small_dsprites, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
@@ -18,9 +19,12 @@ def test_a_deferred_signal_is_noted_and_raises_where_it_is_no_longer_deferred():
             pytest.fail("the body must not be reached")
 
 
-def test_a_signal_raises_where_nothing_defers_it():
-    with Interruption(), pytest.raises(Interrupted, match="SIGINT"):
-        signal.raise_signal(signal.SIGINT)
+def test_a_signal_raises_where_nothing_defers_it_and_is_caught_by_no_code_that_forgives_errors():
+    with Interruption() as listener:
+        with listener.deferred():
+            pass
+        with pytest.raises(Interrupted, match="SIGINT"), contextlib.suppress(Exception):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_the_same_request_by_two_ways_does_not_cut_the_step_short():
