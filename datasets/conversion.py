@@ -16,8 +16,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datasets.files import cache_directory, can_be_written, free_bytes, locked, make_directory, partial_path, replacing
+from datasets.files import cache_directory, locked, partial_path, replacing
 from system.errors import UserError
+from system.files import can_be_written, free_bytes, make_directory
 
 
 def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:

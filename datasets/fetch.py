@@ -16,9 +16,10 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from datasets.files import free_bytes, locked, make_directory, manual_download_error, partial_path
+from datasets.files import locked, manual_download_error, partial_path
 from datasets.spec import DataFile
 from system.errors import DISK_FULL, UserError
+from system.files import free_bytes, make_directory
 
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry
 _SPARE = 2**24  # bytes to leave free on the disk

@@ -1,9 +1,8 @@
-"""Files of data sets: the cache directory, locks, atomic writes, errors."""
+"""Files of data sets: the cache directory, damaged files, locks, atomic writes."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import tarfile
 import zipfile
@@ -52,27 +51,6 @@ def cache_directory(name: str) -> Path:
     """Folder of replicas and conversions of the data set, in `$LIE_VAE_CACHE` or else `~/.cache/lie-group-vae`."""
     root = os.environ.get("LIE_VAE_CACHE") or "~/.cache/lie-group-vae"
     return Path(root).expanduser() / name
-
-
-def make_directory(directory: Path, remedy: str) -> Path:
-    """Create the directory and its parents. Raises UserError, ending in `remedy`, if that fails."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the directory {directory} ({error.strerror}): {remedy}") from None
-    return directory
-
-
-def can_be_written(directory: Path) -> bool:
-    """Whether files can be created in the directory or, if it does not exist, the directory itself."""
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
-    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
-
-
-def free_bytes(directory: Path) -> int:
-    """Free bytes on the disk of the directory."""
-    return shutil.disk_usage(directory).free
 
 
 @contextmanager

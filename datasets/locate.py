@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
-from datasets.files import cache_directory, can_be_written, locked, make_directory, manual_download_error
+from datasets.files import cache_directory, locked, manual_download_error
 from datasets.spec import DataFile, DatasetSpec, Replica
 from system.errors import UserError
-from system.files import write_text
+from system.files import can_be_written, make_directory, write_text
 
 
 def check(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) -> None:

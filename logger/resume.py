@@ -15,7 +15,7 @@ from logger import arguments
 from logger.catalogue import PICTURES
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
-from system.files import flush_to_disk, locked, remove_partial
+from system.files import flush_to_disk, locked, make_directory, remove_partial
 from system.flags import CommandLine
 from system.processes import Group
 
@@ -86,10 +86,7 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
 @contextlib.contextmanager
 def _locked(log_path: Path) -> Iterator[None]:
     """Make the folder and hold its lock. Removes what a start that was killed left behind."""
-    try:
-        log_path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
+    make_directory(log_path, "give --log-path a folder that can be written")
     waiting = f"waiting for another process that starts a run under {log_path}"
     with locked(log_path / ".lock", waiting, "give --log-path a folder that can be written"):
         for path in log_path.glob(f".*{UNBORN}"):

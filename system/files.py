@@ -1,4 +1,4 @@
-"""Atomic writes (to a temporary file, flushed to the disk, then renamed), reading of JSON, and file locks."""
+"""Folders, atomic writes (to a temporary file, flushed to the disk, then renamed), reading of JSON, and file locks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,27 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` to the file atomically, in UTF-8. Raises UserError as `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths may be invalid Unicode
+
+
+def make_directory(directory: Path, remedy: str) -> Path:
+    """Create the directory and its parents. Raises UserError, ending in `remedy`, if that fails."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the directory {directory} ({error.strerror}): {remedy}") from None
+    return directory
+
+
+def can_be_written(directory: Path) -> bool:
+    """Whether files can be created in the directory or, if it does not exist, the directory itself."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+
+
+def free_bytes(directory: Path) -> int:
+    """Free bytes on the disk of the directory."""
+    return shutil.disk_usage(directory).free
 
 
 def writable_folder(path: str | os.PathLike, flag: str) -> None:

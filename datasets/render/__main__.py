@@ -6,8 +6,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from datasets.files import locked, make_directory
+from datasets.files import locked
 from system.errors import Parser, UserError, command_line
+from system.files import make_directory
 from system.output import ignore_failed_writes
 
 # name on the command line -> its module, with FILE_NAME and render_file(directory, progress, every) -> path

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.files import make_directory
 from system.errors import UserError
+from system.files import make_directory
 
 
 def kept_indices(sizes: Mapping[str, int], every: Mapping[str, int] | None) -> dict[str, np.ndarray]:
