@@ -50,13 +50,13 @@ def collect(tmp_path: Path, folder: Path, *flags: str) -> list[dict[str, str]]:
 def test_one_row_a_directory_with_mean_and_standard_deviation(tmp_path):
     values = [0.5, 0.75, 0.625]
     for n, value in enumerate(values):
-        write_run(tmp_path / "logs" / "a", n, {"fac_eval": value, "discrete_mig": 0.1})
+        write_run(tmp_path / "logs" / "a", n, {"fac_eval": value, "discrete_mig": 0.1}, latents=10 + n // 2)
     write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.25}, model="beta_shapes", latents=None)
     for n in range(3):
         os.utime(tmp_path / "logs" / "a" / f"version_{n}" / "log_metrics.txt", times=(0, 10**9 + 86400 * (n % 2)))
     rows = collect(tmp_path, tmp_path / "logs", "--config_variables", "[model, dataset, latents]")
     assert list(rows[0]) == REFERENCE_HEADER.split()
-    assert [row["_config"] for row in rows] == ["lie_group-dsprites-10", "beta_shapes-dsprites-?"]
+    assert [row["_config"] for row in rows] == ["lie_group-dsprites-10/11", "beta_shapes-dsprites-?"]
     assert rows[0]["fac.mean"] == "0.625"
     assert rows[0]["fac.std"] == f"{statistics.stdev(values):.3f}" == "0.125"
     assert (rows[0]["mig.mean"], rows[0]["mig.std"]) == ("0.100", "0.000")
@@ -209,9 +209,9 @@ def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
         for model in ("lie_group", "vae"):
             write_run(tmp_path / "logs" / f"{model}_{seed}", 0, {"fac_eval": seed / 4}, model=model, seed=seed)
     rows = collect(tmp_path, tmp_path / "logs", "--group-by", "model")
-    assert [(row["_config"], row["n_samples"], row["fac.mean"]) for row in rows] == [
-        ("lie_group", "3", "0.250"),
-        ("vae", "3", "0.250"),
+    assert [(row["_config"], row["n_samples"], row["fac.mean"], row["path"]) for row in rows] == [
+        ("lie_group", "3", "0.250", str(tmp_path / "logs")),
+        ("vae", "3", "0.250", str(tmp_path / "logs")),
     ]
     assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "['seed', model]")) == 6
 

@@ -29,7 +29,7 @@ def test_a_comparison_without_finished_runs_is_refused_in_one_line(tmp_path, cap
     assert capsys.readouterr().err == "error: --compare lie: there is no finished run with scores to compare\n"
 
 
-def test_paired_comparison_over_common_seeds(tmp_path, two_models):
+def test_paired_comparison_over_common_seeds(tmp_path, two_models, capsys):
     collect(tmp_path, two_models, "--compare", "lie_group-dsprites", "vae")
     with open(tmp_path / "table.paired.csv", newline="") as file:
         found = {row["score"]: row for row in csv.DictReader(file)}
@@ -37,6 +37,9 @@ def test_paired_comparison_over_common_seeds(tmp_path, two_models):
     assert found["fac"]["difference"] == "0.200" and found["fac"]["n_seeds"] == "3"
     assert found["fac"]["ci95.low"] == f"{0.2 - half:.3f}" and found["fac"]["ci95.high"] == f"{0.2 + half:.3f}"
     assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
+    collect(tmp_path, two_models, "--compare", "vae", "lie")
+    assert "vae-dsprites minus lie_group-dsprites" in capsys.readouterr().out
+    assert "\nfac,-0.200," in (tmp_path / "table.paired.csv").read_text()
 
 
 def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
@@ -52,7 +55,8 @@ def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
 def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
     for dataset, low, high in (("dsprites", 0.1, 0.2), ("shapes3d", 0.7, 0.8)):
         for model, value in (("a", low), ("b", high)):
-            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, {"fac_eval": value}, model=model, dataset=dataset)
+            scores = {"fac_eval": value, "fac_num_act": 10 * value}  # neither more nor fewer latents are better
+            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, scores, model=model, dataset=dataset)
     write_run(tmp_path / "logs" / "alone", 0, {"fac_eval": 0.9}, dataset="cars3d")
     flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
     assert collect_results.main(flags) == 0
@@ -61,6 +65,7 @@ def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
         "0.200",
         "0.800",
     ]
+    assert text.count("**") == 4
 
 
 def measured(run: Path, scores: dict, **protocol) -> None:
@@ -104,6 +109,9 @@ def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_mo
     flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
     assert collect_results.main(flags) == 2
     assert "lie_group-dsprites" in capsys.readouterr().err
+    write_run(two_models / "lie2", 0, {"fac_eval": 0.5})
+    assert collect_results.main([*flags[:-2], "lie_group-dsprites", "vae"]) == 2
+    assert "--compare lie_group-dsprites names 2 rows; give the _config or path of one" in capsys.readouterr().err
 
 
 def test_markdown_and_latex_mark_the_best(tmp_path, two_models):

@@ -82,3 +82,5 @@ def test_a_replicate_draws_as_many_samples_of_resampled_rows_and_others_each_tim
             if isinstance(source.dataset, Rows) and index.size >= len(source) and not key.endswith("label"):
                 assert len(np.unique(index)) > 0.98 * len(source)
                 assert len(np.unique(others[0])) == pytest.approx((1 - 1 / np.e) * len(source), abs=45)
+                assert set(others[0].flat) != set(others[1].flat)
+    assert not np.array_equal(*(draw(source, ["sap"], preset, seed)["sap"]["train"] for seed in (0, 1)))

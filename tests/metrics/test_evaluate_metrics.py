@@ -123,9 +123,12 @@ def test_what_does_not_go_with_a_data_set_is_refused(settings, says):
         ({"workers": 0}, "workers is 0: give at least 1"),
         ({"seed": 2**32}, "seed is 4294967296: choose one from 0 to 4294967295"),
         ({"seed": -1}, "seed is -1"),
+        ({"test": (ideal()[0][:, :-1], ideal()[1])}, "the test set has another number of latents or factors"),
+        ({"test": (ideal()[0], ideal()[1][:, :-1])}, "the test set has another number of latents or factors"),
+        ({"decoder": lambda codes: codes}, "decoder: errors in image space need the encoder"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, says):
+def test_settings_out_of_range_or_place_are_refused(settings, says):
     with pytest.raises(UserError, match=says):
         evaluate(*ideal(), ["mig"], **settings)
 
