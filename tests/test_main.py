@@ -97,6 +97,11 @@ def test_short_learning_rate():
     assert parse("-lr", "1e-3").learning_rate == 1e-3
 
 
+def test_the_word_none_stands_for_no_value():
+    args = parse("--data-path=none", "--max-steps=None", "--capacity", "NONE")
+    assert (args.data_path, args.max_steps, args.capacity) == (None, None, None)
+
+
 def test_published_command_parses():
     args = parse(*PUBLISHED_DSPRITES)
     assert (args.epochs, args.batch_size, args.subgroup_sizes_ls, args.split) == (70, 256, [100], 0)

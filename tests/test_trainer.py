@@ -192,7 +192,8 @@ def test_a_repeated_command_numbers_the_steps_once(small_dsprites, tmp_path, mon
 
 
 def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_dsprites, tmp_path, monkeypatch):
-    taken, drawn, step, train_step = [], [], trainer.Run.step, trainer.train_step
+    taken, drawn, held_out = [], [], []
+    step, train_step, validate = trainer.Run.step, trainer.train_step, trainer.validate
 
     def noted(run: trainer.Run, index: np.ndarray):
         taken.append((run.position.epoch, index.tolist()))
@@ -203,13 +204,19 @@ def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_d
         drawn.extend(value.sum().item() for value in noise.values())
         return train_step(model, optimisers, x, noise, *rest)
 
+    def noted_validation(model, dataset, index, *rest):
+        held_out.append(index.tolist())
+        return validate(model, dataset, index, *rest)
+
     monkeypatch.setattr(trainer.Run, "step", noted)
+    monkeypatch.setattr(trainer, "validate", noted_validation)
     monkeypatch.setattr(trainer, "train_step", noted_noise)
     run(small_dsprites, tmp_path, *SILENT, "--epochs=2", "--split=0.25")
     assert [len(index) for _, index in taken] == [16, 16, 16, 16, 16, 10] * 2
     first, second = ([i for epoch, index in taken if epoch == e for i in index] for e in (0, 1))
     assert sorted(first) == sorted(second) and len(set(first)) == 90
     assert first != second and first != sorted(first)
+    assert held_out[0] == held_out[1] and sorted(first + held_out[0]) == list(range(120))
     assert len(set(drawn)) == len(drawn) >= 12  # no noise comes twice
     taken.clear()
     run(small_dsprites, tmp_path, *SILENT, "--max-steps=2", "--split=0.25", "--shuffle=no")
