@@ -155,5 +155,5 @@ def test_a_score_that_needs_factors_is_refused_by_name():
 
     nothing = np.zeros((48, 0), np.int64)
     dataset = FactorDataset("plain", "here", [], [], images()[..., None], factors=nothing)
-    with pytest.raises(InputError, match="metric 'mig' needs factors, which this data set does not have"):
+    with pytest.raises(InputError, match="metric 'mig' needs factors, and there are none"):
         evaluate(lambda x: x.flatten(1)[:, :3], dataset, ["mig"])
