@@ -66,10 +66,8 @@ def test_scores_before_and_after_stand_in_the_record_and_on_the_page(tmp_path, m
     assert found == read_json(folder / "analysis.json") | {"rotations": [(0, 1, -40)]}
     before, after = (100 * found[when]["MIG, all factors"] for when in ("before", "after"))
     assert after > before + 20
-    members = plan.members("small")
-    assert f"| `small_vae` | 1 | 1 | {before:.1f} → {after:.1f} |" in analysis.rotation_table(
-        tmp_path / "study", members
-    )
+    row = f"| `small_vae` | 1 | 1 | {before:.1f} → {after:.1f} |"
+    assert row in analysis.rotation_table(tmp_path / "study", plan.members("small"))
 
 
 def test_the_basis_is_measured_from_the_weights(tmp_path):
