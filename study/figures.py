@@ -24,7 +24,7 @@ def write(study: Path) -> None:
         for name in figure_names(study, group):
             draw = curves if name.endswith("_curves") else scores
             with replacing(study / "figures" / f"{name}.png") as temporary:
-                draw(study, plan.members(group), temporary)
+                draw(study, plan.rows(group), temporary)
 
 
 def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path) -> None:

@@ -66,6 +66,12 @@ def members(group: str) -> list[Configuration]:
     return [configuration for configuration in CONFIGURATIONS if configuration.group == group]
 
 
+def rows(group: str) -> list[Configuration]:
+    """The rows of a group's tables: the configuration of another group that it starts from, if any, and its members."""
+    base = GROUPS[group].get("base")
+    return [*([by_name(base)] if base else []), *members(group)]
+
+
 def by_name(name: str) -> Configuration:
     """The configuration with this name."""
     return next(configuration for configuration in CONFIGURATIONS if configuration.name == name)

@@ -58,7 +58,7 @@ def text(study: Path) -> str:
 
 def _section(study: Path, group: str) -> str:
     """A group of which a run has begun: its text, tables, figures, and traversals."""
-    about, members = plan.GROUPS[group], plan.members(group)
+    about, members = plan.GROUPS[group], plan.rows(group)
     preset = preset_of(study, members)
     parts = [f"## {about['title']}\n", about["text"].strip() + "\n"]
     parts += [f"Scores: `{preset}` protocol, at the end of the budget.\n"] if preset else []
