@@ -41,7 +41,9 @@ if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
     echo "error: JOBS is '$jobs': give the number of runs at a time, 1 or more" >&2
     exit 2
 fi
-"$PYTHON" "$project/main.py" "$@" --help-data >/dev/null || exit # an error in the flags is said once, not for every seed
+"$PYTHON" "$project/main.py" "$@" --help-data >/dev/null # an error in the flags is said once, not for every seed
+(($? == 2)) && exit 2
+[[ -n $interrupted ]] && exit 75
 if ((jobs > 1)); then
     # As many loops, each over every JOBS-th seed.
     cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)

@@ -31,6 +31,8 @@ DRAWN = (*SCORED, "--visualise", "yes")
 # In place of the interpreter, for scripts/over_seeds.sh: asks the server, or imports everything itself.
 CLIENT = """#!{python} -S
 import json, os, socket, sys
+if sys.argv[-1] == "--help-data":  # the script checks the flags
+    sys.exit()
 environment = {{**os.environ, "LAUNCHER": str(os.getppid())}}
 if os.environ.get("KILL", "").startswith("import"):
     os.execve("{python}", ["{python}", "{here}/kill_places.py", *sys.argv[2:]], environment)
