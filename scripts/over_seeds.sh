@@ -20,18 +20,24 @@ if [[ -z ${PYTHON:-} ]]; then
 fi
 read -r -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}"
 children=()
-interrupted=
-trap 'interrupted=yes; ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT
+signals=0
+trap '((++signals)); ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT
+
+# Note the child that was just started, and stop it if a signal came before it was noted.
+started() {
+    children+=("$!")
+    ((signals)) && kill -TERM "$!" 2>/dev/null
+}
 
 # The exit status of a child, once it is gone. A trapped signal ends `wait` early: wait again, for what it did not say.
 status_of() {
-    local code status=127
+    local before code status=127
     while
-        interrupted=
+        before=$signals
         wait "$1"
         code=$?
         ((code == 127)) || status=$code
-        [[ -n $interrupted ]]
+        ((signals != before))
     do :; done
     return "$status"
 }
@@ -43,7 +49,7 @@ if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
 fi
 "$PYTHON" "$project/main.py" "$@" --help-data >/dev/null # an error in the flags is said once, not for every seed
 (($? == 2)) && exit 2
-[[ -n $interrupted ]] && exit 75
+((signals)) && exit 75
 if ((jobs > 1)); then
     # As many loops, each over every JOBS-th seed.
     cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
@@ -52,7 +58,8 @@ if ((jobs > 1)); then
         part=
         for ((i = job; i < ${#seeds[@]}; i += jobs)); do part+="${seeds[i]} "; done
         JOBS=1 SEEDS=$part "$project/scripts/over_seeds.sh" --num-threads "$threads" --quiet "$@" &
-        children+=($!)
+        started
+        ((signals)) && break
     done
     worst=0
     for child in "${children[@]}"; do
@@ -60,16 +67,18 @@ if ((jobs > 1)); then
         status=$?
         ((worst = status > worst ? status : worst))
     done
+    ((signals)) && exit 75
     exit "$worst"
 fi
 
 failed=()
 for seed in "${seeds[@]}"; do
     "$PYTHON" "$project/main.py" "$@" --seed "$seed" --resume once &
-    children=($!)
+    children=()
+    started
     status_of "${children[0]}"
     status=$?
-    if ((status == 75)); then
+    if ((status == 75 || signals)); then
         exit 75
     elif ((status != 0)); then
         failed+=("$seed")

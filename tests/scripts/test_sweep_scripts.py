@@ -12,11 +12,12 @@ import main
 from tests.test_main import PUBLISHED_DSPRITES
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Notes its flags and the GPU; exits with the status in the file `status_<seed>`, or waits for SIGTERM, then exits 75.
+# Notes its flags and the GPU; exits with the status in the file `status_<seed>`. With a file `hang_<seed>`, it waits for
+# SIGTERM, then exits with the status in that file, or with 75.
 INTERPRETER = """#!/usr/bin/env bash
 if [[ ${!#} == --help-data ]]; then exit 0; fi
 for ((i = 1; i <= $#; i++)); do if [[ ${!i} == --seed ]]; then n=$((i + 1)); seed=${!n}; fi; done
-if [[ -e FOLDER/hang_$seed ]]; then trap 'exit 75' TERM; fi
+if [[ -e FOLDER/hang_$seed ]]; then trap 'exit "${code:-75}"' TERM; code=$(cat FOLDER/hang_$seed); fi
 printf -v line '%s\\t' "gpu=${CUDA_VISIBLE_DEVICES:-}" "$@"
 echo "$line" >> FOLDER/calls
 while [[ -e FOLDER/hang_$seed ]]; do sleep 0.02; done
@@ -119,14 +120,27 @@ def test_several_jobs_pass_on_failures_and_signals(environment, tmp_path):
     for seed in (4, 5):
         (tmp_path / f"hang_{seed}").touch()
     jobs = {**environment, "JOBS": "2", "SEEDS": "4 5 6"}
-    loop = subprocess.Popen([SCRIPTS / "over_seeds.sh"], env=jobs)
-    limit = time.monotonic() + 20
-    while len(calls(tmp_path)) < 6 and time.monotonic() < limit:
-        time.sleep(0.01)
-    time.sleep(0.1)  # until both have set their traps
-    loop.terminate()
-    assert loop.wait(30) == 75
+    assert terminated(jobs, tmp_path, 6) == 75
     assert len(calls(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_no_seed_is_started_after_a_signal_that_came_as_a_run_ended(jobs, environment, tmp_path):
+    for seed in range(int(jobs)):
+        (tmp_path / f"hang_{seed}").write_text("0")  # it ends well, although it was asked to stop
+    assert terminated({**environment, "JOBS": jobs, "SEEDS": "0 1 2 3"}, tmp_path, int(jobs)) == 75
+    assert len(calls(tmp_path)) == int(jobs)
+
+
+def terminated(environment: dict[str, str], tmp_path: Path, runs: int) -> int:
+    """The exit status of over_seeds.sh, which gets SIGTERM when so many runs in all were started."""
+    loop = subprocess.Popen([SCRIPTS / "over_seeds.sh"], env=environment)
+    noted = tmp_path / "calls"
+    while not noted.exists() or len(calls(tmp_path)) < runs:  # noted once the run's trap is set
+        assert loop.poll() is None
+        time.sleep(0.01)
+    loop.terminate()
+    return loop.wait()
 
 
 def submit(environment: dict[str, str], tmp_path: Path, folder: Path = SCRIPTS.parent) -> subprocess.Popen:
