@@ -57,6 +57,10 @@ class Run:
             self.status = self._ask(wait=self.pid)
         return self.status
 
+    def stopped(self) -> bool:
+        """Wait until SIGSTOP stops it. False if it ended instead."""
+        return self._ask(stopped=self.pid)
+
     def kill(self) -> int:
         if not self.ended():
             self.signal(signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Kills a run, or the script that started it, at the n-th time that it comes by a place. For children of a test only.
 
-KILL is `place:n:who`, with who `worker` or `launcher` (the process LAUNCHER); what was hit is noted in the file HITS.
+KILL is `place:n:who:signals`, with who `worker` or `launcher` (the process LAUNCHER), and signals such as
+`SIGINT+SIGTERM`, by default SIGKILL. What was hit is noted in the file HITS, if there is one.
 Alone, this file runs main.py in an interpreter of its own and counts imports.
 """
 
@@ -12,19 +13,25 @@ import sys
 counts: dict[str, int] = {}
 
 
+def signalled(place: str, n: int, *signals: signal.Signals) -> dict[str, str]:
+    """The environment in which a run sends itself these signals, the n-th time that it comes by the place."""
+    return {"KILL": f"{place}:{n}:worker:{'+'.join(number.name for number in signals)}"}
+
+
 def come_by(place: str, before_death=lambda: None) -> None:
     """Note that the run is at the place, and kill where that was asked for."""
-    wanted, n, who = os.environ.get("KILL", "::").split(":")
+    wanted, n, who, *signals = os.environ["KILL"].split(":")
     counts[place] = counts.get(place, 0) + 1
     if place != wanted or counts[place] != int(n):
         return
-    with open(os.environ["HITS"], "a") as hits:
+    with open(os.environ.get("HITS", os.devnull), "a") as hits:
         hits.write(f"{os.environ['KILL']}\n")
     if who == "launcher":
         os.kill(int(os.environ["LAUNCHER"]), signal.SIGKILL)
-    else:
-        before_death()
-        os.kill(os.getpid(), signal.SIGKILL)
+        return
+    before_death()
+    for name in signals[0].split("+") if signals else ["SIGKILL"]:
+        os.kill(os.getpid(), signal.Signals[name])
 
 
 def after(function, place: str):
@@ -40,7 +47,7 @@ def after(function, place: str):
 
 
 def arm() -> None:
-    """Count from now on: steps, checkpoint writes, pictures, scores and what follows the last step."""
+    """Count from now on: steps, checkpoint writes, log_metrics.txt, pictures, scores and what follows the last step."""
     import torch
 
     from logger import grids
@@ -50,6 +57,7 @@ def arm() -> None:
     torch.optim.Adam.step = after(torch.optim.Adam.step, "step")
     grids.png_bytes = after(grids.png_bytes, "picture")
     model_scores.evaluate = after(model_scores.evaluate, "score")
+    RunDirectory.append_metrics = after(RunDirectory.append_metrics, "log")
     replace, fsync, write_status, release = os.replace, os.fsync, RunDirectory.write_status, RunDirectory.release
 
     def counted_replace(source, target):

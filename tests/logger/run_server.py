@@ -2,7 +2,8 @@
 
 Reads one JSON object a line on stdin and answers with one: {"start": [flags], "output": file, "environment": {},
 "before": [flags]} gives the process id, {"wait": id} its exit status (negative: the signal that ended it), {"poll": id}
-the same or null while it runs.
+the same or null while it runs, {"stopped": id} whether it stopped (SIGSTOP) before it ended. With KILL in the
+environment, it sends itself a signal at a place, see kill_places.py.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 import torch.utils.flop_counter
 import torch.utils.tensorboard
+from kill_places import arm
 
 import main
 import metrics.model_scores
@@ -60,6 +62,8 @@ def start(flags: list[str], output: str, environment: dict[str, str], before: li
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        if "KILL" in os.environ:
+            arm()
         if before:
             main.main(before)
         status = main.main(flags)
@@ -94,6 +98,8 @@ if __name__ == "__main__":
         elif "poll" in request:
             ended, status = os.waitpid(request["poll"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if ended else None
+        elif "stopped" in request:
+            answer = os.WIFSTOPPED(os.waitpid(request["stopped"], os.WUNTRACED)[1])
         else:
             answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         print(json.dumps(answer), flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from kill_places import signalled
 from run_contents import LIE_GROUP, assert_equal_runs, scalars, training_state
 
 KILLS = 20
@@ -33,13 +34,6 @@ def checkpoint_id(log_path: Path) -> list[int]:
         return [path.stat().st_ino for path in log_path.glob("version_*/checkpoints/training.pt")]
     except FileNotFoundError:  # it is being replaced
         return []
-
-
-def logged_scores(log_path: Path) -> int:
-    """How often the FactorVAE score stands in the text log. A run that starts over removes that file."""
-    with contextlib.suppress(FileNotFoundError):
-        return (log_path / "version_0" / "log_metrics.txt").read_text().count("fac_eval")
-    return 0
 
 
 def kill_somewhere(process, log_path: Path, moments: random.Random, in_a_write: bool) -> bool:
@@ -98,27 +92,20 @@ def test_scalars_have_no_step_twice(uninterrupted):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_step_and_exits_with_the_status_for_a_restart(number, start, uninterrupted, tmp_path):
     log_path = tmp_path / "signalled"
-    process = start(log_path, "--checkpoint-steps", "3")
-    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.previous.pt")), process)
-    process.signal(number)
+    process = start(log_path, environment=signalled("step", 5, number))
     assert process.wait() == 75
     assert number.name in process.text and "--resume auto" in process.text
     assert state(log_path / "version_0") == "interrupted"
-    step = training_state(log_path / "version_0")["progress"]["step"]
-    assert 3 <= step < 27
+    assert training_state(log_path / "version_0")["progress"]["step"] == 5
     again = start(log_path, "--load-model", "True")
     assert again.wait() == 0, again.text
-    assert f"from step {step} of 27" in again.text
+    assert "from step 5 of 27" in again.text
     assert_equal_runs(log_path / "version_0", uninterrupted())
 
 
 def test_a_signal_that_comes_from_the_terminal_and_from_a_script_is_one_request(start, tmp_path):
     log_path = tmp_path / "signalled"
-    process = start(log_path, "--checkpoint-steps", "3")
-    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.previous.pt")), process)
-    process.signal(signal.SIGINT)
-    with contextlib.suppress(ProcessLookupError):
-        process.signal(signal.SIGTERM)
+    process = start(log_path, environment=signalled("step", 5, signal.SIGINT, signal.SIGTERM))
     assert process.wait() == 75
     assert state(log_path / "version_0") == "interrupted"
 
@@ -127,22 +114,20 @@ def test_scores_of_every_epoch_and_of_the_end_are_logged_once(start, tmp_path):
     whole = start(tmp_path / "whole", "--metrics", "yes", "--end-metrics", "yes")
     assert whole.wait() == 0, whole.text
     broken = tmp_path / "broken"
-    for wanted in (1, 2, 3):  # killed as soon as a score of this epoch is in the text log
-        process = start(broken, "--metrics", "yes", "--end-metrics", "yes", "--resume", "auto")
-        wait_until(lambda: logged_scores(broken) >= wanted, process)  # noqa: B023
-        process.kill()
+    for n in (2, 4, 4):  # killed when the scores of this epoch are in the text log, after its validation
+        kill = signalled("log", n, signal.SIGKILL)
+        process = start(broken, "--metrics", "yes", "--end-metrics", "yes", "--resume", "auto", environment=kill)
+        assert process.wait() == -signal.SIGKILL, process.text
     process = start(broken, "--metrics", "yes", "--end-metrics", "yes", "--resume", "auto")
     assert process.wait() == 0, process.text
     assert_equal_runs(broken / "version_0", tmp_path / "whole" / "version_0")
-    assert logged_scores(broken) == 3
+    assert (broken / "version_0" / "log_metrics.txt").read_text().count("fac_eval") == 3
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(start, uninterrupted, tmp_path):
     log_path = tmp_path / "damaged"
-    process = start(log_path)
-    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.previous.pt")), process)
-    process.signal(signal.SIGTERM)
-    process.wait()
+    process = start(log_path, environment=signalled("step", 5, signal.SIGTERM))
+    assert process.wait() == 75
     newest = log_path / "version_0" / "checkpoints" / "training.pt"
     newest.write_bytes(newest.read_bytes()[:-1000])
     again = start(log_path, "--resume", "auto")
@@ -153,9 +138,9 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(start, unin
 
 def test_resume_keeps_the_recorded_arguments_and_refuses_contradictions(start, tmp_path):
     log_path = tmp_path / "contradicted"
-    process = start(log_path, "--max-steps", "40000", "--epochs", "4000")
-    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.previous.pt")), process)
-    process.signal(signal.SIGTERM)
+    process = start(
+        log_path, "--max-steps", "40000", "--epochs", "4000", environment=signalled("step", 5, signal.SIGTERM)
+    )
     assert process.wait() == 75
     refused = start(log_path, "--resume", "auto", "--learning-rate", "0.5")
     assert refused.wait() == 2
@@ -185,8 +170,8 @@ def test_resume_starts_a_new_run_where_none_is_unfinished_and_load_model_extends
 
 def test_a_run_that_another_process_trains_is_not_continued(start, tmp_path):
     log_path = tmp_path / "held"
-    first = start(log_path, "--epochs", "4000")
-    assert wait_until(lambda: list(log_path.glob("version_0/checkpoints/training.pt")), first)
+    first = start(log_path, "--epochs", "4000", environment=signalled("step", 5, signal.SIGSTOP))
+    assert first.stopped()
     second = start(log_path, "--resume", "auto")
     assert second.wait() == 0, second.text
     assert "version_0 is being trained by another process" in second.text

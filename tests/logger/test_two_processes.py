@@ -2,11 +2,11 @@
 
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from kill_places import signalled
 from run_contents import LIE_GROUP, scalars, training_state
 
 # 36 images in batches of 7: uneven parts, and a last batch of one image, which leaves one process with none.
@@ -15,15 +15,16 @@ FLAGS = (*LIE_GROUP, "--batch-size", "7", "--max-steps", "20", "--epochs", "4", 
 
 @pytest.fixture
 def pair(start):
-    """pair(log_path, *flags) -> two processes, started as torchrun starts them."""
+    """pair(log_path, *flags) -> two processes, started as torchrun starts them; `second`: more environment of one."""
 
-    def pair(log_path: Path, *flags, restarts: int = 0):
+    def pair(log_path: Path, *flags, restarts: int = 0, second=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         world["TORCHELASTIC_RESTART_COUNT"] = str(restarts)
-        return [start(log_path, *flags, environment={**world, "RANK": str(rank)}) for rank in range(2)]
+        environments = {**world, "RANK": "0"}, {**world, "RANK": "1", **(second or {})}
+        return [start(log_path, *flags, environment=environment) for environment in environments]
 
     return pair
 
@@ -51,19 +52,14 @@ def relative_distance(run: Path, other: Path) -> float:
 
 @pytest.mark.slow
 def test_a_killed_process_ends_the_run_and_a_restart_goes_on_from_the_checkpoint(pair, uninterrupted, tmp_path):
-    processes = pair(tmp_path / "lost", *FLAGS, "--checkpoint-steps", "2")
-    previous = tmp_path / "lost" / "version_0" / "checkpoints" / "training.previous.pt"
-    while not previous.exists():
-        assert not processes[1].ended(), processes[1].text
-        time.sleep(0.001)
-    assert processes[1].kill() == -signal.SIGKILL
-    assert processes[0].wait() == 2
+    kill = signalled("step", 5, signal.SIGKILL)
+    processes = pair(tmp_path / "lost", *FLAGS, "--checkpoint-steps", "2", second=kill)
+    assert [process.wait() for process in processes] == [2, -signal.SIGKILL]
     assert "error: process 0 of 2 lost another one" in processes[0].text
-    step = training_state(tmp_path / "lost" / "version_0")["progress"]["step"]
-    assert step < 20
+    assert training_state(tmp_path / "lost" / "version_0")["progress"]["step"] == 4
     again = pair(tmp_path / "lost", *FLAGS, "--checkpoint-steps", "2", restarts=1)
     assert [process.wait() for process in again] == [0, 0], again[0].text
-    assert f"from step {step} of 20" in again[0].text
+    assert "from step 4 of 20" in again[0].text
     one, two = uninterrupted(*FLAGS), tmp_path / "lost" / "version_0"
     tags = [(tag, at) for tag, at, _ in scalars(two)]
     assert tags == [(tag, at) for tag, at, _ in scalars(one)]
@@ -71,13 +67,9 @@ def test_a_killed_process_ends_the_run_and_a_restart_goes_on_from_the_checkpoint
 
 
 def test_a_signal_to_one_process_stops_both_after_the_same_step(pair, tmp_path):
-    processes = pair(tmp_path / "stopped", *LIE_GROUP, "--epochs", "400", "--checkpoint-steps", "2")
-    previous = tmp_path / "stopped" / "version_0" / "checkpoints" / "training.previous.pt"
-    while not previous.exists():
-        assert not processes[1].ended(), processes[1].text
-        time.sleep(0.001)
-    processes[1].signal(signal.SIGTERM)
+    processes = pair(tmp_path / "stopped", *LIE_GROUP, second=signalled("step", 5, signal.SIGTERM))
     assert [process.wait() for process in processes] == [75, 75]
+    assert training_state(tmp_path / "stopped" / "version_0")["progress"]["step"] == 5
     assert "stopped by a signal to another process" in processes[0].text
 
 

@@ -12,8 +12,8 @@ import main
 from tests.test_main import PUBLISHED_DSPRITES
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-# Notes its flags and the GPU; exits with the status in the file `status_<seed>`. With a file `hang_<seed>`, it waits for
-# SIGTERM, then exits with the status in that file, or with 75.
+# Notes its flags and the GPU; exits with the status in the file `status_<seed>`. With a file `hang_<seed>`, waits for
+# SIGTERM and exits with the status in that file, else 75.
 INTERPRETER = """#!/usr/bin/env bash
 if [[ ${!#} == --help-data ]]; then exit 0; fi
 for ((i = 1; i <= $#; i++)); do if [[ ${!i} == --seed ]]; then n=$((i + 1)); seed=${!n}; fi; done
