@@ -15,7 +15,7 @@ from tqdm import tqdm
 from logger import checkpoints, resume
 from logger.run_directory import RunDirectory
 from logger.run_logger import RunLogger
-from system import environment
+from system.device import environment
 from system.errors import UserError
 from system.files import read_json
 from system.processes import NullObject
@@ -39,7 +39,7 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     session = {
         "step": position.step,
         "processes": run.group.size,
-        **environment.describe(run.device, run.args.precision),
+        **environment(run.device, run.args.precision),
     }
     with run_dir.training(**session):
         run_dir.write_args(recorded)

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from system import randomness
-from system.device import synchronise
-from system.environment import hardware
+from system.device import hardware, synchronise
 
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
@@ -28,7 +27,7 @@ def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict
     Prints the choice, and a note if bf16 is slow on this device.
 
     Args:
-        sessions: `system.environment.describe` of each earlier session of the run. On the same hardware, `auto`
+        sessions: `system.device.environment` of each earlier session of the run. On the same hardware, `auto`
             keeps the precision of the last one, so that the run resumes bit for bit.
     """
     units = _has_bf16_units(device)

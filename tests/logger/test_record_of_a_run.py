@@ -11,7 +11,7 @@ import torch
 
 import main
 from logger.run_directory import RunDirectory
-from system import environment
+from system import device
 
 TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=60", "--dataset=dsprites"]
 TINY += ["--split=0", "--seed=4", "--visualise=no", "--quiet", "--num-threads=1"]
@@ -69,7 +69,7 @@ def test_every_session_is_recorded_with_its_machine_and_revision(kept):
     assert (first["step"], second["step"]) == (0, 6)
     assert first["started"] <= first["stopped"] <= second["started"] <= second["stopped"]
     for session in (first, second):
-        assert session["processor"] == environment.processor() and session["revision"] == environment.revision()
+        assert session["processor"] == device.processor() and session["revision"] == device.revision()
         assert (session["device"], session["threads"], session["torch"]) == ("cpu", 1, str(torch.__version__))
         assert (session["precision"], session["processes"]) == ("fp32", 1)
 
@@ -88,15 +88,15 @@ def test_a_killed_session_stopped_at_its_last_checkpoint(tmp_path):
 def test_the_processor_is_named_with_what_speeds_it_up(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: AMD EPYC 9B45\nflags\t\t: avx2 avx512_bf16 bmi2\n")
-    assert environment.processor(cpuinfo) == f"AMD EPYC 9B45, {torch.backends.cpu.get_cpu_capability()}, bf16"
-    assert environment.processor(tmp_path / "none")
+    assert device.processor(cpuinfo) == f"AMD EPYC 9B45, {torch.backends.cpu.get_cpu_capability()}, bf16"
+    assert device.processor(tmp_path / "none")
 
 
 def test_the_revision_says_when_code_differs_from_it(tmp_path):
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", tmp_path, *words], capture_output=True, text=True, check=True).stdout
 
-    assert environment.revision(tmp_path) is None
+    assert device.revision(tmp_path) is None
     git("init", "-q")
     (tmp_path / "package").mkdir()
     for name in ("package/code.py", "README.md"):
@@ -104,8 +104,8 @@ def test_the_revision_says_when_code_differs_from_it(tmp_path):
     git("add", ".")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD").strip()
-    assert environment.revision(tmp_path) == commit
+    assert device.revision(tmp_path) == commit
     (tmp_path / "README.md").write_text("2\n")
-    assert environment.revision(tmp_path) == commit
+    assert device.revision(tmp_path) == commit
     (tmp_path / "package" / "code.py").write_text("2\n")
-    assert environment.revision(tmp_path) == f"{commit}-dirty"
+    assert device.revision(tmp_path) == f"{commit}-dirty"

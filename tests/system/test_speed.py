@@ -15,7 +15,7 @@ from models import kernels
 from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
 from models.losses import dip_terms
-from system import device, environment, speed
+from system import device, speed
 from system.speed import step_flops  # as it is: conftest.py replaces that of the module
 
 CPU = torch.device("cpu")
@@ -129,7 +129,7 @@ def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain
 def test_a_run_keeps_its_chosen_precision_where_it_goes_on_as_it_was(monkeypatch, capsys):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     monkeypatch.setattr(speed, "product_rate", lambda device, precision="fp32", **_: 1.0)  # measured now: fp32
-    session = environment.describe(CPU, "bf16")
+    session = device.environment(CPU, "bf16")
     assert speed.pick_precision("auto", CPU, [session]) == "bf16"
     assert capsys.readouterr().out == "precision bf16 (--precision auto: as this run so far)\n"
     for other in ({**session, "processor": "another"}, {**session, "precision": 7}, {"started": "then"}):
