@@ -92,8 +92,7 @@ class Run:
         self.recorder: Recorder | NullObject = NullObject()
         sessions = run_dir.sessions() if run_dir else []
         args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device, sessions))
-        product = speed.product_precision(args.precision, device)
-        product_rate = speed.product_rate(device, product)  # before data are read in the background
+        self.speed = speed.Speed(device, args.precision)  # before data are read in the background
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
@@ -109,7 +108,8 @@ class Run:
         if args.data_on_device:
             self.dataset.to_device(device)
         speed.set_precision(self.model, args.precision, device)
-        self.speed = speed.Speed(self.model, self.optimisers, device, args.batch_size, product_rate, product)
+        step_flops = speed.step_flops(self.model, self.optimisers, device, args.batch_size)
+        self.speed.flops_per_image = step_flops / args.batch_size
         if args.compile:  # CUDA graphs on a GPU, where launching the many small operations dominates
             self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
         group.average_gradients(self.optimisers.values())
@@ -160,6 +160,7 @@ class Run:
     def rest_of_epoch(self) -> Iterator[np.ndarray]:
         """The remaining batches of this epoch: image indices, int64 `[batch]` each."""
         args, order = self.args, self.train_index
+        self.speed.start()
         if args.shuffle:
             order = permutation(self.train_index, args.seed, "order", self.position.epoch)
         for start in range(self.position.batch * args.batch_size, len(order), args.batch_size):
@@ -174,6 +175,7 @@ class Run:
         noise = draw_noise(self.model, n, self.args.seed, self.position.step, self.device, part)
         terms = train_step(self.model, self.optimisers, x, noise, self.position.step, self.group.weight(n))
         self.position.advance(n)
+        self.speed.images += n
         self.recorder.progress(n)
         return terms
 
@@ -182,9 +184,9 @@ class Run:
         """Whether to report this step: every REPORT_EVERY steps, and the last one."""
         return self.steps_done % REPORT_EVERY == 0 or self.steps_done == self.total_steps
 
-    def report(self, terms: Terms, n: int, images_per_second: float) -> None:
+    def report(self, terms: Terms, n: int) -> None:
         """Log the loss terms of the last step, on a batch of n images."""
-        self.recorder.report(self.group.mean(terms, n), images_per_second)
+        self.recorder.report(self.group.mean(terms, n))
 
     def agree_to_save(self) -> bool:
         """Whether a checkpoint is due. Every process must call it: here they agree on whether to stop.

@@ -7,7 +7,6 @@ The position, the weights and the optimisers are therefore enough to resume a ru
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -29,21 +28,19 @@ def train(run) -> None:
         UserError: the loss is not finite; the message names the term and the step.
         Interrupted: a signal stopped the run, after a checkpoint.
     """
-    finite, clock = FiniteCheck(), Clock()
+    finite = FiniteCheck()
     while not run.finished:
         for index in run.rest_of_epoch():  # int64 [batch]
             terms = run.step(index)  # one update; does not wait for the device
             finite.add(run.position.step, terms)
-            clock.images += len(index)
             if run.report_due:  # not every step, because reading the loss waits for the device
                 finite.check()
-                run.report(terms, len(index), clock.lap())
+                run.report(terms, len(index))
             if run.agree_to_save():  # communicates between the processes
                 finite.check()
                 run.save()  # raises Interrupted if a signal asked for it
         finite.check()
         run.end_epoch()  # validate, draw, score, save
-        clock.restart()
 
 
 def train_step(
@@ -165,20 +162,3 @@ class FiniteCheck:
                     f"the loss term {name!r} is not finite at step {step}; the last checkpoint is kept: "
                     "lower --learning-rate or the weight of that term"
                 )
-
-
-class Clock:
-    """Measures images per second between two reports."""
-
-    def __init__(self):
-        self.restart()
-
-    def restart(self) -> None:
-        """Start a new lap."""
-        self.images, self.start = 0, time.perf_counter()
-
-    def lap(self) -> float:
-        """Images per second since the last lap or restart."""
-        rate = self.images / max(time.perf_counter() - self.start, 1e-9)
-        self.restart()
-        return rate

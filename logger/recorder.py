@@ -72,12 +72,13 @@ class Recorder:
         """Advance the progress bar by this many images."""
         self.bar.update(images)
 
-    def report(self, terms: dict[str, torch.Tensor], images_per_second: float) -> None:
+    def report(self, terms: dict[str, torch.Tensor]) -> None:
         """Log the loss terms of one training step, and the speed."""
         run = self.run
         postfix = f"epoch {run.position.epoch + 1}/{run.args.epochs} loss {terms['loss']:.2f}"
         self.bar.set_postfix_str(postfix, refresh=False)
-        utilization = run.speed.lap(images_per_second)
+        images_per_second = run.speed.lap()
+        utilization = run.speed.utilization(images_per_second)
         self.log.training(terms, images_per_second, utilization, run.position.step, run.position.images)
         if run.args.visualise:
             self.log.frame(run.model, run.picture_inputs, run.position.step)

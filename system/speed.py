@@ -22,7 +22,7 @@ BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a tra
 
 
 def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict] = ()) -> str:
-    """Resolve `auto`: bf16 if the device has bfloat16 units and its product is BF16_PAYS times as fast, else fp32.
+    """The precision of a run. `auto`: bf16 if the device has units for it and its product pays (BF16_PAYS), else fp32.
 
     Prints the choice, and a note if bf16 is slow on this device.
 
@@ -30,21 +30,26 @@ def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict
         sessions: `system.device.environment` of each earlier session of the run. On the same hardware, `auto`
             keeps the precision of the last one, so that the run resumes bit for bit.
     """
-    units = _has_bf16_units(device)
-    if precision == "bf16" and not units:
+    if precision == "auto":
+        return _choose_precision(device, sessions[-1] if sessions else {})
+    if precision == "bf16" and not _has_bf16_units(device):
         print(
             "note: this processor has no bfloat16 units, where --precision bf16 is many times slower than fp32: "
             "leave the flag out"
         )
-    if precision != "auto":
-        return precision
-    before = sessions[-1] if sessions else {}
+    return precision
+
+
+def _choose_precision(device: torch.device, before: dict) -> str:
+    """The precision for `auto`, after a session `before`."""
     if before.get("precision") in ("fp32", "bf16") and hardware(device).items() <= before.items():
         print(f"precision {before['precision']} (--precision auto: as this run so far)")
         return before["precision"]
-    clock = time.process_time if device.type == "cpu" else time.perf_counter  # ignores other processes
-    gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock) if units else 0.0
-    reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
+    gain, reason = 0.0, "no units for bfloat16"
+    if _has_bf16_units(device):
+        clock = time.process_time if device.type == "cpu" else time.perf_counter  # ignores other processes
+        gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock)
+        reason = f"its matrix product is {gain:.1f} times that of fp32"
     precision = "bf16" if gain >= BF16_PAYS else "fp32"
     print(f"precision {precision} (--precision auto: {reason})")
     return precision
@@ -69,11 +74,6 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if precision == "bf16":
         model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
-
-
-def product_precision(precision: str, device: torch.device) -> str:
-    """The precision of the matrix product to compare a run with: bf16 for bf16 if there are units for it, else fp32."""
-    return "bf16" if precision == "bf16" and _has_bf16_units(device) else "fp32"
 
 
 def product_rate(
@@ -147,40 +147,37 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
 
 
 class Speed:
-    """Images/s of a training run, and its utilization: its FLOP/s relative to the product rate of the device.
+    """Images/s of a training run, and its utilization: its FLOP/s relative to those of a matrix product on the device.
 
-    Args:
-        objectives: the keys of `make_optimisers`.
-        batch: images per step.
-        rate: the result of `product_rate`, measured before anything ran in the background.
-        product: the precision of that product, from `product_precision`.
+    The product is in bf16 for a run in bf16 if there are units for it, else in fp32. It is measured here: make this
+    before anything runs in the background. `flops_per_image` is to be set, from `step_flops`.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        objectives,
-        device: torch.device,
-        batch: int,
-        rate: float,
-        product: str = "fp32",
-    ):
-        self.flops_per_image = step_flops(model, objectives, device, batch) / batch
-        self.product_rate, self.product = rate, product
-        self.laps: list[float] = []
+    def __init__(self, device: torch.device, precision: str):
+        self.product = "bf16" if precision == "bf16" and _has_bf16_units(device) else "fp32"
+        self.product_rate = product_rate(device, self.product)  # FLOP/s
+        self.flops_per_image = 0.0
+        self.laps: list[float] = []  # images/s
+        self.start()
+
+    def start(self) -> None:
+        """Start a lap: what was done since the last one does not count."""
+        self.images, self._started = 0, time.perf_counter()
+
+    def lap(self) -> float:
+        """End a lap and start the next. Returns its images/s: of the images that were added to `images`."""
+        images_per_second = self.images / max(time.perf_counter() - self._started, 1e-9)
+        self.start()
+        if len(self.laps) < MAX_LAPS:
+            self.laps.append(images_per_second)
+        return images_per_second
 
     def utilization(self, images_per_second: float) -> float:
         """The utilization at this many images/s."""
         return images_per_second * self.flops_per_image / self.product_rate
 
-    def lap(self, images_per_second: float) -> float:
-        """Add the speed since the last report. Returns its utilization."""
-        if len(self.laps) < MAX_LAPS:
-            self.laps.append(images_per_second)
-        return self.utilization(images_per_second)
-
     def summary(self) -> str:
-        """One line for the end of a run, with the median speed of its reports."""
+        """One line for the end of a run, with the median speed of its laps."""
         if not self.laps:
             return "not measured: no report fell into this run"
         speed = statistics.median(self.laps)

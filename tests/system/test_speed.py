@@ -61,29 +61,42 @@ def test_counting_flops_changes_no_random_state():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_speed_is_the_share_of_the_product_rate():
-    measured = speed.Speed(small_model(), ["vae"], CPU, 8, rate=1e9)
-    at_full = measured.product_rate / measured.flops_per_image
-    assert measured.product_rate == 1e9
-    assert measured.utilization(at_full) == pytest.approx(1)
-    assert "no report" in measured.summary()
-    for images_per_second in (at_full / 4, at_full / 2, at_full * 3 / 4):
-        measured.lap(images_per_second)
-    assert "50% of this machine's fp32 matrix product" in measured.summary()
+@pytest.fixture
+def at_full(monkeypatch) -> speed.Speed:
+    """The speed of a run of which four images take as long as the product, with a clock that a test sets."""
+    monkeypatch.setattr(speed, "product_rate", lambda *_: 4e9)
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+    now = [100.0]
+    measured = speed.Speed(CPU, "fp32")
+    measured.flops_per_image, measured.now = 1e9, now
+    return measured
 
 
-def test_a_run_in_bf16_is_measured_by_the_bf16_product():
-    measured = speed.Speed(small_model(), ["vae"], CPU, 8, 1e9, "bf16")
-    measured.lap(measured.product_rate / measured.flops_per_image)
-    assert "100% of this machine's bf16 matrix product" in measured.summary()
+def test_speed_is_the_share_of_the_product_rate(at_full):
+    assert at_full.utilization(4) == 1 and "no report" in at_full.summary()
+    for images in (2, 4, 6):
+        at_full.now[0] += 2
+        at_full.images += images
+        assert at_full.lap() == images / 2
+    assert at_full.summary() == "2 images/s, 2.0 GFLOP/s: 50% of this machine's fp32 matrix product (4 GFLOP/s)"
+
+
+def test_what_was_done_between_two_epochs_does_not_count(at_full):
+    at_full.images, at_full.now[0] = 7, 150.0
+    at_full.start()
+    at_full.images, at_full.now[0] = 3, 151.0
+    assert at_full.lap() == 3
 
 
 @pytest.mark.parametrize(
     ("precision", "units", "product"), [("bf16", True, "bf16"), ("bf16", False, "fp32"), ("tf32", True, "fp32")]
 )
 def test_the_product_is_in_bf16_only_if_there_are_units_for_it(precision, units, product, monkeypatch):
+    rates = {"bf16": 2e9, "fp32": 1e9}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": units})
-    assert speed.product_precision(precision, CPU) == product
+    monkeypatch.setattr(speed, "product_rate", lambda device, precision: rates[precision])
+    measured = speed.Speed(CPU, precision)
+    assert (measured.product, measured.product_rate) == (product, rates[product])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
