@@ -4,7 +4,7 @@
 # Start it again at any time: finished seeds are skipped, unfinished ones go on from their last checkpoint, missing ones
 # start. A seed's run is found by the seed recorded in DIR/version_<n>/args.json.
 #
-#   SEEDS   the seeds, separated by spaces [0 1 2 3 4 5 6 7 8 9]
+#   SEEDS   the seeds, separated by spaces or lines [0 1 2 3 4 5 6 7 8 9]
 #   JOBS    how many runs at a time, which share out the processor's cores (--num-threads) and show no bars [1]
 #   PYTHON  the interpreter [the project's .venv/bin/python, else python3]
 #   CUDA_VISIBLE_DEVICES  which GPU to use, as always: one loop per GPU, each with SEEDS of its own, shares the work
@@ -18,7 +18,7 @@ if [[ -z ${PYTHON:-} ]]; then
     PYTHON=python3
     [[ -x $project/.venv/bin/python ]] && PYTHON=$project/.venv/bin/python
 fi
-read -r -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}"
+read -r -d '' -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}" # to the end, over the lines of $(seq 5)
 children=()
 signals=0
 trap '((++signals)); ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT

@@ -80,6 +80,13 @@ def test_seeds_and_more_flags_are_passed_on(environment, tmp_path):
     ]
 
 
+def test_seeds_may_stand_in_lines_as_seq_prints_them(environment, tmp_path):
+    for jobs in ("1", "2"):
+        assert run("over_seeds.sh", {**environment, "SEEDS": "4\n7\n9\n", "JOBS": jobs}) == 0
+    seeds = [args.seed for args in map(parsed, calls(tmp_path))]
+    assert seeds[:3] == [4, 7, 9] and sorted(seeds[3:]) == [4, 7, 9]
+
+
 def test_a_failed_seed_does_not_stop_the_others(environment, tmp_path):
     (tmp_path / "status_1").write_text("2")
     assert run("over_seeds.sh", {**environment, "SEEDS": "0 1 2"}) == 1
