@@ -72,6 +72,7 @@ def save(
     for file in (kept, run.model_file) if kept else (run.model_file,):
         write(model.reference_state_dict(), file)
     write(state(model, optimisers, progress, args, logs), run.training_file, keep=run.previous_training_file)
+    run.is_new = False
 
 
 def load_training(

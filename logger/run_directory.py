@@ -49,7 +49,7 @@ class RunDirectory:
         self.training_file = self.checkpoints / "training.pt"
         self.previous_training_file = self.checkpoints / "training.previous.pt"
         self.reference_args_file = self.checkpoints / "args.pt"
-        self.is_new = False  # made by this process
+        self.is_new = False  # made by this process, and without a checkpoint so far
         self._release: Callable[[], None] | None = None
 
     @classmethod
@@ -120,7 +120,7 @@ class RunDirectory:
         try:
             yield
         except BaseException:
-            if self.is_new and not self.training_file.exists():
+            if self.is_new:  # what the disk says in an error's wake is no reason to remove a run
                 shutil.rmtree(self.path, ignore_errors=True)
             raise
         finally:

@@ -261,6 +261,22 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model
     assert sorted(os.listdir(run.checkpoints)) == ["model.pt", "training.pt"]
 
 
+def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(run, model, monkeypatch):
+    for n in (1, 2):
+        save(run, model, n)
+    rename = os.replace
+
+    def stale(source, target):
+        if target == run.training_file:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "replace", stale)
+    with pytest.raises(UserError, match="Stale file handle"), run.held():
+        save(run, model, 3)
+    assert step(run) == 2
+
+
 def test_a_write_that_the_kernel_cuts_short_leaves_the_last_checkpoint(run, model):
     save(run, model, 1)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
