@@ -26,7 +26,7 @@ from system import randomness, speed
 from system.device import keep_freed_memory, pick_device, set_threads
 from system.errors import UserError
 from system.flags import CommandLine
-from system.processes import Group, NullObject
+from system.processes import Group, NullObject, this_group
 from system.signals import Interruption
 from training_loop import Position, Terms, draw_noise, permutation, stream_seed, train, train_step, validate
 
@@ -65,7 +65,7 @@ def _set_up_machine(args: Namespace) -> tuple[Group, torch.device]:
     """Set threads and memory. Returns the processes that share the run, and the device of this one."""
     set_threads(args.num_threads)
     keep_freed_memory()
-    group = Group()
+    group = this_group()
     return group, pick_device(args.device, group.local_rank)
 
 

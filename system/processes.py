@@ -1,4 +1,4 @@
-"""One run shared by several processes, as `torchrun main.py ...` starts them. In a single process, nothing here acts.
+"""One run shared by several processes, as `torchrun main.py ...` starts them; or trained by one alone.
 
 Each process takes one part of every batch. Noise is drawn for the whole batch and sliced in the same way. Gradients are
 averaged before the optimiser's step, each part's loss weighted by its size. If the loss consists of means over the
@@ -24,12 +24,9 @@ TIMEOUT = timedelta(hours=12)  # of the other processes, which wait while the ma
 
 
 class Group:
-    """The processes that share a run. Without torchrun, a single one."""
+    """The processes that share a run: here, one that trains alone."""
 
-    def __init__(self):
-        self.size, self.rank, self.local_rank = (
-            int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0))
-        )
+    size, rank, local_rank = 1, 0, 0
 
     @property
     def is_main(self) -> bool:
@@ -44,9 +41,41 @@ class Group:
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
         """Connect the processes for the body. Raises UserError in the others if one of them dies."""
-        if self.size == 1:
-            yield
-            return
+        yield
+
+    def part(self, n: int) -> slice:
+        """This process's part of a batch of n. It holds at least one image, even if n < size; see `weight`."""
+        return slice(0, n)
+
+    def weight(self, n: int) -> float:
+        """Weight of this part's loss in the mean over processes: 1 if parts are equal, 0 if it gets no image."""
+        return 1.0
+
+    def average_gradients(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
+        """From now on, average the gradients over the processes before every step of the optimisers."""
+
+    def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
+        """Loss terms of the whole batch of n, from those of its parts."""
+        return terms
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process. Communicates over the CPU, without waiting for a GPU."""
+        return flag
+
+    def broadcast(self, make: Callable[[], T]) -> T:
+        """Call `make` in the main process, and return its result (tensors, plain data) in all; likewise a UserError."""
+        return make()
+
+
+class SharedGroup(Group):
+    """Several processes, of which torchrun tells each its number. Each communication waits for all of them."""
+
+    def __init__(self):
+        self.size = int(os.environ["WORLD_SIZE"])
+        self.rank, self.local_rank = (int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK"))
+
+    @contextlib.contextmanager
+    def joined(self, device: torch.device) -> Iterator[None]:
         if device.type not in ("cpu", "cuda"):
             raise UserError(f"--device {device.type} has no way to connect processes; start main.py without torchrun")
         try:
@@ -69,19 +98,15 @@ class Group:
             ) from error
 
     def part(self, n: int) -> slice:
-        """This process's part of a batch of n. It holds at least one image, even if n < size; see `weight`."""
         start, stop = (n * rank // self.size for rank in (self.rank, self.rank + 1))
         return slice(start, stop) if stop > start else slice(0, 1)
 
     def weight(self, n: int) -> float:
-        """Weight of this part's loss in the mean over processes: 1 if parts are equal, 0 if it gets no image."""
         return (n * (self.rank + 1) // self.size - n * self.rank // self.size) * self.size / n
 
     def average_gradients(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-        """From now on, average the gradients over the processes before every step of the optimisers."""
-        if self.size > 1:
-            for optimiser in optimisers:
-                optimiser.register_step_pre_hook(self._average)
+        for optimiser in optimisers:
+            optimiser.register_step_pre_hook(self._average)
 
     def _average(self, optimiser: torch.optim.Optimizer, *_) -> None:
         parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
@@ -92,9 +117,6 @@ class Group:
             p.grad.copy_(mean.view_as(p))
 
     def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
-        """Loss terms of the whole batch of n, from those of its parts."""
-        if self.size == 1:
-            return terms
         flat = torch.cat([term.flatten() for term in terms.values()]) * (self.weight(n) / self.size)  # [all entries]
         with self._connection():
             dist.all_reduce(flat)
@@ -102,18 +124,12 @@ class Group:
         return {name: part.view_as(term) for (name, term), part in zip(terms.items(), parts, strict=True)}
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process. Communicates over the CPU, without waiting for a GPU."""
-        if self.size == 1:
-            return flag
         votes = torch.tensor(int(flag))
         with self._connection():
             dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes)
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """Call `make` in the main process, and return its result (tensors, plain data) in all; likewise a UserError."""
-        if self.size == 1:
-            return make()
         error, buffer = None, io.BytesIO()
         if self.is_main:
             try:
@@ -131,6 +147,11 @@ class Group:
         if "error" in received:
             raise error or UserError(received["error"])
         return received["made"]
+
+
+def this_group() -> Group:
+    """The group that this process belongs to, as torchrun says; without it, a process is alone."""
+    return SharedGroup() if int(os.environ.get("WORLD_SIZE", 1)) > 1 else Group()
 
 
 class NullObject:
