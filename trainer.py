@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from argparse import Namespace
@@ -17,9 +18,8 @@ import torch
 
 import datasets
 from logger import arguments, checkpoints, inputs, resume
-from logger.recorder import Recorder, describe, print_paths, recording
+from logger.recorder import Recorder, describe, event_writer, print_paths, recording
 from logger.run_directory import RunDirectory, check_log_path, for_results
-from logger.run_logger import RunLogger
 from models import build_model, model_class, unread_flags
 from models.vae import VAE
 from system import randomness, speed
@@ -122,6 +122,7 @@ class Run:
             checkpoints.restore(self.model, self.optimisers, checkpoint)
             position = Position(**checkpoint["progress"])
             self._check_data(position)
+            del checkpoint["model"], checkpoint["optimisers"]  # frees their memory
         elif args.base_model_path:
             from models.base_weights import start_from
 
@@ -142,7 +143,7 @@ class Run:
             )
 
     def _load_checkpoint(self) -> dict | None:
-        if self.run_dir is None:
+        if self.run_dir is None or self.run_dir.is_new:
             return None
         most = {"batch": self.steps_per_epoch}
         return checkpoints.load_training(self.run_dir, self.model, self.optimisers, Position().as_dict(), most)
@@ -248,7 +249,8 @@ def load(command: CommandLine, device: torch.device):
 
 def evaluate(command: CommandLine) -> None:
     """Score the run of --log-path, and draw its pictures. Raises UserError if it does not exist or is damaged."""
-    from logger.scores import append_scores, write_scores
+    from logger import scores
+    from logger.gallery import Gallery
 
     group, device = _set_up_machine(command.args)
     if not group.is_main:
@@ -256,21 +258,21 @@ def evaluate(command: CommandLine) -> None:
     run_dir, results, args, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
     scored = score(model, dataset, args, device)
-    if args.epoch is None:
+    if args.epoch is not None:
+        place = {"epoch": args.epoch}
+        scores.write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored, place)
+    else:
         checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())
-        step = checkpoint["progress"]["step"] if checkpoint else 0  # runs of the authors' code have no checkpoint
+        place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint
         if checkpoint and run_dir.state() != "finished" and results is run_dir:
             print("note: this run is unfinished; when it is continued, these scores remain only in evaluations.jsonl")
-        log = RunLogger(results)
-        if args.visualise:  # before the scores, whose matrices show the latents in the order of the pictures
-            log.pictures(model, picture_inputs(dataset, args.seed, device), step)
-        log.scored(scored, dataset.factor_names, step, args.visualise)
-        log.close()
-        place = {"step": step}
-    else:
-        place = {"epoch": args.epoch}
-        write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored.values, {**scored.protocol, **place})
-    append_scores(results.evaluations_file, scored.values, {**scored.protocol, "run": str(run_dir.path), **place})
+        with contextlib.closing(event_writer(results)) as writer:
+            scores.record(results, writer, scored, **place)
+            if args.visualise:
+                gallery = Gallery(results, writer)
+                gallery.pictures(model, picture_inputs(dataset, args.seed, device), **place)
+                gallery.score_matrices(scored.matrices, dataset.factor_names, **place)
+    scores.append_scores(results.evaluations_file, scored, {"run": str(run_dir.path), **place})
     print_paths(results, args.visualise and args.epoch is None)
 
 

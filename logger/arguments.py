@@ -27,6 +27,11 @@ EVALUATION_FLAGS = {
     *("log_path", "result_path", "evaluate", "epoch", "bootstrap", "device", "num_threads"),
     *("data_on_device", "quiet"),
 }
+# These do not affect the results.
+WITHOUT_EFFECT = {
+    *("log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"),
+    *("data_on_device", "result_path", "epoch", "bootstrap"),
+}
 
 
 def continued(run: RunDirectory, command: CommandLine) -> Namespace:

@@ -1,7 +1,8 @@
-"""Checkpoints, from which a run resumes, and its weights alone."""
+"""Checkpoints: written with the weights alone, read, and the way back to them."""
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system import randomness
 from system.errors import UserError
+from system.files import flush_to_disk, remove_partial
 from system.tensors import load, not_finite, write
 
 
@@ -22,7 +25,7 @@ def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, 
         optimisers: objective name -> optimiser.
         progress: a `training_loop.Position` as a dict.
         args: the run's arguments, plain data.
-        logs: name -> current length in bytes of every log file, see `RunLogger.lengths`.
+        logs: name -> current length in bytes of every log file, see `log_lengths`.
     """
     return {
         "model": model.state_dict(),
@@ -41,12 +44,11 @@ def save(
     optimisers: dict,
     progress: dict,
     args: dict,
-    logs: dict,
     kept: Path | None = None,
 ) -> None:
     """Write training.pt (see `state`) and model.pt (the state dict alone, in the reference layout).
 
-    The previous training.pt becomes training.previous.pt.
+    The previous training.pt becomes training.previous.pt. Everything logged must have been handed to the system.
 
     Args:
         model: a `models.vae.VAE`.
@@ -71,7 +73,8 @@ def save(
     # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
     for file in (kept, run.model_file) if kept else (run.model_file,):
         write(model.reference_state_dict(), file)
-    write(state(model, optimisers, progress, args, logs), run.training_file, keep=run.previous_training_file)
+    content = state(model, optimisers, progress, args, log_lengths(run))
+    write(content, run.training_file, keep=run.previous_training_file)
     run.is_new = False
 
 
@@ -140,3 +143,74 @@ def restore(model: torch.nn.Module, optimisers: dict, checkpoint: dict) -> None:
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(checkpoint["optimisers"][name])
     randomness.restore(checkpoint["random"])
+
+
+def check_and_rewind(
+    run: RunDirectory, checkpoint: dict | None, recorded: dict, steps_done: int, total_steps: int
+) -> None:
+    """Check that a run can be continued, rewind its logs to the checkpoint, and print the step it continues from.
+
+    Args:
+        recorded: the new contents of args.json.
+        steps_done: steps done at the checkpoint, whatever their numbers.
+        total_steps: steps of the whole run.
+    Raises:
+        UserError: the run is finished, or was started on other data.
+    """
+    before = run.read_args()
+    # A run that was killed before its first checkpoint may not have recorded its data yet.
+    if (source := before.get("data_source")) != recorded["data_source"] and (checkpoint or source):
+        raise UserError(
+            f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
+        )
+    if checkpoint and (version := checkpoint["versions"]["torch"]) != recorded["torch"]:
+        print(f"warning: {run.path} continues under torch {recorded['torch']}, not {version}: last digits may differ")
+    if run.state() != "finished":
+        rewind(run, checkpoint)
+    elif steps_done >= total_steps:
+        now = " and ".join(str(recorded.get(name)).lower() for name in ("epochs", "max_steps"))
+        raise UserError(
+            f"--load-model: {run.path} is finished after {steps_done} steps; raise --epochs or --max-steps, now {now}, "
+            "to train it further, or leave the flag out to start a new run"
+        )
+    print(f"continuing {run.path} from step {steps_done} of {total_steps}")
+
+
+def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
+    """Truncate every log file to its length at the checkpoint, so that no step is logged twice.
+
+    Removes event files that are newer than the checkpoint; without a checkpoint, all of them: the run starts over.
+    Scores that are cut off take their files with them: the run must not end with scores of an earlier step.
+    """
+    lengths = checkpoint["logs"] if checkpoint else {}
+    if _scored_since(run, lengths.get(run.metrics_file.name, 0)):
+        pictures = (run.path / picture.file for picture in PICTURES.values() if picture.section == "scores")
+        for path in (run.scores_file, run.codes_file, *pictures):
+            path.unlink(missing_ok=True)
+    remove_partial(run.path)
+    remove_partial(run.checkpoints)
+    for path in [run.metrics_file, *run.path.glob("events.*")]:
+        length = lengths.get(path.name, 0)
+        if length == 0:
+            path.unlink(missing_ok=True)
+        elif path.stat().st_size > length:
+            os.truncate(path, length)
+
+
+def _scored_since(run: RunDirectory, length: int) -> bool:
+    """Whether scores stand in log_metrics.txt beyond its first `length` bytes."""
+    if not run.metrics_file.exists():
+        return False
+    with open(run.metrics_file, "rb") as file:
+        file.seek(length)
+        return b"dmetric/" in file.read()
+
+
+def log_lengths(run: RunDirectory) -> dict[str, int]:
+    """Flush every log file to the disk. Returns their lengths in bytes, for `rewind`."""
+    lengths = {}
+    for path in [run.metrics_file, *run.path.glob("events.*")]:
+        if path.exists():
+            flush_to_disk(path)
+            lengths[path.name] = path.stat().st_size
+    return lengths

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import resource
 import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
 
-from logger import checkpoints, resume
+from logger import checkpoints
+from logger.arguments import WITHOUT_EFFECT
 from logger.run_directory import RunDirectory
-from logger.run_logger import RunLogger
 from system.device import environment
 from system.errors import UserError
 from system.files import read_json
 from system.processes import NullObject
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from logger.gallery import Gallery
+
+CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
+# What the comparison view shows of a run, besides scores.
+LOSSES = ("validation/loss", "validation/recon", "validation/kl")
+DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
 
 
 @contextlib.contextmanager
@@ -34,8 +47,7 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     args, run_dir, position, is_new = run.args, run.run_dir, run.position, run.checkpoint is None
     recorded = {**vars(args), "data_source": run.dataset.source, "torch": str(torch.__version__)}
     if not run_dir.is_new:
-        resume.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
-    run.checkpoint = None  # frees its memory
+        checkpoints.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
     session = {
         "step": position.step,
         "processes": run.group.size,
@@ -45,10 +57,9 @@ def recording(run) -> Iterator[Recorder | NullObject]:
         run_dir.write_args(recorded)
         processes = f", {run.group.size} processes" if run.group.size > 1 else ""
         print(describe(run_dir, args, run.dataset, run.device) + processes)
-        log = RunLogger(run_dir, resumed_at=None if is_new else position.step)
-        recorder = Recorder(run, log)
+        recorder = Recorder(run, resumed=not is_new)
         if is_new:
-            log.arguments(recorded, run.model)
+            write_arguments(recorder.writer, recorded, run.model)
             recorder.save()
         with contextlib.closing(recorder.bar):  # so that an error is printed on a line of its own
             yield recorder
@@ -58,15 +69,26 @@ def recording(run) -> Iterator[Recorder | NullObject]:
 
 
 class Recorder:
-    """Records a run in its directory: logs, pictures, scores, checkpoints.
+    """Records a run in its directory and in TensorBoard: losses, pictures, scores, checkpoints.
+
+    Tags are grouped: `train/`, `validation/`, `kl_per_latent/`, ... log_metrics.txt holds validation losses as
+    `metric/<term>` and scores as `dmetric/<score>`.
 
     Args:
         run: a `trainer.Run`; its `validate` and `score` compute what is recorded.
-        log: writes to the run's directory.
+        resumed: whether it goes on from a checkpoint; TensorBoard then discards later steps.
     """
 
-    def __init__(self, run, log: RunLogger):
-        self.run, self.log, self.bar = run, log, progress_bar(run)
+    def __init__(self, run, resumed: bool):
+        self.run, self.bar = run, progress_bar(run)
+        self.writer = event_writer(run.run_dir, run.position.step if resumed else None)
+
+    @functools.cached_property
+    def gallery(self) -> Gallery:
+        """Draws the pictures of the run."""
+        from logger.gallery import Gallery  # only for runs with pictures
+
+        return Gallery(self.run.run_dir, self.writer)
 
     def progress(self, images: int) -> None:
         """Advance the progress bar by this many images."""
@@ -74,57 +96,132 @@ class Recorder:
 
     def report(self, terms: dict[str, torch.Tensor]) -> None:
         """Log the loss terms of one training step, and the speed."""
-        run = self.run
+        run, step = self.run, self.run.position.step
         postfix = f"epoch {run.position.epoch + 1}/{run.args.epochs} loss {terms['loss']:.2f}"
         self.bar.set_postfix_str(postfix, refresh=False)
         images_per_second = run.speed.lap()
-        utilization = run.speed.utilization(images_per_second)
-        self.log.training(terms, images_per_second, utilization, run.position.step, run.position.images)
+        self._scalars("train", terms)
+        self.writer.add_scalar("speed/images_per_second", images_per_second, step)
+        self.writer.add_scalar("speed/utilization", run.speed.utilization(images_per_second), step)
         if run.args.visualise:
-            self.log.frame(run.model, run.picture_inputs, run.position.step)
+            self.gallery.frame(run.model, run.picture_inputs, step)
 
     def end_epoch(self) -> None:
         """Validate; draw and score if the flags say so."""
-        run, step = self.run, self.run.position.step
-        self.log.validation(run.validate(), step, run.position.images)
+        run = self.run
+        terms = run.validate()
+        self._scalars("validation", terms)
+        self.writer.flush()
+        run.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         if run.args.visualise:
-            self.log.pictures(run.model, run.picture_inputs, step)
+            self.gallery.pictures(run.model, run.picture_inputs, run.position.step)
         if run.args.metrics:
             self.score()
 
     def score(self) -> None:
         """Score the model, and log the scores."""
-        run = self.run
-        self.log.scored(run.score(), run.eval_dataset.factor_names, run.position.step, run.args.visualise)
+        from logger import scores  # imports every metric
+
+        run, step, scored = self.run, self.run.position.step, self.run.score()
+        scores.record(run.run_dir, self.writer, scored, step)
+        if run.args.visualise:
+            self.gallery.score_matrices(scored.matrices, run.eval_dataset.factor_names, step)
 
     def save(self) -> None:
         """Write a checkpoint; with --keep-epochs, also keep the weights of every N-th epoch."""
-        run = self.run
-        position, every = run.position, run.args.keep_epochs
+        run, position, every = self.run, self.run.position, self.run.args.keep_epochs
         keep = every and position.epoch and position.batch == 0 and position.epoch % every == 0
         kept = run.run_dir.kept_file(position.epoch) if keep else None
-        logs = self.log.lengths()
-        checkpoints.save(run.run_dir, run.model, run.optimisers, position.as_dict(), vars(run.args), logs, kept)
+        self.writer.flush()
+        checkpoints.save(run.run_dir, run.model, run.optimisers, position.as_dict(), vars(run.args), kept)
 
     def finish(self) -> None:
         """After the last step: the animation of the training, and the scores if --metrics has not just written them."""
-        args, step = self.run.args, self.run.position.step
+        run, args = self.run, self.run.args
         if args.visualise:
-            self.log.animate_training(step)
-        if args.end_metrics and not (args.metrics and self.run.steps_done):
+            self.gallery.animate_training(run.position.step)
+        if args.end_metrics and not (args.metrics and run.steps_done):
             self.score()
-        else:
+        elif run.run_dir.scores_file.is_file():
             self._note_older_scores()
-        self.log.close()
+        self.writer.close()
 
     def _note_older_scores(self) -> None:
         """Say so if the scores of the run are not those of its last step."""
-        file, protocol = self.run.run_dir.scores_file, None
+        protocol = None
         with contextlib.suppress(UserError):  # damaged: whoever reads them says so
-            protocol = read_json(file).get("protocol") if file.is_file() else None
+            protocol = read_json(self.run.run_dir.scores_file).get("protocol")
         scored = protocol.get("step") if isinstance(protocol, dict) else None
         if scored not in (None, self.run.position.step):
             print(f"note: the scores in this run are those of step {scored}: --evaluate scores its last step")
+
+    def _scalars(self, group: str, terms: dict[str, torch.Tensor]) -> None:
+        step, images = self.run.position.step, self.run.position.images
+        for name, term in terms.items():
+            if term.dim() == 0:
+                self.writer.add_scalar(f"{group}/{name}", term.item(), step)
+                if name in CURVES:
+                    self.writer.add_scalar(f"{group}_by_images_seen/{name}", term.item(), images)
+            else:
+                for i, value in enumerate(term.tolist()):
+                    self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, step)
+
+
+def event_writer(run_dir: RunDirectory, resumed_at: int | None = None) -> SummaryWriter:
+    """Writes the event file of a run for TensorBoard, which discards what was logged after the step `resumed_at`."""
+    from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
+
+    return SummaryWriter(str(run_dir.path), purge_step=None if resumed_at is None else resumed_at + 1)
+
+
+def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
+    """Tables of the arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
+    rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
+    writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    counts["total"] = sum(p.numel() for p in model.parameters())
+    rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
+    writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
+    _write_comparison(writer, args, model)
+
+
+def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
+    """Add the run to TensorBoard's comparison view (HPARAMS), which reads the metrics from the run's own scalars.
+
+    By default the view shows five arguments, first those marked as differing. The mark is read from one run, which does
+    not know what differs in a sweep, so it is set on model, dataset, seed, and two weights of the loss or training
+    settings. `SummaryWriter.add_hparams` would write a second run.
+    """
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+    from torch.utils.tensorboard.summary import hparams
+
+    values = {
+        name: value if isinstance(value, bool) else float(value) if isinstance(value, int | float) else str(value)
+        for name, value in sorted(args.items())
+        if name not in WITHOUT_EFFECT
+    }
+    weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
+    first = {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
+    for summary in hparams(values, dict.fromkeys(_compared_scalars(args), 0.0)):
+        for value in summary.value:
+            if value.tag == metadata.EXPERIMENT_TAG:
+                experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
+                for info in experiment.hparam_infos:
+                    info.differs = info.name in first
+                marked = metadata.create_summary_metadata(HParamsPluginData(experiment=experiment))
+                value.metadata.CopyFrom(marked)
+        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None
+
+
+def _compared_scalars(args: dict) -> list[str]:
+    """Tags of the scalars in the comparison view; the paper's scores come first, if the run is scored."""
+    scores = []
+    if args["metrics"] or args["end_metrics"]:
+        from metrics import headlines
+
+        scores = [f"dmetric/{score.name}" for score in headlines() if score.better]
+    return [*scores, *LOSSES, *DIAGNOSTICS]
 
 
 def progress_bar(run) -> tqdm:

@@ -1,9 +1,8 @@
-"""Which run a command starts or continues, with which arguments; and how its logs are rewound to the checkpoint."""
+"""Which run a command starts or continues, and with which arguments."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import sys
@@ -12,10 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from logger import arguments
-from logger.catalogue import PICTURES
 from logger.run_directory import UNBORN, RunDirectory, array_task, versions
 from system.errors import UserError
-from system.files import flush_to_disk, locked, make_directory, remove_partial
+from system.files import locked, make_directory
 from system.flags import CommandLine
 from system.processes import Group
 
@@ -178,74 +176,3 @@ def _of_another_task(run: RunDirectory) -> bool:
     task = array_task()
     _, *numbers = run.path.name.split("_")
     return task is not None and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]
-
-
-def check_and_rewind(
-    run: RunDirectory, checkpoint: dict | None, recorded: dict, steps_done: int, total_steps: int
-) -> None:
-    """Check that a run can be continued, rewind its logs to the checkpoint, and print the step it continues from.
-
-    Args:
-        recorded: the new contents of args.json.
-        steps_done: steps done at the checkpoint, whatever their numbers.
-        total_steps: steps of the whole run.
-    Raises:
-        UserError: the run is finished, or was started on other data.
-    """
-    before = run.read_args()
-    # A run that was killed before its first checkpoint may not have recorded its data yet.
-    if (source := before.get("data_source")) != recorded["data_source"] and (checkpoint or source):
-        raise UserError(
-            f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
-        )
-    if checkpoint and (version := checkpoint["versions"]["torch"]) != recorded["torch"]:
-        print(f"warning: {run.path} continues under torch {recorded['torch']}, not {version}: last digits may differ")
-    if run.state() != "finished":
-        rewind(run, checkpoint)
-    elif steps_done >= total_steps:
-        now = " and ".join(str(recorded.get(name)).lower() for name in ("epochs", "max_steps"))
-        raise UserError(
-            f"--load-model: {run.path} is finished after {steps_done} steps; raise --epochs or --max-steps, now {now}, "
-            "to train it further, or leave the flag out to start a new run"
-        )
-    print(f"continuing {run.path} from step {steps_done} of {total_steps}")
-
-
-def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
-    """Truncate every log file to its length at the checkpoint, so that no step is logged twice.
-
-    Removes event files that are newer than the checkpoint; without a checkpoint, all of them: the run starts over.
-    Scores that are cut off take their files with them: the run must not end with scores of an earlier step.
-    """
-    lengths = checkpoint["logs"] if checkpoint else {}
-    if _scored_since(run, lengths.get(run.metrics_file.name, 0)):
-        pictures = (run.path / picture.file for picture in PICTURES.values() if picture.section == "scores")
-        for path in (run.scores_file, run.codes_file, *pictures):
-            path.unlink(missing_ok=True)
-    remove_partial(run.path)
-    remove_partial(run.checkpoints)
-    for path in [run.metrics_file, *run.path.glob("events.*")]:
-        length = lengths.get(path.name, 0)
-        if length == 0:
-            path.unlink(missing_ok=True)
-        elif path.stat().st_size > length:
-            os.truncate(path, length)
-
-
-def _scored_since(run: RunDirectory, length: int) -> bool:
-    """Whether scores stand in log_metrics.txt beyond its first `length` bytes."""
-    if not run.metrics_file.exists():
-        return False
-    with open(run.metrics_file, "rb") as file:
-        file.seek(length)
-        return b"dmetric/" in file.read()
-
-
-def log_lengths(run: RunDirectory) -> dict[str, int]:
-    """Flush every log file to the disk. Returns their lengths in bytes, for `rewind`."""
-    lengths = {}
-    for path in [run.metrics_file, *run.path.glob("events.*")]:
-        if path.exists():
-            flush_to_disk(path)
-            lengths[path.name] = path.stat().st_size
-    return lengths

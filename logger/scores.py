@@ -7,30 +7,48 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 from logger import score_guide
 from logger.report import published
-from system.files import write_text
+from logger.run_directory import RunDirectory
+from system.files import replacing, write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
-def write_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
-    """Write scores.json: values, protocol (plain data), and versions of the packages that computed them."""
-    write_text(path, json.dumps(_content(scores, protocol), indent=2) + "\n")
+def record(run: RunDirectory, writer, scored, step: int) -> None:
+    """Write a `metrics.ModelScores` to TensorBoard, log_metrics.txt and scores.json, and its codes to codes.npz.
+
+    writer: the `SummaryWriter` of the run. `python -m metrics` reads codes.npz.
+    """
+    for name, value in scored.values.items():
+        writer.add_scalar(f"dmetric/{name}", value, step)
+    writer.flush()
+    run.append_metrics({f"dmetric/{name}": value for name, value in scored.values.items()})
+    write_scores(run.scores_file, scored, {"step": step})
+    with replacing(run.codes_file) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **scored.codes)
 
 
-def append_scores(path: Path, scores: dict[str, float], protocol: dict) -> None:
+def write_scores(path: Path, scored, place: dict) -> None:
+    """Write scores.json: values, protocol with the `place` of the weights, versions of the packages used."""
+    write_text(path, json.dumps(_content(scored, place), indent=2) + "\n")
+
+
+def append_scores(path: Path, scored, place: dict) -> None:
     """Append the contents of scores.json, and the time, as one JSON line to a file."""
-    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scores, protocol)}
+    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scored, place)}
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
-def _content(scores: dict[str, float], protocol: dict) -> dict:
+def _content(scored, place: dict) -> dict:
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    scores = scored.values
     intervals = {name: interval for name in scores if (interval := score_guide.interval(scores, name))}
     bootstrapped = {"intervals": intervals} if intervals else {}
-    return {"scores": scores, **bootstrapped, "protocol": protocol, "versions": versions}
+    return {"scores": scores, **bootstrapped, "protocol": {**scored.protocol, **place}, "versions": versions}
 
 
 def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:

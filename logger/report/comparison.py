@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas
 
 from logger import score_guide
-from logger.hparams import LEFT_OUT
+from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
 from logger.report import charts, published
 from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
@@ -19,7 +19,7 @@ from logger.tables import ABOUT, doubts, paired, table
 # Name of each group; a `logger.tables.table` of its runs, with one column per score of any run.
 Tables = Sequence[tuple[str, pandas.DataFrame]]
 # Arguments that may differ between runs of one group.
-REPEATED = LEFT_OUT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
+REPEATED = WITHOUT_EFFECT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 MOST_SHOWN = 12  # runs whose pictures are in the page
 SHOWN = ("traversals", "algebra", "equivariance")
 

@@ -34,7 +34,7 @@ def model() -> Model:
 
 def save(run, model, step: int, optimisers=None) -> None:
     optimisers = optimisers or model.make_optimisers(0.1)
-    checkpoints.save(run, model, optimisers, {"step": step}, {"seed": 1}, {"log_metrics.txt": 0})
+    checkpoints.save(run, model, optimisers, {"step": step}, {"seed": 1})
 
 
 def load(run):
@@ -57,7 +57,7 @@ def test_the_last_two_are_kept(run, model):
 
 def test_kept_weights_are_written_beside_those_of_the_run(run, model):
     kept = run.kept_file(4)
-    checkpoints.save(run, model, model.make_optimisers(0.1), {"step": 1}, {}, {}, kept)
+    checkpoints.save(run, model, model.make_optimisers(0.1), {"step": 1}, {}, kept)
     assert torch.equal(tensors.load(run.model_file)["encoder.weight"], model.encoder.weight)
     with torch.no_grad():
         model.encoder.weight.add_(1)

@@ -14,10 +14,15 @@ from datasets.factor_dataset import FactorDataset
 from logger import charts, grids, inputs, panels, pictures
 from logger.animations import FrameRecorder
 from logger.catalogue import PICTURES
+from logger.recorder import Recorder, write_arguments
 from logger.run_directory import RunDirectory
-from logger.run_logger import RunLogger
+from metrics.model_scores import ModelScores
 from models.lie_vae import LieGroupVAE
 from models.vae import VAE
+from system.speed import Speed
+from training_loop import Position
+
+FLAGS = {"epochs": 2, "batch_size": 32, "quiet": True, "visualise": True, "metrics": False, "end_metrics": True}
 
 
 def squares() -> FactorDataset:
@@ -53,23 +58,25 @@ def drawn(model, picture_inputs) -> panels.Drawn:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, model, picture_inputs, drawn) -> RunDirectory:
+def run(tmp_path_factory, model, dataset, picture_inputs, drawn) -> RunDirectory:
     """A run with two validations, scores, and the frames of its training."""
-    run = RunDirectory.claim(tmp_path_factory.mktemp("logs"))
-    log = RunLogger(run)
-    log.arguments(vars(Namespace(seed=1, hy_hes=40.0, log_path="logs", capacity=None, shuffle=True)), model)
-    for step in (20, 40, 42):
-        terms = {"loss": torch.tensor(900.0 / step), "kl": torch.tensor(1.0), "kl_per_latent": torch.ones(4) / 4}
-        log.training(terms, 1000.0, 0.5, step, 32 * step)
-        log.validation(terms, step, 32 * step)
-        log.frame(model, picture_inputs, step)
-    with pytest.MonkeyPatch.context() as patch:  # drawing takes seconds
-        patch.setattr(panels, "draw", lambda *_: drawn)
-        log.pictures(model, picture_inputs, 42)
-    log.animate_training(42)
-    log.score_matrices({"mutual_information": np.eye(4, 3)}, ["size", "x", "y"], 42)
-    log.close()
-    return run
+    run_dir, args = RunDirectory.claim(tmp_path_factory.mktemp("logs")), Namespace(**FLAGS)
+    made = SimpleNamespace(run_dir=run_dir, args=args, model=model, picture_inputs=picture_inputs, eval_dataset=dataset)
+    made.position, made.speed, made.steps_done = Position(), Speed(torch.device("cpu"), "fp32"), 42
+    made.score = lambda: ModelScores({"fac_eval": 0.5}, {}, {"mutual_information": np.eye(4, 4)}, {}, "")
+    made.train_index, made.total_steps, made.steps_per_epoch = range(32 * 21), 42, 21
+    recorder = Recorder(made, resumed=False)
+    shown = {"seed": 1, "hy_hes": 40.0, "log_path": "logs", "capacity": None, "shuffle": True}
+    write_arguments(recorder.writer, shown | {"metrics": False, "end_metrics": True}, model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panels, "draw", lambda *_: drawn)  # it takes seconds
+        for step in (20, 40, 42):
+            terms = {"loss": torch.tensor(900.0 / step), "kl": torch.tensor(1.0), "kl_per_latent": torch.ones(4) / 4}
+            made.position.step, made.position.images, made.validate = step, 32 * step, lambda terms=terms: terms
+            recorder.report(terms)
+            recorder.end_epoch()
+    recorder.finish()
+    return run_dir
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +135,9 @@ def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(eve
     experiment = metadata.parse_experiment_plugin_data(content)
     # The view lists those that are marked as differing first.
     assert {info.name for info in experiment.hparam_infos if info.differs} == {"hy_hes", "seed"}
-    assert {info.name for info in experiment.hparam_infos if not info.differs} == {"capacity", "shuffle"}
+    assert {info.name for info in experiment.hparam_infos if not info.differs} == {
+        *("capacity", "shuffle", "metrics", "end_metrics")
+    }
     scores = [info.name.tag for info in experiment.metric_infos]
     assert scores[:3] == ["dmetric/fac_eval", "dmetric/SAP_score", "dmetric/discrete_mig"]
 
@@ -228,7 +237,7 @@ def test_whole_numbers_are_among_the_values_of_a_traversal_every_second_one():
 
 @pytest.mark.slow
 def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
-    code = "import sys, logger.run_logger, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    code = "import sys, logger.recorder, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 
@@ -243,9 +252,9 @@ def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
 
 def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, drawn):
     order = drawn.order
-    values, title = np.eye(4, 3)[order].T, PICTURES["mutual_information"].title
+    values, title = np.eye(4, 4)[order].T, PICTURES["mutual_information"].title
     expected = charts.heat_map_picture(
-        values, ["size", "x", "y"], [f"z{j}" for j in order], title, "latent", "factor", vmin=0
+        values, ["size", "x", "y", "colour"], [f"z{j}" for j in order], title, "latent", "factor", vmin=0
     )
     with Image.open(run.path / PICTURES["mutual_information"].file) as drawn:
         assert np.array_equal(np.array(drawn.convert("RGB")), expected)

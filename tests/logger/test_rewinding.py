@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logger import resume
+from logger import checkpoints
 from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system.errors import UserError
@@ -32,7 +32,7 @@ def checkpoint(**logs: int) -> dict:
 
 
 def continued(run: RunDirectory, at: dict | None, recorded: dict = RECORDED, steps: tuple[int, int] = (3, 9)) -> None:
-    resume.check_and_rewind(run, at, recorded, *steps)
+    checkpoints.check_and_rewind(run, at, recorded, *steps)
 
 
 def of_scores(run: RunDirectory) -> list[bool]:
@@ -51,19 +51,19 @@ def test_logs_are_cut_to_their_lengths_and_scores_that_are_cut_off_take_their_fi
 
 
 def test_scores_before_the_checkpoint_stay(run):
-    lengths = resume.log_lengths(run)
+    lengths = checkpoints.log_lengths(run)
     assert lengths == {"log_metrics.txt": 55, "events.one": 10, "events.two": 5}
     with open(run.metrics_file, "a") as file:
         file.write("metric/loss : 0.5\n")
     continued(run, {"logs": lengths, "versions": {"torch": "2.0"}})
     assert run.metrics_file.stat().st_size == 55 and all(of_scores(run))
-    assert resume.log_lengths(run) == lengths
+    assert checkpoints.log_lengths(run) == lengths
 
 
 def test_without_a_checkpoint_a_run_starts_over(run):
     continued(run, None)
     assert not run.metrics_file.exists() and not list(run.path.glob("events.*")) and not any(of_scores(run))
-    assert resume.log_lengths(run) == {}
+    assert checkpoints.log_lengths(run) == {}
 
 
 def test_other_data_and_a_run_that_is_at_its_end_are_refused_and_another_torch_is_told(run, capsys):

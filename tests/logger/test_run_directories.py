@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logger import resume
+from logger import checkpoints, resume
 from logger.run_directory import RunDirectory, versions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,16 +119,16 @@ def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
     old, young = run.path / "events.old", run.path / "events.young"
     run.append_metrics({"metric/loss": 1.0})
     old.write_bytes(b"12345678")
-    logs = resume.log_lengths(run)
+    logs = checkpoints.log_lengths(run)
     run.append_metrics({"metric/loss": 2.0})
     old.write_bytes(b"12345678 and more")
     young.write_bytes(b"later")
     (run.checkpoints / f".training.pt.{os.getpid()}.partial").write_bytes(b"half")
-    resume.rewind(run, {"logs": logs})
+    checkpoints.rewind(run, {"logs": logs})
     assert run.metrics_file.read_text() == "metric/loss : 1.0\n"
     assert old.read_bytes() == b"12345678"
     assert not young.exists() and not list(run.checkpoints.iterdir())
-    resume.rewind(run, None)
+    checkpoints.rewind(run, None)
     assert not run.metrics_file.exists() and not old.exists()
 
 
@@ -136,12 +136,12 @@ def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
 def test_scores_that_are_cut_off_take_their_files_with_them(tmp_path, cut_off, stay):
     run = RunDirectory.claim(tmp_path)
     run.append_metrics({"dmetric/fac_eval": 0.5})
-    logs = resume.log_lengths(run)
+    logs = checkpoints.log_lengths(run)
     run.append_metrics({cut_off: 0.9})
     files = [run.path / name for name in ("scores.json", "codes.npz", "importance.png", "mutual_information.png")]
     for file in [*files, run.path / "traversals.png"]:
         file.touch()
-    resume.rewind(run, {"logs": logs})
+    checkpoints.rewind(run, {"logs": logs})
     assert [file.exists() for file in files] == [stay] * 4 and (run.path / "traversals.png").exists()
 
 
