@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.factors import labels
-from metrics.inputs import constant
+from metrics.inputs import EDGE, constant
 
 BINS = 20
-EDGE = 1e-5  # in bins; values below an edge by rounding only count as above it
+ROUNDING = 1e-12  # nats; less information than this is the rounding error of a sum that is 0
 
 
 def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -47,8 +47,9 @@ def joint_counts(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Plug-in mutual information of discrete columns `[n, d]` and `[n, k]` in nats: float64 `[d, k]`, at least 0.
 
-    `I(a; b) = H(a) + H(b) - H(a, b)` from the joint counts. The estimate is biased upwards by about
-    `(values of a - 1)(values of b - 1) / 2n`. Published MIG scores include this bias, so it is not corrected here.
+    `I(a; b) = H(a) + H(b) - H(a, b)` from the joint counts, exactly 0 if these are independent. The estimate is biased
+    upwards by about `(values of a - 1)(values of b - 1) / 2n`. Published MIG scores include this bias, so it is not
+    corrected here.
     """
     first, second = labels(first), labels(second)
     matrix = np.empty((first.shape[1], second.shape[1]))  # [d, k]
@@ -56,7 +57,7 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         for j, right in enumerate(second.T):
             counts = joint_counts(left, right)
             matrix[i, j] = entropy(counts.sum(1)) + entropy(counts.sum(0)) - entropy(counts)
-    return np.maximum(matrix, 0.0)
+    return np.where(matrix > ROUNDING, matrix, 0.0)  # scores divide by it, however small
 
 
 def mutual_information_with_factors(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:

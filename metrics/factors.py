@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metrics.inputs import InputError, as_table
+from metrics.inputs import EDGE, InputError, as_table
 
 MAX_LEVELS = 1000
 WIDEST = 2.0**53  # range of integers that are exact in float64
@@ -160,7 +160,7 @@ def cut(column: np.ndarray, bins: int) -> np.ndarray:
     """Bin a factor `[n]` into `bins` bins of equal width over its range: numbers of bins, float64 `[n]`."""
     column = column.astype(np.float64)
     low, high = column.min(), column.max()
-    return np.floor(np.clip((column - low) / (high - low or 1.0) * bins, 0, bins - 1))
+    return np.minimum(np.floor((column - low) / (high - low or 1.0) * bins + EDGE), bins - 1)
 
 
 def varying(factors: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ CONVERT = (
     "convert it, such as by .astype(float); number classes that are texts, such as by "
     "numpy.unique(column, return_inverse=True)[1]"
 )
+EDGE = 1e-5  # in bins; values below an edge by rounding only count as above it
 ROUNDING = 4  # a latent whose range is at most this many rounding errors is constant
 
 

@@ -12,6 +12,7 @@ from table_cases import (
 )
 
 from metrics import evaluate
+from metrics.factors import check_factors
 from system.errors import UserError
 
 
@@ -63,6 +64,16 @@ def test_binned_continuous_factors_score_an_ideal_code_as_ideal():
     found = evaluate(factors, factors, ["mig", "modularity", "factor_vae", "explicitness"], bins=5)
     assert found["discrete_mig"] > 0.85 and found["modularity_score"] > 0.95
     assert found["fac_eval"] == 1 and found["explicitness_score_test"] > 0.9
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1, 0.3, -1.0])
+@pytest.mark.parametrize("unit", [1.0, 0.1, 0.7, 1 / 3])
+@pytest.mark.parametrize("bins", [5, 10, 20])
+def test_values_on_the_edge_between_two_bins_are_of_the_upper_one(bins, unit, offset):
+    step = np.repeat(np.arange(41), 3)  # every edge is a value
+    whole = np.minimum(step * bins // 40, bins - 1)
+    found = check_factors((offset + unit * step)[:, None], bins={"factor 0": bins}).values[:, 0]
+    assert np.array_equal(found, whole)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

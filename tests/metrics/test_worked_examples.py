@@ -40,6 +40,15 @@ def test_modularity_compares_squared_informations_and_a_dead_latent_has_none():
     assert evaluate(codes, factors, ["modularity"])["modularity_score"] == pytest.approx((1 - 1 / 4 / 2 + 1 + 0) / 3)
 
 
+@pytest.mark.parametrize("sizes", [(9, 10, 3), (7, 11, 12), (4, 4, 4)])
+def test_a_latent_that_is_independent_of_every_factor_has_no_information_at_all(sizes):
+    combinations = cases.all_factors(sizes)
+    codes, factors = combinations.astype(float), combinations[:, :2]  # what the third latent holds is no factor
+    found = evaluate(codes[:, 2:], factors, ["mig", "modularity", "factor_leakage", "rmig"], left_out=[])
+    assert set(found.values()) == {0.0}
+    assert evaluate(codes, factors, ["modularity"])["modularity_score"] == pytest.approx(2 / 3)
+
+
 def test_what_many_latents_of_noise_fit_by_chance_is_no_score():
     rng = np.random.default_rng(0)
     preset = dataclasses.replace(
