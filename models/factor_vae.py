@@ -80,6 +80,7 @@ class FactorVAE(VAE):
         # Its weights are constants here: no gradient of theirs is computed only to be thrown away.
         constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         logits = torch.func.functional_call(self.discriminator, constants, (z,))  # [batch, 2]
+        logits = logits.to(z.dtype)  # bfloat16 under autocast
         terms["density_ratio_tc"] = (logits[:, 0] - logits[:, 1]).mean()  # []
         return terms
 

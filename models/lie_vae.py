@@ -218,10 +218,11 @@ class LieGroupVAE(VAE):
         if noise is not None:  # torch.where and not `if`, which would wait for the device
             decoded_feats = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)  # [batch, features]
         x_hat_logits = self.decoder.decode_feats(decoded_feats)  # [batch, channels, 64, 64]
+        gap = encoder_feats.to(mu.dtype) - decoder_feats.to(mu.dtype)  # [batch, features]; bfloat16 under autocast
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
             **self.code_terms(mu, logvar, z, step),
-            "group_feats_rec": (encoder_feats - decoder_feats).square().sum(dim=1).mean(),  # []
+            "group_feats_rec": gap.square().sum(dim=1).mean(),  # []
         }
         if self.hy_hes != 0 or noise is None:
             terms["hessian"] = self.decoder.hessian_penalty()  # []

@@ -242,7 +242,8 @@ class VAE(nn.Module):
 
     @staticmethod
     def with_total(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> dict[str, torch.Tensor]:
-        """The terms, and under `loss` their weighted sum, `[]`."""
+        """The terms, in float32 at least (means over batches need it), and under `loss` their weighted sum, `[]`."""
+        terms = {name: term.to(torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
         weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]  # each []
         return {"loss": torch.stack(weighted).sum(), **terms}
 

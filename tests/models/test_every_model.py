@@ -64,6 +64,16 @@ def test_total_is_the_weighted_sum_of_the_named_terms(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_under_autocast_terms_are_rounded_no_more_than_what_they_are_computed_from(name: str) -> None:
+    model = build(name, *penalties_of(name))
+    x, noise = torch.rand(6, 1, 64, 64), noise_of(model, 6)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        terms = {name: term for name, term in model(x, noise, step=30).items() if term.dim() == 0}
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+    assert not [name for name, term in terms.items() if term != 0 and term == term.bfloat16()]  # has more digits
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_equation_and_flags_are_what_the_model_has(name: str) -> None:
     model = build(name)
     spellings = {spelling for action in main.build_parser()._actions for spelling in action.option_strings}

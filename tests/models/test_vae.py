@@ -64,6 +64,14 @@ def test_weights_are_drawn_uniformly_up_to_the_bound_of_xavier(model) -> None:
             assert 0.95 * bound < weight.abs().max() <= bound, name
 
 
+def test_a_term_in_bfloat16_is_returned_in_float32() -> None:
+    terms = VAE.with_total({"recon": torch.tensor(3.0, dtype=torch.bfloat16)}, {"recon": 1.0})
+    assert {name: (term.item(), term.dtype) for name, term in terms.items()} == {
+        "recon": (3.0, torch.float32),
+        "loss": (3.0, torch.float32),
+    }
+
+
 def test_under_autocast_codes_are_in_the_precision_of_the_images(model) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         codes = model.encode(torch.rand(1, 1, 64, 64))
