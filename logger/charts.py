@@ -63,12 +63,13 @@ def to_array(figure) -> np.ndarray:
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
     """Draw a matrix `[rows, columns]` with a colour bar; up to LARGEST_ANNOTATED cells also show their numbers.
 
-    Values below a hundredth or above a thousand are in units of a power of ten, named in the title.
+    Values below a hundredth or above a thousand are in units of a power of ten, named in the title, unless `limits`
+    hold vmax, which is in the units of the values.
     """
     values = np.asarray(values, dtype=float)
     largest = np.abs(values).max(initial=0)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    if not -2 <= exponent <= 2:
+    if "vmax" not in limits and not -2 <= exponent <= 2:
         values, title = values / 10.0**exponent, f"{title}  in 1e{exponent}"
     image = axes.imshow(values, aspect="auto", **limits)
     axes.grid(False)

@@ -272,6 +272,16 @@ def test_numbers_of_a_heat_map_stand_as_they_are_where_they_can(value, text, tit
         assert title in axes.get_title()
 
 
+@pytest.mark.parametrize("largest", [0.004, 3e4])
+def test_colours_up_to_a_given_limit_are_those_of_the_values(largest):
+    values = np.array([[largest, 1.0]])
+    with charts.figure(4, 3) as canvas:
+        axes = canvas.subplots()
+        charts.heat_map(axes, values, ["a"], ["z0", "z1"], "t", vmin=0, vmax=2)
+        (image,) = axes.images
+        assert np.array_equal(image.get_array(), values) and image.get_clim() == (0, 2) and axes.get_title() == "t"
+
+
 def test_no_text_of_a_chart_is_cut_off_by_its_edge():
     heat_map = charts.heat_map_picture(
         np.full((3, 10), 0.97), ["a", "b", "c"], ["z0"] * 10, "t", "x", "y", vmin=0, vmax=2
