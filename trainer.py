@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,12 +22,13 @@ from logger.run_directory import RunDirectory, check_log_path, for_results
 from models import build_model, model_class, unread_flags
 from models.vae import VAE
 from system import randomness, speed
-from system.device import keep_freed_memory, pick_device, set_threads
+from system.device import set_up
 from system.errors import UserError
 from system.flags import CommandLine
 from system.processes import Group, NullObject, this_group
+from system.randomness import permutation, stream_seed
 from system.signals import Interruption
-from training_loop import Position, Terms, draw_noise, permutation, stream_seed, train, train_step, validate
+from training_loop import Position, Terms, draw_noise, train, train_step, validate
 
 if TYPE_CHECKING:
     from metrics import ModelScores
@@ -43,7 +43,8 @@ def run(command: CommandLine) -> None:
         UserError: a problem that the user can fix; found before the work wherever possible.
         Interrupted: a signal stopped the run; it can be resumed from its last checkpoint.
     """
-    group, device = _set_up_machine(command.args)
+    group = this_group()
+    device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     with Interruption() as interruption:
         try:
             with group.joined(device), resume.opened(command, check_args, group) as (args, run_dir):
@@ -59,14 +60,6 @@ def run(command: CommandLine) -> None:
             if interruption.requested and group.size > 1:  # the same signal stopped the other processes first
                 interruption.stop()
             raise
-
-
-def _set_up_machine(args: Namespace) -> tuple[Group, torch.device]:
-    """Set threads and memory. Returns the processes that share the run, and the device of this one."""
-    set_threads(args.num_threads)
-    keep_freed_memory()
-    group = this_group()
-    return group, pick_device(args.device, group.local_rank)
 
 
 class Run:
@@ -224,11 +217,6 @@ class Run:
         with self.interruption.deferred(False):
             return score(self.model, self.eval_dataset, self.args, self.device)
 
-    @functools.cached_property
-    def picture_inputs(self) -> inputs.PictureInputs:
-        """The images that all pictures of the run are drawn from."""
-        return picture_inputs(self.dataset, self.args.seed, self.device)
-
 
 def load(command: CommandLine, device: torch.device):
     """The run of --log-path: its directory, that for results, its arguments, data set, and model in evaluation mode."""
@@ -252,7 +240,8 @@ def evaluate(command: CommandLine) -> None:
     from logger import scores
     from logger.gallery import Gallery
 
-    group, device = _set_up_machine(command.args)
+    group = this_group()
+    device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     if not group.is_main:
         return
     run_dir, results, args, dataset, model = load(command, device)
@@ -269,8 +258,8 @@ def evaluate(command: CommandLine) -> None:
         with contextlib.closing(event_writer(results)) as writer:
             scores.record(results, writer, scored, **place)
             if args.visualise:
-                gallery = Gallery(results, writer)
-                gallery.pictures(model, picture_inputs(dataset, args.seed, device), **place)
+                gallery = Gallery(results, writer, model, inputs.gather(dataset, args.seed, device))
+                gallery.pictures(**place)
                 gallery.score_matrices(scored.matrices, dataset.factor_names, **place)
     scores.append_scores(results.evaluations_file, scored, {"run": str(run_dir.path), **place})
     print_paths(results, args.visualise and args.epoch is None)
@@ -298,11 +287,6 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelSc
     if scored.left_out:
         print(f"note: {scored.left_out}")
     return scored
-
-
-def picture_inputs(dataset, seed: int, device: torch.device) -> inputs.PictureInputs:
-    """The images that pictures are drawn from, chosen at random by the seed."""
-    return inputs.gather(dataset, permutation(np.arange(len(dataset)), seed, "pictures"), device)
 
 
 def check_args(args: Namespace) -> None:

@@ -14,9 +14,9 @@ import torch
 
 from system.device import send
 from system.errors import UserError
+from system.randomness import stream_seed
 
 MAX_VALIDATION_BATCHES = 50
-STREAMS = {"order": 0, "noise": 1, "split": 2, "validation": 3, "pictures": 4}
 
 Terms = dict[str, torch.Tensor]
 
@@ -116,16 +116,6 @@ class Position:
         self.unreported = False
         if self.batch == steps_per_epoch:
             self.epoch, self.batch = self.epoch + 1, 0
-
-
-def stream_seed(seed: int, stream: str, *index: int) -> int:
-    """A seed for one of the run's independent random streams (see STREAMS), at an index such as a step or an epoch."""
-    return int(np.random.SeedSequence([seed, STREAMS[stream], *index]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def permutation(index: np.ndarray, seed: int, stream: str, *at: int) -> np.ndarray:
-    """`index` in random order, int64 `[n]` -> int64 `[n]`. The seed is that of `stream_seed`."""
-    return np.random.default_rng(stream_seed(seed, stream, *at)).permutation(index)
 
 
 def draw_noise(

@@ -11,6 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from logger import animations, charts, grids, panels
 from logger.catalogue import PICTURES
+from logger.inputs import PictureInputs
 from logger.run_directory import RunDirectory
 from system.files import replacing
 
@@ -20,21 +21,22 @@ class Gallery:
 
     Args:
         writer: the `SummaryWriter` of the run.
+        inputs: the images to draw from.
     """
 
-    def __init__(self, run: RunDirectory, writer):
-        self.run, self.writer = run, writer
+    def __init__(self, run: RunDirectory, writer, model, inputs: PictureInputs):
+        self.run, self.writer, self.model, self.inputs = run, writer, model, inputs
         self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
-    def frame(self, model, inputs, step: int) -> None:
-        """Store a frame of the training animation, if one is due. inputs: `logger.inputs.PictureInputs`."""
+    def frame(self, step: int) -> None:
+        """Store a frame of the training animation, if one is due."""
         if self._frames.due(step):
-            self._frames.record(model, inputs.examples[:1], step)
+            self._frames.record(self.model, self.inputs.examples[:1], step)
 
-    def pictures(self, model, inputs, step: int) -> None:
-        """All pictures of the model, to TensorBoard and as PNG and GIF files. inputs: `logger.inputs.PictureInputs`."""
+    def pictures(self, step: int) -> None:
+        """All pictures of the model, to TensorBoard and as PNG and GIF files."""
         start = time.perf_counter()
-        drawn = panels.draw(model, inputs)
+        drawn = panels.draw(self.model, self.inputs)
         self._order = drawn.order
         for name, picture in drawn.pictures.items():
             self._picture(name, picture, step)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from system.randomness import permutation
+
 EXAMPLES = 10  # number of images to reconstruct; traversals start from the first
 PAIRS = 12  # number of images whose factors are changed
 SAMPLE = 256  # number of images for diagnostics of codes
@@ -28,15 +30,15 @@ class PictureInputs(NamedTuple):
     paths: dict[str, torch.Tensor]
 
 
-def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInputs:
-    """Read the images from a data set.
+def gather(dataset, seed: int, device: torch.device | str) -> PictureInputs:
+    """Read images of a data set, chosen at random by the seed of the run.
 
     Args:
         dataset: has `factor_names`, `factor_sizes`, `is_grid`, `index_to_factors`, `factors_to_index` and
-            `batch(index, device)`.
-        index: int64 `[n]`, random and distinct; the first SAMPLE of them are used.
+            `batch(index, device)`, and a length.
     """
-    factors = dataset.index_to_factors(index[:SAMPLE])  # [sample, K]
+    index = permutation(np.arange(len(dataset)), seed, "pictures")[:SAMPLE]  # [sample]
+    factors = dataset.index_to_factors(index)  # [sample, K]
     pairs, paths = {}, {}
     for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):
         if size < 2 or not dataset.is_grid:
@@ -49,5 +51,5 @@ def gather(dataset, index: np.ndarray, device: torch.device | str) -> PictureInp
         path = np.repeat(factors[:1], size, axis=0)  # [size, K]
         path[:, k] = np.arange(size)
         paths[name] = dataset.batch(dataset.factors_to_index(path), device)
-    sample = dataset.batch(index[:SAMPLE], device)  # [sample, channels, height, width]
+    sample = dataset.batch(index, device)  # [sample, channels, height, width]
     return PictureInputs(sample[:EXAMPLES], sample, pairs, paths)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm import tqdm
 
-from logger import checkpoints
+from logger import checkpoints, inputs
 from logger.arguments import WITHOUT_EFFECT
 from logger.run_directory import RunDirectory
 from system.device import environment
@@ -88,7 +88,8 @@ class Recorder:
         """Draws the pictures of the run."""
         from logger.gallery import Gallery  # only for runs with pictures
 
-        return Gallery(self.run.run_dir, self.writer)
+        run = self.run
+        return Gallery(run.run_dir, self.writer, run.model, inputs.gather(run.dataset, run.args.seed, run.device))
 
     def progress(self, images: int) -> None:
         """Advance the progress bar by this many images."""
@@ -104,7 +105,7 @@ class Recorder:
         self.writer.add_scalar("speed/images_per_second", images_per_second, step)
         self.writer.add_scalar("speed/utilization", run.speed.utilization(images_per_second), step)
         if run.args.visualise:
-            self.gallery.frame(run.model, run.picture_inputs, step)
+            self.gallery.frame(step)
 
     def end_epoch(self) -> None:
         """Validate; draw and score if the flags say so."""
@@ -114,7 +115,7 @@ class Recorder:
         self.writer.flush()
         run.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         if run.args.visualise:
-            self.gallery.pictures(run.model, run.picture_inputs, run.position.step)
+            self.gallery.pictures(run.position.step)
         if run.args.metrics:
             self.score()
 

@@ -17,6 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = ("*.py", "requirements.txt")  # what a run's results depend on: not docs, nor the study's records of other runs
 
 
+def set_up(name: str, index: int, threads: int | None) -> torch.device:
+    """Set the CPU threads and the memory of this process. Returns its device, as `pick_device`.
+
+    threads: None: one per core, with a note if other processes keep the cores busy.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    else:
+        advise_threads()
+    keep_freed_memory()
+    return pick_device(name, index)
+
+
 def pick_device(name: str, index: int = 0) -> torch.device:
     """The device `name`; `auto`: cuda, else mps, else cpu. `index` chooses among several CUDA devices.
 
@@ -49,14 +62,6 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(mmap_threshold, 32 << 20)  # the largest value that it takes
     libc.mallopt(trim_threshold, 2**31 - 1)
-
-
-def set_threads(number: int | None) -> None:
-    """Set the number of CPU threads; None: one per core, with a note if other processes keep the cores busy."""
-    if number:
-        torch.set_num_threads(number)
-    else:
-        advise_threads()
 
 
 def advise_threads(load: float | None = None) -> None:

@@ -1,6 +1,7 @@
-"""The global random generators of Python, NumPy and PyTorch.
+"""Random numbers: the streams of a run, and the global generators of Python, NumPy and PyTorch.
 
-The project uses them only to initialise models, but a user's model or metric may draw from them.
+A stream keeps no state: each draw depends on the run's seed and an index. The project uses the global generators only
+to initialise models, but a user's model or metric may draw from them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+
+STREAMS = {"order": 0, "noise": 1, "split": 2, "validation": 3, "pictures": 4}
+
+
+def stream_seed(seed: int, stream: str, *index: int) -> int:
+    """A seed for one of the run's independent random streams (see STREAMS), at an index such as a step or an epoch."""
+    return int(np.random.SeedSequence([seed, STREAMS[stream], *index]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def permutation(index: np.ndarray, seed: int, stream: str, *at: int) -> np.ndarray:
+    """`index` in random order, int64 `[n]` -> int64 `[n]`. The seed is that of `stream_seed`."""
+    return np.random.default_rng(stream_seed(seed, stream, *at)).permutation(index)
 
 
 def seed_all(seed: int) -> None:

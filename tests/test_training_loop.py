@@ -8,12 +8,9 @@ import torch
 
 from system.errors import UserError
 from training_loop import (
-    STREAMS,
     FiniteCheck,
     Position,
     draw_noise,
-    permutation,
-    stream_seed,
     train_step,
     validate,
 )
@@ -90,17 +87,6 @@ def test_the_noise_of_a_part_is_that_part_of_the_noise_of_the_batch():
     assert torch.equal(part["eps"], whole["eps"][2:5]) and torch.equal(part["coin"], whole["coin"])
     for seed, step in ((4, 8), (3, 9)):
         assert not torch.equal(draw_noise(Line(), 6, seed, step, CPU)["eps"], whole["eps"])
-
-
-def test_streams_seeds_and_indices_are_independent_of_one_another():
-    seeds = [stream_seed(seed, stream, *at) for seed in (0, 1) for stream in STREAMS for at in ((0,), (1,), (2,))]
-    assert len(set(seeds)) == len(seeds) and all(0 <= seed < 2**63 for seed in seeds)  # a torch generator takes these
-
-
-def test_an_order_holds_every_index_once_and_repeats_for_its_seed_alone():
-    index = np.arange(100, 200)
-    first, again, other = (permutation(index, 0, "order", epoch) for epoch in (0, 0, 1))
-    assert sorted(first) == list(index) and (first == again).all() and (first != other).any()
 
 
 def test_the_first_step_that_is_not_finite_is_named_with_its_term():

@@ -1,4 +1,4 @@
-"""The global generators: seeded, taken, put back."""
+"""The streams of a run are independent; the global generators are seeded, taken, put back."""
 
 import random
 
@@ -56,3 +56,19 @@ def test_what_the_body_draws_is_as_if_it_had_not_been():
     with randomness.kept():
         draw()
     assert draw() == expected
+
+
+def test_streams_seeds_and_indices_are_independent_of_one_another():
+    seeds = [
+        randomness.stream_seed(seed, stream, *at)
+        for seed in (0, 1)
+        for stream in randomness.STREAMS
+        for at in ((0,), (1,), (2,))
+    ]
+    assert len(set(seeds)) == len(seeds) and all(0 <= seed < 2**63 for seed in seeds)  # a torch generator takes these
+
+
+def test_an_order_holds_every_index_once_and_repeats_for_its_seed_alone():
+    index = np.arange(100, 200)
+    first, again, other = (randomness.permutation(index, 0, "order", epoch) for epoch in (0, 0, 1))
+    assert sorted(first) == list(index) and (first == again).all() and (first != other).any()
