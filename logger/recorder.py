@@ -44,21 +44,17 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     if run.run_dir is None:
         yield NullObject()
         return
-    args, run_dir, position, is_new = run.args, run.run_dir, run.position, run.checkpoint is None
+    args, run_dir = run.args, run.run_dir
     recorded = {**vars(args), "data_source": run.dataset.source, "torch": str(torch.__version__)}
     if not run_dir.is_new:
         checkpoints.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
-    session = {
-        "step": position.step,
-        "processes": run.group.size,
-        **environment(run.device, run.args.precision),
-    }
-    with run_dir.training(**session):
+    machine = environment(run.device, args.precision)
+    with run_dir.training(step=run.position.step, processes=run.group.size, **machine):
         run_dir.write_args(recorded)
         processes = f", {run.group.size} processes" if run.group.size > 1 else ""
         print(describe(run_dir, args, run.dataset, run.device) + processes)
-        recorder = Recorder(run, resumed=not is_new)
-        if is_new:
+        recorder = Recorder(run)
+        if run.checkpoint is None:
             write_arguments(recorder.writer, recorded, run.model)
             recorder.save()
         with contextlib.closing(recorder.bar):  # so that an error is printed on a line of its own
@@ -76,12 +72,12 @@ class Recorder:
 
     Args:
         run: a `trainer.Run`; its `validate` and `score` compute what is recorded.
-        resumed: whether it goes on from a checkpoint; TensorBoard then discards later steps.
     """
 
-    def __init__(self, run, resumed: bool):
-        self.run, self.bar = run, progress_bar(run)
-        self.writer = event_writer(run.run_dir, run.position.step if resumed else None)
+    def __init__(self, run):
+        self.run = run
+        self.writer = event_writer(run.run_dir, resumed_at=run.position.step if run.checkpoint else None)
+        self.bar = progress_bar(run)
 
     @functools.cached_property
     def gallery(self) -> Gallery:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
+import os
 import secrets
 import shutil
 import sys
@@ -11,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from logger import arguments
-from logger.run_directory import UNBORN, RunDirectory, array_task, versions
+from logger.run_directory import RunDirectory, versions
 from system.errors import UserError
 from system.files import locked, make_directory
 from system.flags import CommandLine
 from system.processes import Group
+
+UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
 
 Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another
 
@@ -28,12 +33,13 @@ class NothingToDo(Exception):
 def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[Namespace, RunDirectory | None]]:
     """Find or start the run of a command. Yields its arguments and, in the main process, its directory, locked.
 
+    After the body it is unlocked; a new run that fails before its first checkpoint is removed.
     The main process finds it for all. Arguments and errors as for `find_or_start`; errors are raised in every process.
     """
     args = command.args
     if args.load_model and args.resume != "no":
         raise UserError("--load-model does not go with --resume: leave one of the two out")
-    run = None
+    run: RunDirectory | None = None
     mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
 
     def in_main_process() -> dict:
@@ -47,8 +53,15 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
     found = group.broadcast(in_main_process)
     if "nothing to do" in found:
         raise NothingToDo(found["nothing to do"])
-    with run.held() if run else contextlib.nullcontext():
+    try:
         yield Namespace(**found["args"]), run
+    except BaseException:
+        if run and run.is_new:  # what the disk says in an error's wake is no reason to remove a run
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    finally:
+        if run:
+            run.release()
 
 
 def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
@@ -78,7 +91,7 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
         check(args)
         seed = secrets.randbelow(2**31) if args.seed is None else args.seed
         args = Namespace(**{**vars(args), "seed": seed})
-        return RunDirectory.claim(path, vars(args)), args
+        return claim(path, vars(args)), args
 
 
 @contextlib.contextmanager
@@ -90,6 +103,50 @@ def _locked(log_path: Path) -> Iterator[None]:
         for path in log_path.glob(f".*{UNBORN}"):
             shutil.rmtree(path, ignore_errors=True)
         yield
+
+
+def claim(log_path: str | Path, args: dict | None = None) -> RunDirectory:
+    """Make and lock `version_<n>` with the next free n; in a Slurm array, `version_<array job>_<task>`.
+
+    It is made under another name, and renamed when it holds its arguments and the status `running`: a process that
+    is killed leaves no incomplete run. Raises UserError if the directory cannot be made.
+    """
+    begun = RunDirectory(Path(log_path) / f".{secrets.token_hex(8)}{UNBORN}")
+    try:
+        begun.checkpoints.mkdir(parents=True)
+        begun.write_args(args or {})
+        begun.write_running()
+        for name in _new_names(log_path):
+            run = RunDirectory(Path(log_path) / name)
+            try:
+                begun.path.rename(run.path)  # of several processes, one succeeds
+                break
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+        run.is_new = True
+        run.hold()
+        return run
+    except OSError as error:
+        raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
+    finally:
+        shutil.rmtree(begun.path, ignore_errors=True)
+
+
+def _new_names(log_path: str | Path) -> Iterator[str]:
+    """Names for a new run, in the order in which to try them: of this Slurm array task, if any, else numbered."""
+    if task := _array_task():
+        name = "version_{}_{}".format(*task)
+        yield name
+        yield from (f"{name}_{n}" for n in itertools.count(1))
+    newest = max((int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1)
+    yield from (f"version_{n}" for n in itertools.count(newest + 1))
+
+
+def _array_task() -> tuple[str, str] | None:
+    """Job and task of this process's Slurm array, if any."""
+    job, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    return (job, task) if job.isdecimal() and task.isdecimal() else None
 
 
 def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[RunDirectory, Namespace]:
@@ -173,6 +230,6 @@ def _recorded_seed(run: RunDirectory) -> int | None:
 
 
 def _of_another_task(run: RunDirectory) -> bool:
-    task = array_task()
+    task = _array_task()
     _, *numbers = run.path.name.split("_")
     return task is not None and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]

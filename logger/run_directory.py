@@ -1,23 +1,17 @@
-"""The directory of one run, `<log-path>/version_<n>`: its files, its lock, and how a new one is made."""
+"""The directory of one run, `<log-path>/version_<n>`: its files, its state and its lock."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import itertools
 import json
 import os
 import platform
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from system.errors import UserError
-from system.files import lock, read_json, write_text
-
-UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
+from system.files import can_be_written, lock, read_json, write_text
 
 
 class RunDirectory:
@@ -52,36 +46,6 @@ class RunDirectory:
         self.is_new = False  # made by this process, and without a checkpoint so far
         self._release: Callable[[], None] | None = None
 
-    @classmethod
-    def claim(cls, log_path: str | Path, args: dict | None = None) -> RunDirectory:
-        """Make and lock `version_<n>` with the next free n; in a Slurm array, `version_<array job>_<task>`.
-
-        It is made under another name, and renamed when it holds its arguments and the status `running`: a process that
-        is killed leaves no incomplete run. Raises UserError if the directory cannot be made.
-        """
-        log_path = Path(log_path)
-        begun = cls(log_path / f".{secrets.token_hex(8)}{UNBORN}")
-        try:
-            begun.checkpoints.mkdir(parents=True)
-            begun.write_args(args or {})
-            begun.write_running()
-            names = _new_names(log_path)
-            while True:
-                run = cls(log_path / next(names))
-                try:
-                    begun.path.rename(run.path)  # of several processes, one succeeds
-                except OSError as error:
-                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                        raise
-                    continue
-                run.is_new = True
-                run.hold()
-                return run
-        except OSError as error:
-            raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
-        finally:
-            shutil.rmtree(begun.path, ignore_errors=True)
-
     @property
     def is_run(self) -> bool:
         """Whether this is a run, of this project or of the authors' code."""
@@ -100,31 +64,15 @@ class RunDirectory:
     def hold(self) -> bool:
         """Lock the run; False if another process has locked it. The kernel releases the lock when a process dies."""
         try:
-            release = lock(self.path / ".lock")
+            self._release = lock(self.path / ".lock")
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error.strerror}); fix its permissions") from error
-        if release is None:
-            return False
-        self._release = release
-        return True
+        return self._release is not None
 
     def release(self) -> None:
         """Unlock the run."""
         if self._release is not None:
             self._release()
-            self._release = None
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Unlock the run after the body. Removes a new run that fails before its first checkpoint."""
-        try:
-            yield
-        except BaseException:
-            if self.is_new:  # what the disk says in an error's wake is no reason to remove a run
-                shutil.rmtree(self.path, ignore_errors=True)
-            raise
-        finally:
-            self.release()
 
     def kept_file(self, epoch: int) -> Path:
         """The file of the weights that --keep-epochs keeps after this epoch."""
@@ -248,9 +196,7 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
 
 def check_log_path(log_path: str | Path, flag: str = "--log-path") -> None:
     """Raise UserError, naming the flag, if no run can be made below `log_path`."""
-    path = Path(log_path)
-    existing = next(folder for folder in [path, *path.absolute().parents] if os.path.lexists(folder))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not can_be_written(Path(log_path)):
         raise UserError(f"{flag} {log_path} cannot be written; give another folder")
 
 
@@ -262,19 +208,3 @@ def versions(log_path: str | Path) -> list[RunDirectory]:
         if path.is_dir() and all(number.isdecimal() for number in numbers):
             numbered.append((tuple(map(int, numbers)), path))
     return [RunDirectory(path) for _, path in sorted(numbered, reverse=True)]
-
-
-def array_task() -> tuple[str, str] | None:
-    """Job and task of this process's Slurm array, if any."""
-    job, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
-    return (job, task) if job.isdecimal() and task.isdecimal() else None
-
-
-def _new_names(log_path: Path) -> Iterator[str]:
-    """Names for a new run, in the order in which to try them: of this Slurm array task, if any, else numbered."""
-    if task := array_task():
-        name = "version_{}_{}".format(*task)
-        yield name
-        yield from (f"{name}_{n}" for n in itertools.count(1))
-    newest = max((int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1)
-    yield from (f"version_{n}" for n in itertools.count(newest + 1))

@@ -3,16 +3,20 @@
 import errno
 import os
 import resource
+from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 
-from logger import checkpoints
+from logger import checkpoints, resume
+from logger.resume import claim
 from logger.run_directory import RunDirectory
 from models.vae import VAE
 from system import files, tensors
 from system.errors import UserError
+from system.flags import CommandLine
+from system.processes import Group
 
 
 class Model(VAE):
@@ -24,7 +28,7 @@ class Model(VAE):
 
 @pytest.fixture
 def run(tmp_path) -> RunDirectory:
-    return RunDirectory.claim(tmp_path / "logs")
+    return claim(tmp_path / "logs")
 
 
 @pytest.fixture
@@ -261,9 +265,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model
     assert sorted(os.listdir(run.checkpoints)) == ["model.pt", "training.pt"]
 
 
-def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(run, model, monkeypatch):
-    for n in (1, 2):
-        save(run, model, n)
+def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(model, tmp_path, monkeypatch):
     rename = os.replace
 
     def stale(source, target):
@@ -271,8 +273,15 @@ def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(r
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "replace", stale)
-    with pytest.raises(UserError, match="Stale file handle"), run.held():
+    args = Namespace(log_path=str(tmp_path / "logs"), seed=1, load_model=False, resume="no")
+    command = CommandLine(args, frozenset(), frozenset(), lambda values, file: values)
+    with (
+        pytest.raises(UserError, match="Stale file handle"),
+        resume.opened(command, lambda args: None, Group()) as (_, run),
+    ):
+        for n in (1, 2):
+            save(run, model, n)
+        monkeypatch.setattr(files.os, "replace", stale)
         save(run, model, 3)
     assert step(run) == 2
 

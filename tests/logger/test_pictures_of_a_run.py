@@ -15,6 +15,7 @@ from logger import charts, grids, inputs, panels, pictures
 from logger.animations import FrameRecorder
 from logger.catalogue import PICTURES
 from logger.recorder import Recorder, write_arguments
+from logger.resume import claim
 from logger.run_directory import RunDirectory
 from metrics.model_scores import ModelScores
 from models.lie_vae import LieGroupVAE
@@ -68,12 +69,12 @@ def drawn(model, picture_inputs) -> panels.Drawn:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, model, dataset, drawn) -> RunDirectory:
     """A run with two validations, scores, and the frames of its training."""
-    run_dir, args = RunDirectory.claim(tmp_path_factory.mktemp("logs")), Namespace(**FLAGS)
+    run_dir, args = claim(tmp_path_factory.mktemp("logs")), Namespace(**FLAGS)
     made = SimpleNamespace(run_dir=run_dir, args=args, model=model, dataset=dataset, eval_dataset=dataset, device="cpu")
-    made.position, made.speed, made.steps_done = Position(), Speed(torch.device("cpu"), "fp32"), 42
+    made.checkpoint, made.position, made.speed = None, Position(), Speed(torch.device("cpu"), "fp32")
     made.score = lambda: ModelScores({"fac_eval": 0.5}, {}, {"mutual_information": np.eye(4, 4)}, {}, "")
-    made.train_index, made.total_steps, made.steps_per_epoch = range(32 * 21), 42, 21
-    recorder = Recorder(made, resumed=False)
+    made.train_index, made.steps_per_epoch, made.total_steps, made.steps_done = range(32 * 21), 21, 42, 42
+    recorder = Recorder(made)
     shown = {"seed": 1, "hy_hes": 40.0, "log_path": "logs", "capacity": None, "shuffle": True}
     write_arguments(recorder.writer, shown | {"metrics": False, "end_metrics": True}, model)
     with pytest.MonkeyPatch.context() as patch:

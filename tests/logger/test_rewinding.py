@@ -6,6 +6,7 @@ import pytest
 
 from logger import checkpoints
 from logger.catalogue import PICTURES
+from logger.resume import claim
 from logger.run_directory import RunDirectory
 from system.errors import UserError
 
@@ -15,7 +16,7 @@ RECORDED = {"data_source": "replica", "torch": "2.0"}
 @pytest.fixture
 def run(tmp_path) -> RunDirectory:
     """A run that validated twice and was scored after the second time."""
-    run = RunDirectory.claim(tmp_path, {"data_source": "replica"})
+    run = claim(tmp_path, {"data_source": "replica"})
     run.metrics_file.write_text("metric/loss : 2\n" + "metric/loss : 1\ndmetric/fac_eval : 0.5\n")
     (run.path / "events.one").write_text("0123456789")
     (run.path / "events.two").write_text("newer")

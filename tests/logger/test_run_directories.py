@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from logger import checkpoints, resume
+from logger.resume import claim
 from logger.run_directory import RunDirectory, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 6
 CLAIM = """
 import sys
-from logger.run_directory import RunDirectory
+from logger.resume import claim
 folder, mark = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
-run = RunDirectory.claim(folder)
+run = claim(folder)
 with run.training():
     run.write_args({"mark": mark})
     for n in range(20):
@@ -83,16 +84,16 @@ def begun(run: RunDirectory, **args) -> RunDirectory:
 
 def test_a_slurm_array_names_versions_by_job_and_task(array_task, tmp_path):
     array_task(812, 3)
-    assert RunDirectory.claim(tmp_path).path.name == "version_812_3"
-    assert RunDirectory.claim(tmp_path).path.name == "version_812_3_1"
+    assert claim(tmp_path).path.name == "version_812_3"
+    assert claim(tmp_path).path.name == "version_812_3_1"
     array_task(812, 4)
-    assert RunDirectory.claim(tmp_path).path.name == "version_812_4"
+    assert claim(tmp_path).path.name == "version_812_4"
 
 
 def test_a_requeued_array_task_continues_its_own_run(array_task, tmp_path):
     for task in (3, 4):
         array_task(812, task)
-        begun(RunDirectory.claim(tmp_path))
+        begun(claim(tmp_path))
     array_task(812, 3)
     assert resume.find(tmp_path, "auto").path.name == "version_812_3"
     array_task(812, 5)
@@ -104,18 +105,18 @@ def test_numbers_are_counted_not_spelled(tmp_path):
         (tmp_path / f"version_{n}").mkdir()
     (tmp_path / "version_old").mkdir()
     assert [run.path.name for run in versions(tmp_path)] == ["version_10", "version_9", "version_2"]
-    assert RunDirectory.claim(tmp_path).path.name == "version_11"
+    assert claim(tmp_path).path.name == "version_11"
 
 
 def test_the_newest_unfinished_run_is_continued(tmp_path):
-    runs = [begun(RunDirectory.claim(tmp_path), n=n) for n in range(4)]
+    runs = [begun(claim(tmp_path), n=n) for n in range(4)]
     runs[3].write_status("finished")
     (tmp_path / "version_4").mkdir()  # claimed by a process that died at once
     assert resume.find(tmp_path, "auto").path == runs[2].path
 
 
 def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
-    run = RunDirectory.claim(tmp_path)
+    run = claim(tmp_path)
     old, young = run.path / "events.old", run.path / "events.young"
     run.append_metrics({"metric/loss": 1.0})
     old.write_bytes(b"12345678")
@@ -134,7 +135,7 @@ def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
 
 @pytest.mark.parametrize(("cut_off", "stay"), [("dmetric/fac_eval", False), ("metric/loss", True)])
 def test_scores_that_are_cut_off_take_their_files_with_them(tmp_path, cut_off, stay):
-    run = RunDirectory.claim(tmp_path)
+    run = claim(tmp_path)
     run.append_metrics({"dmetric/fac_eval": 0.5})
     logs = checkpoints.log_lengths(run)
     run.append_metrics({cut_off: 0.9})
@@ -146,7 +147,7 @@ def test_scores_that_are_cut_off_take_their_files_with_them(tmp_path, cut_off, s
 
 
 def test_the_status_says_how_a_run_ended(tmp_path):
-    run = RunDirectory.claim(tmp_path)
+    run = claim(tmp_path)
     assert run.state() == "running"
     with run.training():
         assert run.state() == "running"
@@ -158,7 +159,7 @@ def test_the_status_says_how_a_run_ended(tmp_path):
 
 
 def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
-    runs = [begun(RunDirectory.claim(tmp_path), seed=seed) for seed in (5, 6, 7)]
+    runs = [begun(claim(tmp_path), seed=seed) for seed in (5, 6, 7)]
     runs[1].write_status("finished")
     found = resume.find(tmp_path, "once", 5)
     assert found.path == runs[0].path
@@ -173,7 +174,7 @@ def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
 
 
 def test_a_run_that_is_finished_between_the_look_and_the_hold_is_not_continued(tmp_path, monkeypatch):
-    run = begun(RunDirectory.claim(tmp_path), seed=5)
+    run = begun(claim(tmp_path), seed=5)
     hold = RunDirectory.hold
 
     def late(self) -> bool:

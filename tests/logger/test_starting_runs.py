@@ -13,17 +13,23 @@ import pytest
 from run_contents import assert_equal_runs
 
 from logger import arguments, resume
+from logger.resume import claim
 from logger.run_directory import RunDirectory, versions
 from system import files
 from system.errors import UserError
 from system.flags import CommandLine
+from system.processes import Group
 
 ARGS = {"model": "tiny", "epochs": 3}
 
 
+def command(log_path: Path, **flags) -> CommandLine:
+    args = Namespace(log_path=str(log_path), **flags, **ARGS)
+    return CommandLine(args, frozenset(), frozenset(), lambda values, file: values)
+
+
 def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None) -> RunDirectory:
-    args = Namespace(log_path=str(log_path), seed=seed, **ARGS)
-    run, _ = resume.find_or_start(CommandLine(args, frozenset(), frozenset(), lambda values, file: values), mode, check)
+    run, _ = resume.find_or_start(command(log_path, seed=seed), mode, check)
     return run
 
 
@@ -117,13 +123,15 @@ def test_arguments_that_are_refused_make_nothing(tmp_path):
 
 
 def test_a_new_run_that_fails_before_its_first_checkpoint_is_removed(tmp_path):
-    run = begin(tmp_path, "no")
-    with pytest.raises(ZeroDivisionError), run.held():
+    flags = command(tmp_path, seed=1, load_model=False, resume="auto")
+    with pytest.raises(ZeroDivisionError), resume.opened(flags, lambda args: None, Group()) as (_, run):
+        assert run.is_new
         raise ZeroDivisionError
     assert names(tmp_path) == []
-    old = begin(tmp_path, "no")
+    old = begin(tmp_path, "no", 1)
     old.release()
-    with pytest.raises(ZeroDivisionError), begin(tmp_path, "auto").held():
+    with pytest.raises(ZeroDivisionError), resume.opened(flags, lambda args: None, Group()) as (_, run):
+        assert run.path == old.path and not old.hold()
         raise ZeroDivisionError
     assert names(tmp_path) == ["version_0"]
     assert old.hold()
@@ -200,7 +208,7 @@ def test_resume_and_load_model_are_not_given_together(start, tmp_path):
 
 
 def test_a_run_goes_on_in_its_precision_unless_another_is_asked_for(tmp_path):
-    run = RunDirectory.claim(tmp_path, {"precision": "bf16"})
+    run = claim(tmp_path, {"precision": "bf16"})
 
     def continued(precision: str, *given: str) -> str:
         args = Namespace(log_path=str(tmp_path), precision=precision)
