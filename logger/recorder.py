@@ -108,8 +108,8 @@ class Recorder:
         run = self.run
         terms = run.validate()
         self._scalars("validation", terms)
-        self.writer.flush()
         run.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
+        self.writer.flush()
         if run.args.visualise:
             self.gallery.pictures(run.position.step)
         if run.args.metrics:
@@ -243,7 +243,7 @@ def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
     """The last lines of a command: where the results are, and the peak memory."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
     print(f"log directory      {run_dir.path}")
-    if run_dir.args_file.is_file() or run_dir.reference_args_file.is_file():  # not a folder of --result-path
+    if run_dir.is_run:  # not a folder of --result-path
         print(f"report             python -m logger.report {shlex.quote(str(run_dir.path))}")
     if visualise:
         print(f"traversal picture  {run_dir.path / 'traversals.png'}")

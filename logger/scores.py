@@ -24,9 +24,9 @@ def record(run: RunDirectory, writer, scored, step: int) -> None:
     """
     for name, value in scored.values.items():
         writer.add_scalar(f"dmetric/{name}", value, step)
-    writer.flush()
     run.append_metrics({f"dmetric/{name}": value for name, value in scored.values.items()})
     write_scores(run.scores_file, scored, {"step": step})
+    writer.flush()
     with replacing(run.codes_file) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **scored.codes)
 
