@@ -91,7 +91,7 @@ def load_drawn(
 ) -> FactorDataset:
     """Load the variant `name` from the dSprites file at `path`."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
-    images = DrawnImages(base.images.packed, paint, data_seed)
+    images = DrawnImages(base.images, paint, data_seed)
     return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))
 
 

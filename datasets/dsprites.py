@@ -17,7 +17,6 @@ from datasets.conversion import convert_once, npy_header
 from datasets.factor_dataset import FactorDataset
 from datasets.files import FETCH_AGAIN
 from datasets.grid import check_size, grid_sizes
-from datasets.images import PackedImages
 from datasets.spec import DataFile, DatasetSpec, Replica
 from system.errors import UserError
 
@@ -47,7 +46,7 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
         count = _check_arrays(file)
         # Checksums stored in the file identify its contents, independent of its date.
         key = {name: file.checksum(name) for name in ("imgs", "latents_classes")}
-        packed, note = convert_once(
+        images, note = convert_once(
             path,
             "dsprites",
             ".packed.npy",
@@ -60,12 +59,11 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     if fixed_shape is not None:
         if fixed_shape not in range(sizes[0]):
             raise UserError(f"--fixed_shape {fixed_shape}: {path} has shapes 0 to {sizes[0] - 1}")
-        each = len(packed) // sizes[0]
-        packed = packed[fixed_shape * each : (fixed_shape + 1) * each]  # shape is the slowest factor: one block
+        each = len(images) // sizes[0]
+        images = images[fixed_shape * each : (fixed_shape + 1) * each]  # shape is the slowest factor: one block
         names, sizes = names[1:], sizes[1:]
     source = "replica" if note["replica"] else path.name
-    images = PackedImages(packed)
-    return FactorDataset("dsprites", source, names, sizes, images, (64, 64, 1), pixel_max=1, left_out=LEFT_OUT)
+    return FactorDataset("dsprites", source, names, sizes, images, pixel_max=1, left_out=LEFT_OUT, packed=True)
 
 
 def _marks(file: npz.NpzFile) -> list[str]:

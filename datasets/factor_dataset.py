@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.images import RawImages, as_numpy
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ class FactorDataset:
         source: origin of the images: `replica`, or the name of the file.
         factor_names: K names.
         factor_sizes: number of values of each of the K factors; for a grid, their product is n.
-        images: a store of `datasets.images`, or anything that returns uint8 `[m, height, width, channels]` if indexed
-            with int64 `[m]`, such as a NumPy array.
+        images: uint8 `[n, height, width, channels]`, a NumPy array, which may be memory-mapped, or anything that can be
+            indexed like it with int64 `[m]`.
         image_shape: height, width, channels.
         pixel_max: the uint8 value that stands for 1.0 (1 for dSprites, 255 for 3D Shapes).
         factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
         left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; unknown names are ignored.
+        packed: the images are binary, with eight pixels per byte: `[n, height * width / 8]`, of np.packbits.
 
     Raises: ValueError if the numbers of images, factors and names do not match.
     """
@@ -42,21 +43,22 @@ class FactorDataset:
         source: str,
         factor_names: Sequence[str],
         factor_sizes: Sequence[int],
-        images,
+        images: Any,
         image_shape: tuple[int, int, int] = (64, 64, 1),
         pixel_max: int = 255,
         factors: np.ndarray | None = None,
         left_out: Sequence[str] = (),
+        packed: bool = False,
     ):
         if len(factor_names) != len(factor_sizes):
             raise ValueError(f"{len(factor_names)} factor names for {len(factor_sizes)} factor sizes")
-        self.name = name
-        self.source = source
+        self.name, self.source = name, source
         self.factor_names = tuple(factor_names)
         self.left_out = tuple(name for name in left_out if name in self.factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
         self.factors = factors
-        self.images: Any = images if hasattr(images, "floats") else RawImages(images, pixel_max)
+        self.images, self.packed = images, packed
+        self.on_device: torch.Tensor | None = None  # the images, as stored, after `to_device`
         self.height, self.width, self.channels = image_shape
         self.pixel_max = pixel_max
         count = int(np.prod(self.factor_sizes, dtype=np.int64))
@@ -64,6 +66,8 @@ class FactorDataset:
             raise ValueError(f"{len(images)} images for {count} combinations of the factors {self.factor_sizes}")
         if factors is not None and factors.shape != (len(images), len(self.factor_names)):
             raise ValueError(f"factors {factors.shape} for {len(images)} images and {len(self.factor_names)} names")
+        if packed and (images.dtype != np.uint8 or images.shape[1:] != (self.height * self.width // 8,)):
+            raise ValueError(f"{images.dtype} {images.shape} cannot hold images of {self.height} x {self.width} bits")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,25 +89,68 @@ class FactorDataset:
             raise ValueError(f"{self.name} is not a grid: its factors do not determine the image")
         return np.ravel_multi_index(np.asarray(factors).T, self.factor_sizes)  # [n]
 
-    def uint8(self, index: np.ndarray) -> np.ndarray:
-        """int64 `[n]` -> uint8 `[n, height, width, channels]`, as stored (0..pixel_max)."""
-        return self.images[as_numpy(index)]
+    def uint8(self, index: np.ndarray | torch.Tensor) -> np.ndarray:
+        """int64 `[n]` -> uint8 `[n, height, width, channels]` (0..pixel_max)."""
+        rows = self.images[_as_numpy(index)]
+        return np.unpackbits(rows, axis=-1).reshape(-1, self.height, self.width, 1) if self.packed else rows
 
     def batch(self, index: np.ndarray | torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
         """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order.
 
         device: None for where the images are stored: the CPU, or the device of `to_device`.
         """
-        images = self.images.floats(index, device)  # [n, height, width, channels]
-        return images.permute(0, 3, 1, 2)  # [n, channels, height, width]
+        import torch
+
+        if self.on_device is not None or str(device or "cpu") != "cpu":
+            return self._decoded_on_device(index, device)
+        # NumPy's one thread is faster than a pool of threads, and leaves the cores to the training step.
+        if self.pixel_max == 1:
+            images = self.uint8(index).astype(np.float32)  # [n, height, width, channels]
+        else:
+            images = np.divide(self.uint8(index), self.pixel_max, dtype=np.float32)
+        return torch.from_numpy(images).permute(0, 3, 1, 2)  # [n, channels, height, width]
+
+    def _decoded_on_device(self, index: np.ndarray | torch.Tensor, device: torch.device | str | None) -> torch.Tensor:
+        """`batch`, from rows as they are stored, which are sent to the device or are already there."""
+        import torch
+
+        from system.device import send
+
+        if self.on_device is not None:
+            rows = self.on_device.index_select(0, send(torch.as_tensor(index), self.on_device.device))
+        else:
+            rows = send(torch.from_numpy(self.images[_as_numpy(index)]), torch.device(device or "cpu"))
+        if self.packed:
+            shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=rows.device)  # [8], as np.packbits orders them
+            rows = (rows[..., None] >> shifts).bitwise_and_(1).view(-1, self.height, self.width, 1)
+        images = rows.float() if self.pixel_max == 1 else rows.float().div_(self.pixel_max)
+        return images.to(device or images.device).permute(0, 3, 1, 2)  # [n, channels, height, width]
 
     def to_device(self, device: torch.device | str) -> FactorDataset:
         """Copy the uint8 images to the memory of the device, in place; returns self.
 
-        Raises UserError (`--data-on-device`) if they do not fit.
+        Raises UserError (`--data-on-device`) if they do not fit, or there is no array to copy.
         """
-        self.images = self.images.to_device(device)
+        import torch
+
+        if not hasattr(self.images, "__array__"):
+            raise UserError("--data-on-device: these images are generated on access: leave the flag out")
+        array, device = np.asarray(self.images), torch.device(device)
+        if device.type == "cuda" and (free := torch.cuda.mem_get_info(device)[0]) < array.nbytes:
+            raise UserError(
+                f"--data-on-device: the images take {array.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB of {device} are "
+                "free: leave the flag out"
+            )
+        with warnings.catch_warnings():
+            # The memory-mapped array is read-only; nothing writes to the tensor.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.on_device = torch.from_numpy(array).to(device)
         return self
+
+
+def _as_numpy(index: Any) -> np.ndarray:
+    """Indices as a NumPy array, from a list, an array, or a tensor on any device."""
+    return index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
 
 
 def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

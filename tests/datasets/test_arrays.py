@@ -41,7 +41,7 @@ def test_a_grid_in_any_order_is_put_into_order(tmp_path, suffix, is_mapped):
     assert (dataset.factor_names, dataset.factor_sizes) == (("a", "b", "c"), SIZES)
     assert (dataset.uint8(np.arange(24)) == IMAGES).all()
     assert (dataset.index_to_factors(np.arange(24)) == GRID).all()
-    assert is_mapped(dataset.images.array)
+    assert is_mapped(dataset.images)
 
 
 def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from datasets.factor_dataset import FactorDataset, split_indices
-from datasets.images import PackedImages
 from system.errors import UserError
 
 SIZES = (3, 2, 4)
@@ -18,8 +17,8 @@ def raw():
 @pytest.fixture
 def packed():
     images = np.random.RandomState(0).randint(0, 2, (24, 64, 64, 1)).astype(np.uint8)
-    store = PackedImages(np.packbits(images.reshape(24, -1), axis=1))
-    return FactorDataset("toy", "toy.npy", ["a", "b", "c"], SIZES, store, (64, 64, 1), pixel_max=1), images
+    bits = np.packbits(images.reshape(24, -1), axis=1)
+    return FactorDataset("toy", "toy.npy", ["a", "b", "c"], SIZES, bits, pixel_max=1, packed=True), images
 
 
 def test_last_factor_runs_fastest(raw):
@@ -58,7 +57,7 @@ def test_parts_that_do_not_fit_together_are_refused():
             FactorDataset("toy", "x", ["a", "b"], [3, 2], images, factors=wrong)
     for wrong in (np.zeros((3, 511), np.uint8), np.zeros((3, 512), np.int16)):
         with pytest.raises(ValueError, match="cannot hold images of 64 x 64 bits"):
-            PackedImages(wrong)
+            FactorDataset("toy", "x", ["a"], [3], wrong, packed=True)
 
 
 def test_a_table_of_factors_is_no_grid_and_leaves_out_what_it_has_of_the_names():
@@ -91,7 +90,7 @@ def test_batches_cut_on_the_device_are_the_same(kind, as_index, request):
     expected = dataset.batch(as_index(index))
     moved = dataset.to_device("cpu")
     assert moved is dataset
-    assert dataset.images.rows.dtype == torch.uint8
+    assert dataset.on_device.dtype == torch.uint8
     assert torch.equal(dataset.batch(as_index(index)), expected)
     assert torch.equal(dataset.batch(as_index(index), "cpu"), expected)
     assert dataset.batch(as_index(index)).is_contiguous(memory_format=torch.channels_last)
@@ -100,7 +99,7 @@ def test_batches_cut_on_the_device_are_the_same(kind, as_index, request):
 
 def test_packed_images_stay_packed_on_the_device(packed):
     dataset, _ = packed
-    assert dataset.to_device("cpu").images.rows.shape == (24, 512)
+    assert dataset.to_device("cpu").on_device.shape == (24, 512)
 
 
 def test_split_parts_are_disjoint_and_cover_the_set():

@@ -31,7 +31,7 @@ def test_cars3d_runs_through_elevation_azimuth_and_the_lists_order(tmp_path, is_
     ims = miniatures.cars3d(tmp_path / "cars")
     dataset = load("cars3d", tmp_path / "cars")
     assert (dataset.factor_names, dataset.factor_sizes) == (("elevation", "azimuth", "object"), (4, 24, 3))
-    assert is_mapped(dataset.images.array) and dataset.source == "nips2015-analogy-data.tar.gz, 3 cars"
+    assert is_mapped(dataset.images) and dataset.source == "nips2015-analogy-data.tar.gz, 3 cars"
     for elevation, azimuth, car in [(0, 0, 0), (3, 23, 2), (1, 5, 1), (2, 0, 0), (0, 17, 2)]:
         expected = shrunk(ims[miniatures.CARS[car]][:, :, :, azimuth, elevation])
         assert (one(dataset, elevation, azimuth, car) == expected).all()
@@ -69,7 +69,7 @@ def test_mpi3d_has_the_vertical_axis_fastest_and_stays_mapped(compressed, tmp_pa
     assert dataset.factor_sizes == (2, 2, 2, 1, 3, 2)
     assert (dataset.uint8(np.arange(48)) == images).all()
     assert (one(dataset, 1, 0, 1, 0, 2, 1) == images[24 + 6 + 5]).all()
-    assert is_mapped(dataset.images.array)
+    assert is_mapped(dataset.images)
     assert len(list(tmp_path.glob("*.npy"))) == compressed  # what is stored as it is needs no copy
 
 

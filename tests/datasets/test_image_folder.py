@@ -42,7 +42,7 @@ def test_the_copy_is_mapped_and_made_once(folder, is_mapped):
     copies = list(folder.parent.glob("pictures.*.npy"))
     assert [copy.name for copy in copies] == ["pictures.crop.lanczos.64x64x3.npy"]
     before = copies[0].stat().st_mtime_ns
-    assert is_mapped(load(folder).images.array) and is_mapped(first.images.array)
+    assert is_mapped(load(folder).images) and is_mapped(first.images)
     assert copies[0].stat().st_mtime_ns == before
 
 

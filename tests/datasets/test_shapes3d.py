@@ -27,7 +27,7 @@ def test_images_and_factors_are_those_of_the_file(layout, directory, shapes3d_fi
     assert dataset.factor_sizes == (2, 3, 1, 2, 2, 3)
     assert (dataset.channels, dataset.pixel_max, len(dataset)) == (3, 255, 72)
     assert (dataset.uint8(np.arange(72)) == images).all()
-    assert is_mapped(dataset.images.array)
+    assert is_mapped(dataset.images)
 
 
 def test_slabs_that_do_not_divide_the_file_are_copied_whole(directory, shapes3d_file, monkeypatch):
