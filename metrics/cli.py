@@ -153,6 +153,13 @@ def check_same_rows(first: Table, second: Table, which: str) -> None:
         raise UserError(f"{which} have different indices: align their rows, or remove the index of one file")
 
 
+def check_same_images(first: dict[str, Table], second: dict[str, Table], which: str) -> None:
+    """Raises UserError if the files of two runs (codes.npz) both record an `index`, of different images."""
+    found = [arrays["index"].values.tolist() for arrays in (first, second) if "index" in arrays]
+    if len(found) == 2 and found[0] != found[1]:
+        raise UserError(f"{which} hold codes of different images, says their array index: score both on one data set")
+
+
 def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:
     """Parse `--bins`: a number, or `name=number` per factor. Raises UserError."""
     if words is None:
@@ -188,6 +195,7 @@ def read_codes(args: argparse.Namespace) -> tuple[list[Table], dict[str, Table]]
     for path, arrays in zip(args.codes, files, strict=True):
         runs.append(pick_codes(arrays, path, args.codes_name, args.factors))
         check_same_rows(runs[0], runs[-1], f"{args.codes[0]} and {path}")
+        check_same_images(files[0], arrays, f"{args.codes[0]} and {path}")
         if runs[-1].taken:
             print(runs[-1].taken)
     return runs, files[0]

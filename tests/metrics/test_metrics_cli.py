@@ -94,6 +94,16 @@ def test_bootstrap_prints_a_standard_error_beside_each_score(codes_file, tmp_pat
     assert json.loads((tmp_path / "codes.npz.scores.json").read_text())["scores"]["SAP_score_se"] > 0
 
 
+def test_udr_refuses_the_codes_of_different_images(tmp_path, capsys):
+    for name, first in (("a", 0), ("same", 0), ("other", 1)):
+        np.savez(tmp_path / f"{name}.npz", codes=CODES, index=first + np.arange(len(CODES)))
+    np.savez(tmp_path / "unknown.npz", codes=CODES)
+    a, same, other, unknown = (str(tmp_path / f"{name}.npz") for name in ("a", "same", "other", "unknown"))
+    assert main([a, same, unknown, "--metrics", "udr"]) == 0
+    assert main([a, other, "--metrics", "udr"]) == 2
+    assert "a.npz and " in (said := capsys.readouterr().err) and "different images" in said
+
+
 def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
     np.save(tmp_path / "other.npy", CODES[:, ::-1])
     assert main([codes_file, str(tmp_path / "other.npy"), "--factors", "factors", "--metrics", "udr"]) == 0
