@@ -223,14 +223,9 @@ def _compared_scalars(args: dict) -> list[str]:
 
 def progress_bar(run) -> tqdm:
     """Of the images that the run trains on in all epochs; hidden with --quiet."""
-    images, position = len(run.train_index), run.position
-
-    def images_after(epochs: int, steps: int) -> int:
-        return epochs * images + min(steps * run.args.batch_size, images)
-
-    total = images_after(*divmod(run.total_steps, run.steps_per_epoch))
-    initial = images_after(position.epoch, position.batch)
-    return tqdm(total=total, initial=initial, unit=" images", unit_scale=True, smoothing=0.1, disable=run.args.quiet)
+    epochs, steps = divmod(run.total_steps, run.steps_per_epoch)
+    total, done = epochs * len(run.train_index) + steps * run.args.batch_size, run.position.images
+    return tqdm(total=total, initial=done, unit=" images", unit_scale=True, smoothing=0.1, disable=run.args.quiet)
 
 
 def describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:

@@ -110,18 +110,21 @@ class SharedGroup(Group):
 
     def _average(self, optimiser: torch.optim.Optimizer, *_) -> None:
         parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-        flat = torch.cat([p.grad.flatten() for p in parameters]) / self.size  # [all entries]
-        with self._connection():
-            dist.all_reduce(flat)
-        for p, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            p.grad.copy_(mean.view_as(p))
+        means = self._summed([p.grad / self.size for p in parameters])
+        for p, mean in zip(parameters, means, strict=True):
+            p.grad.copy_(mean)
 
     def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
-        flat = torch.cat([term.flatten() for term in terms.values()]) * (self.weight(n) / self.size)  # [all entries]
+        weight = self.weight(n) / self.size
+        return dict(zip(terms, self._summed([term * weight for term in terms.values()]), strict=True))
+
+    def _summed(self, values: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The sums of the values over the processes, in one message."""
+        flat = torch.cat([value.flatten() for value in values])  # [all entries]
         with self._connection():
             dist.all_reduce(flat)
-        parts = flat.split([term.numel() for term in terms.values()])
-        return {name: part.view_as(term) for (name, term), part in zip(terms.items(), parts, strict=True)}
+        parts = flat.split([value.numel() for value in values])
+        return [part.view_as(value) for part, value in zip(parts, values, strict=True)]
 
     def any(self, flag: bool) -> bool:
         votes = torch.tensor(int(flag))
