@@ -58,7 +58,7 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
     """Read a csv file with one sample per line, separated by commas, semicolons or tabs.
 
     The first line is a header if it contains a word, or if it numbers the columns and is not a sample. The first column
-    is an index if its header is empty or a name such as `index`, or if it counts the rows.
+    is an index if its header is empty or a name such as `index`, or if it counts the rows. A repeated `id` is none.
 
     Raises: ValueError, OSError or UserError if the file cannot be read.
     """
@@ -121,7 +121,7 @@ def _is_index(body, names: list[str] | None) -> bool:
     if body.shape[1] < 2 or not len(body):
         return False
     if names and names[0].lower() in INDEX_NAMES:
-        return True
+        return names[0].lower() != "id" or body[0].is_unique  # else the identity of what the images show: a factor
     return len(body) > 2 and counts_rows(body.iloc[:, 0].to_numpy())
 
 

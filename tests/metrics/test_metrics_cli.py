@@ -163,6 +163,14 @@ def scores_of(tmp_path, codes, factors, *more):
     return json.loads(out.read_text())["scores"]
 
 
+@pytest.mark.parametrize("header", ["id", "ID"])
+def test_an_id_that_many_rows_share_is_a_factor(tmp_path, codes_file, header):
+    lines = [f"{header},second", *(f"{a},{b}" for a, b in FACTORS[:, :2])]
+    given = written(tmp_path, "f.csv", "\n".join(lines) + "\n")
+    expected = evaluate(CODES, FACTORS[:, :2], ["mig", "sap"], left_out=())
+    assert scores_of(tmp_path, codes_file, given, "--left-out") == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("header", [True, False, ["z0", "z1"], [1, 2]])
 @pytest.mark.parametrize("index", [None, "counting", "from one", "words", "shuffled"])
