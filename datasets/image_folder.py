@@ -66,8 +66,12 @@ def load(
     _report_skipped(path, [files[number] for number in packed.left_out])
     if not packed.brightest:
         print(f"warning: every picture in {path} is black; 16 bits are reduced to their upper 8", file=sys.stderr)
+    pixel_max = 1 if packed.brightest == 1 else 255
+    if pixel_max == 1:
+        print(f"note: every picture in {path} holds 0 and 1 only: masks, of which 1 is taken as white", file=sys.stderr)
     nothing = np.zeros((len(packed.images), 0), np.int64)  # [n, 0]
-    return FactorDataset("images", path.resolve().name, [], [], packed.images, (64, 64, channels), factors=nothing)
+    shape = (64, 64, channels)
+    return FactorDataset("images", path.resolve().name, [], [], packed.images, shape, pixel_max, factors=nothing)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -124,6 +124,16 @@ def test_sixteen_bits_become_eight_and_transparency_white(tmp_path):
     assert (pixels[2] == 0).all()
 
 
+@pytest.mark.parametrize(("largest", "white"), [(1, 1.0), (2, 2 / 255), (255, 1.0)])
+def test_the_one_of_masks_is_white(tmp_path, capsys, largest, white):
+    mask = np.eye(64, dtype=np.uint8)
+    for number, value in enumerate((1, largest)):
+        Image.fromarray(value * mask).save(tmp_path / f"{number}.png")
+    dataset = load(tmp_path)
+    assert dataset.batch(np.array([1]))[0, 0].numpy() == pytest.approx(white * mask)
+    assert ("1 is taken as white" in capsys.readouterr().err) == (largest == 1)
+
+
 def test_pictures_that_are_all_black_are_told(tmp_path, capsys):
     Image.fromarray(np.full((64, 64), 200, np.uint16)).save(tmp_path / "a.png")
     load(tmp_path)
