@@ -158,7 +158,7 @@ class Run:
         if args.shuffle:
             order = permutation(self.train_index, args.seed, "order", self.position.epoch)
         for start in range(self.position.batch * args.batch_size, len(order), args.batch_size):
-            if self.steps_done == self.total_steps:
+            if self.steps_done >= self.total_steps:  # it may have been lowered since the checkpoint
                 return
             yield order[start : start + args.batch_size]
 

@@ -75,9 +75,7 @@ class Recorder:
     """
 
     def __init__(self, run):
-        self.run = run
-        self.writer = event_writer(run.run_dir, resumed_at=run.position.step if run.checkpoint else None)
-        self.bar = progress_bar(run)
+        self.run, self.writer, self.bar = run, event_writer(run.run_dir), progress_bar(run)
 
     @functools.cached_property
     def gallery(self) -> Gallery:
@@ -137,20 +135,19 @@ class Recorder:
         run, args = self.run, self.run.args
         if args.visualise:
             self.gallery.animate_training(run.position.step)
-        if args.end_metrics and not (args.metrics and run.steps_done):
+        scored_step = self._scored_step()
+        if args.end_metrics and not (args.metrics and scored_step == run.position.step):
             self.score()
-        elif run.run_dir.scores_file.is_file():
-            self._note_older_scores()
+        elif scored_step not in (None, run.position.step):
+            print(f"note: the scores in this run are those of step {scored_step}: --evaluate scores its last step")
         self.writer.close()
 
-    def _note_older_scores(self) -> None:
-        """Say so if the scores of the run are not those of its last step."""
-        protocol = None
+    def _scored_step(self) -> int | None:
+        """The step of the scores in this run; None if there are none."""
+        file, protocol = self.run.run_dir.scores_file, None
         with contextlib.suppress(UserError):  # damaged: whoever reads them says so
-            protocol = read_json(self.run.run_dir.scores_file).get("protocol")
-        scored = protocol.get("step") if isinstance(protocol, dict) else None
-        if scored not in (None, self.run.position.step):
-            print(f"note: the scores in this run are those of step {scored}: --evaluate scores its last step")
+            protocol = read_json(file).get("protocol") if file.is_file() else None
+        return protocol.get("step") if isinstance(protocol, dict) else None
 
     def _scalars(self, group: str, terms: dict[str, torch.Tensor]) -> None:
         step, images = self.run.position.step, self.run.position.images
@@ -164,11 +161,12 @@ class Recorder:
                     self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, step)
 
 
-def event_writer(run_dir: RunDirectory, resumed_at: int | None = None) -> SummaryWriter:
-    """Writes the event file of a run for TensorBoard, which discards what was logged after the step `resumed_at`."""
+def event_writer(run_dir: RunDirectory) -> SummaryWriter:
+    """Writes the event file of a run, or of one session of it, for TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
 
-    return SummaryWriter(str(run_dir.path), purge_step=None if resumed_at is None else resumed_at + 1)
+    # Without purge_step: `rewind` has cut later steps, and TensorBoard would drop curves over images seen.
+    return SummaryWriter(str(run_dir.path))
 
 
 def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:

@@ -124,6 +124,38 @@ def test_scores_of_every_epoch_and_of_the_end_are_logged_once(start, tmp_path):
     assert (broken / "version_0" / "log_metrics.txt").read_text().count("fac_eval") == 3
 
 
+def test_scores_of_the_end_are_taken_also_if_scores_of_every_epoch_are_asked_for_after_the_last_one(start, tmp_path):
+    log_path = tmp_path / "late"
+    process = start(log_path, "--end-metrics", "yes", environment=signalled("score", 1, signal.SIGTERM))
+    assert process.wait() == 75
+    again = start(log_path, "--end-metrics", "yes", "--metrics", "yes", "--resume", "auto")
+    assert again.wait() == 0, again.text
+    assert json.loads((log_path / "version_0" / "scores.json").read_text())["protocol"]["step"] == 27
+
+
+@pytest.mark.parametrize("shorter", [("--max-steps", "12"), ("--epochs", "1")])
+def test_a_run_that_is_already_longer_than_asked_for_is_validated_and_trained_no_further(shorter, start, tmp_path):
+    process = start(tmp_path / "longer", environment=signalled("step", 14, signal.SIGTERM))
+    assert process.wait() == 75
+    again = start(tmp_path / "longer", "--resume", "auto", *shorter)
+    assert again.wait() == 0, again.text
+    run = tmp_path / "longer" / "version_0"
+    assert training_state(run)["progress"]["step"] == 14
+    assert [step for tag, step, _ in scalars(run) if tag == "validation/loss"] == [9, 14]
+
+
+def test_tensorboard_shows_every_point_of_a_run_that_was_continued_twice(start, tmp_path):
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    for n in (10, 9):
+        stop = signalled("step", n, signal.SIGTERM)
+        assert start(tmp_path / "twice", "--resume", "auto", environment=stop).wait() == 75
+    assert start(tmp_path / "twice", "--resume", "auto").wait() == 0
+    shown = EventAccumulator(str(tmp_path / "twice" / "version_0"))
+    shown.Reload()
+    assert sorted(point.step for point in shown.Tensors("validation_by_images_seen/loss")) == [36, 72, 108]
+
+
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(start, uninterrupted, tmp_path):
     log_path = tmp_path / "damaged"
     process = start(log_path, environment=signalled("step", 5, signal.SIGTERM))
