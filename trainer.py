@@ -246,12 +246,12 @@ def evaluate(command: CommandLine) -> None:
         return
     run_dir, results, args, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
+    checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())  # scoring takes minutes
     scored = score(model, dataset, args, device)
     if args.epoch is not None:
         place = {"epoch": args.epoch}
         scores.write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored, place)
     else:
-        checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())
         place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint
         if checkpoint and run_dir.state() != "finished" and results is run_dir:
             print("note: this run is unfinished; when it is continued, these scores remain only in evaluations.jsonl")

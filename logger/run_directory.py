@@ -181,7 +181,7 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
             with open(run.evaluations_file, "ab"):
                 pass
             if not existed:
-                run.evaluations_file.unlink()
+                run.evaluations_file.unlink(missing_ok=True)  # another --evaluate may have removed it
             return run
         except OSError as error:
             raise UserError(

@@ -59,6 +59,23 @@ def test_the_data_of_the_training_are_scored_unless_others_are_named(trained, da
     assert evaluate(trained, f"--data-path={small_dsprites}") == 0
 
 
+def test_scores_belong_to_the_weights_that_were_read_although_the_training_goes_on(trained, monkeypatch):
+    import metrics
+    from system import tensors
+
+    score_model = metrics.score_model
+
+    def slow(*args, **more):
+        file = trained / "checkpoints/training.pt"
+        checkpoint = tensors.load(file)
+        tensors.write({**checkpoint, "progress": {**checkpoint["progress"], "step": 9}}, file)
+        return score_model(*args, **more)
+
+    monkeypatch.setattr(metrics, "score_model", slow)
+    assert evaluate(trained) == 0
+    assert protocol(trained)["step"] == 4
+
+
 def test_data_that_are_gone_are_asked_for_and_not_replaced_by_the_replica(trained, tmp_path, capsys):
     args = json.loads((trained / "args.json").read_text())
     (trained / "args.json").write_text(json.dumps({**args, "data_path": str(tmp_path / "gone")}))
