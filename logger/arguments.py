@@ -47,7 +47,8 @@ def continued(run: RunDirectory, command: CommandLine) -> Namespace:
         elif getattr(args, name) != recorded[name]:
             raise UserError(
                 f"--{name} {getattr(args, name)} contradicts {run.path}, which was started with {recorded[name]}: "
-                "leave the flag out to continue that run, or leave out --resume and --load-model to start a new one"
+                "leave the flag out to continue that run; to start a new one, give another --log-path, or leave out "
+                "--resume and --load-model"
             )
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
 

@@ -26,7 +26,11 @@ Check = Callable[[Namespace], None]  # raises UserError if arguments contradict 
 
 
 class NothingToDo(Exception):
-    """The run that a command asks for is finished, or is being trained by another process."""
+    """The `run` that a command asks for is finished, or is being trained by another process."""
+
+    def __init__(self, reason: str, run: RunDirectory | None = None):
+        super().__init__(reason)
+        self.run = run
 
 
 @contextlib.contextmanager
@@ -47,6 +51,8 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
         try:
             run, run_args = find_or_start(command, mode, check)
         except NothingToDo as reason:
+            if reason.run:
+                arguments.continued(reason.run, command)  # a sweep with other flags must not seem to be made
             return {"nothing to do": str(reason)}
         return {"args": vars(run_args)}
 
@@ -84,7 +90,7 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
         if mode == "load":
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
         check(args)
-    with _locked(path):
+    with starting(path):
         run = find(path, mode, args.seed) if mode != "no" else None
         if run is not None:
             return _continued(run, command, check)
@@ -95,8 +101,8 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
 
 
 @contextlib.contextmanager
-def _locked(log_path: Path) -> Iterator[None]:
-    """Make the folder and hold its lock. Removes what a start that was killed left behind."""
+def starting(log_path: Path) -> Iterator[None]:
+    """Make the folder, and hold its lock while a run is made there. Removes what a start that was killed left."""
     make_directory(log_path, "give --log-path a folder that can be written")
     waiting = f"waiting for another process that starts a run under {log_path}"
     with locked(log_path / ".lock", waiting, "give --log-path a folder that can be written"):
@@ -181,7 +187,7 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
     finished = [run for run in candidates if run.state() == "finished"]
     unfinished = [run for run in candidates if run not in finished]
     if mode == "once" and finished:
-        raise NothingToDo(f"run {finished[0].path} is finished: nothing to do")
+        raise NothingToDo(f"run {finished[0].path} is finished: nothing to do", finished[0])
     busy = None
     for run in [*unfinished, *finished] if mode == "load" else unfinished:
         if run.hold():
@@ -194,7 +200,7 @@ def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirecto
         if mode != "load":
             print(f"{busy}: skipped", file=sys.stderr)
     if mode == "once" and busy:
-        raise NothingToDo(f"{busy}: nothing to do")
+        raise NothingToDo(f"{busy}: nothing to do", run)
     if mode == "load":
         if busy:
             raise UserError(f"--load-model: {busy}; wait for its end, or leave the flag out to start another one")
@@ -213,11 +219,11 @@ def _named(run: RunDirectory, mode: str) -> RunDirectory:
     if not run.hold():
         busy = f"run {run.path} is being trained by another process"
         if mode == "once":
-            raise NothingToDo(f"{busy}: nothing to do")
+            raise NothingToDo(f"{busy}: nothing to do", run)
         raise UserError(f"--log-path: {busy}; wait for its end, or name the folder above it to start another one")
     if mode != "load" and run.state() == "finished":
         run.release()
-        raise NothingToDo(f"run {run.path} is finished: nothing to do")
+        raise NothingToDo(f"run {run.path} is finished: nothing to do", run)
     return run
 
 

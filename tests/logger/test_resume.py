@@ -240,4 +240,6 @@ def test_once_skips_what_is_finished(start, tmp_path):
         process = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", seed)
         assert process.wait() == 0, process.text
     assert "version_0 is finished: nothing to do" in process.text
+    other = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", "1", "--learning-rate", "0.5")
+    assert other.wait() == 2 and "--learning_rate 0.5 contradicts" in other.text  # another sweep in the same folder
     assert sorted(path.name for path in log_path.glob("version_*")) == ["version_0", "version_1"]
