@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -14,7 +15,7 @@ from models import MODELS
 from system.errors import Parser, UserError, command_line, one_spelling
 from system.flags import CommandLine, Formatter, add, at_least, boolean, fraction, integers, optional, path, probability
 from system.output import ignore_failed_writes
-from system.signals import EXIT_STATUS, Interrupted
+from system.signals import EXIT_STATUS, Interrupted, Interruption
 
 PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
@@ -178,11 +179,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, name) is not None:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} is for --evaluate: add that flag, or leave {flag} out; {EVALUATION_ONLY[name]}")
-    import trainer  # imports torch: slow, so not for --help
-
     del args.help_data  # not recorded with the run
     try:
-        trainer.evaluate(command) if args.evaluate else trainer.run(command)
+        with contextlib.nullcontext() if args.evaluate else Interruption():  # a signal may come during the import
+            import trainer  # imports torch: slow, so not for --help
+
+            trainer.evaluate(command) if args.evaluate else trainer.run(command)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise

@@ -185,3 +185,21 @@ def test_the_demo_is_a_command_that_training_accepts():
 
     (flags,) = re.findall(r"^DEMO = (.*)$", (ROOT / "Makefile").read_text().replace("\\\n", " "), re.MULTILINE)
     trainer.check_args(parse(*shlex.split(flags)))
+
+
+def test_a_signal_during_the_import_of_torch_has_the_status_for_a_restart(tmp_path):
+    code = """
+import os, signal, sys
+class Places:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "torch":
+            os.kill(os.getpid(), signal.SIGTERM)
+sys.meta_path.insert(0, Places)
+import main
+sys.exit(main.main(sys.argv[1:]))"""
+    command = [sys.executable, "-c", code, f"--log-path={tmp_path / 'logs'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 75
+    assert done.stderr.startswith("stopped by SIGTERM; the same command with --resume auto")
+    assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
