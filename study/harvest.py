@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pandas
 
-from logger.run_directory import RunDirectory, versions
+from logger.resume import starting
+from logger.run_directory import UNBORN, RunDirectory, versions
 from study import plan
 from system import tensors
 from system.errors import UserError
@@ -134,12 +135,14 @@ def add(run: Path, study: Path) -> Path:
 def adopt(study: Path, name: str, seed: int, log_path: Path) -> bool:
     """Copy the saved state of a run, if there is one, to `log_path`, if that has no run yet. Returns if it did."""
     state = state_folder(study, name, seed)
-    if not state.is_dir() or versions(log_path):
+    if not state.is_dir():
         return False
-    log_path.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".adopt", dir=log_path))
-    shutil.copytree(state, partial, dirs_exist_ok=True)
-    os.replace(partial, log_path / "version_0")
+    with starting(log_path):
+        if versions(log_path):
+            return False
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=UNBORN, dir=log_path))
+        shutil.copytree(state, partial, dirs_exist_ok=True)
+        os.replace(partial, log_path / "version_0")
     return True
 
 

@@ -28,7 +28,8 @@ class Runner:
         self.study, self.logs, self.data = study, logs, data
         self.stopping = False
         self._live: set[subprocess.Popen] = set()
-        self._lock = threading.Lock()  # no signal is handled between the start of a process and its entry in the set
+        # No signal is handled between the start of a process and its entry in the set; one may come during another.
+        self._lock = threading.RLock()
 
     def run(self, jobs: Sequence, at_once: int, after: Callable[[Path], None]) -> int:
         """Run the jobs, `at_once` at a time; `after` is called with the run directory of each.
@@ -41,12 +42,16 @@ class Runner:
             with ThreadPoolExecutor(at_once) as pool:
                 futures = {pool.submit(self._make, *job): job for job in jobs}
                 pending = set(futures)
-                while pending:
-                    # A signal that arrives just before `wait` does not interrupt it, hence the timeout.
-                    done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        configuration, seed = futures[future]
-                        failed |= self._conclude(configuration, seed, future, after)
+                try:
+                    while pending:
+                        # A signal that arrives just before `wait` does not interrupt it, hence the timeout.
+                        done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            configuration, seed = futures[future]
+                            failed |= self._conclude(configuration, seed, future, after)
+                except BaseException:  # else the pool would make all other runs before the error is seen
+                    self._stop()
+                    raise
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
+import signal
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pandas
@@ -274,6 +278,55 @@ def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_pa
     assert Runner(tmp_path, tmp_path / "logs").run(jobs, 2, after=lambda run: None) == 1
     out = capsys.readouterr().out
     assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
+
+
+def test_an_error_after_a_run_stops_the_others_and_is_raised_at_once(tmp_path, monkeypatch):
+    body = f"""
+    for flag; do if [[ $flag == --log-path=* ]]; then run=${{flag#*=}}/version_0; fi; done
+    mkdir -p "$run"; echo '{{}}' > "$run/args.json"
+    trap 'exit 75' TERM
+    for ((i = 0; $(wc -l < {tmp_path}/calls) > 1 && i < 200; i++)); do sleep 0.02; done"""
+    fake_interpreter(tmp_path, monkeypatch, body)
+    jobs = missing(tmp_path, tmp_path / "logs", ["small_vae"])
+    assert len(jobs) > 2
+    with pytest.raises(ZeroDivisionError):
+        Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: 1 / 0)
+    assert len((tmp_path / "calls").read_text().splitlines()) <= 2
+
+
+def test_a_signal_that_comes_while_another_is_handled_stops_the_runs_too(tmp_path, monkeypatch):
+    terminate, sent = subprocess.Popen.terminate, []
+
+    def twice(process) -> None:
+        sent.append(process)
+        if len(sent) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        terminate(process)
+
+    monkeypatch.setattr(subprocess.Popen, "terminate", twice)
+    body = f"trap 'exit 75' TERM; kill -TERM {os.getpid()}; while :; do sleep 0.02; done"
+    fake_interpreter(tmp_path, monkeypatch, body)
+    jobs = missing(tmp_path, tmp_path / "logs", ["vae"])
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: None) == 75
+
+
+def test_of_two_studies_at_once_one_takes_over_a_saved_state(tmp_path, monkeypatch):
+    state, log_path = harvest.state_folder(tmp_path, "tiny", 0), tmp_path / "logs"
+    state.mkdir(parents=True)
+    (state / "args.json").write_text("{}")
+    copytree, others = shutil.copytree, []
+
+    def slow(*args, **more):
+        if not others:
+            others.append(pool.submit(harvest.adopt, tmp_path, "tiny", 0, log_path))
+            wait(others, timeout=0.1)
+        return copytree(*args, **more)
+
+    monkeypatch.setattr(shutil, "copytree", slow)
+    with ThreadPoolExecutor() as pool:
+        assert harvest.adopt(tmp_path, "tiny", 0, log_path)
+    assert not others[0].result()
+    assert sorted(path.name for path in log_path.iterdir()) == [".lock", "version_0"]
 
 
 def test_a_run_is_missing_until_it_has_the_scores_that_the_plan_asks_for(tmp_path):
