@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logger.catalogue import PICTURES
-from logger.run_directory import RunDirectory
+from logger.run_directory import UNBORN, RunDirectory
 from system.errors import UserError
 from system.files import read_json
 
@@ -95,12 +95,13 @@ def read_run(path: str | Path) -> Run:
                 "such as logs/version_0"
             )
         args = run.read_args() if recorded else {}
+        state = run.state()  # before the scores: a run that finishes now must not count with those of an earlier epoch
         scores, protocol = _scores_file(run.scores_file)
         log = () if scores else _log_lines(run.metrics_file)
         scores |= {tag.removeprefix("dmetric/"): value for tag, value in log if tag.startswith("dmetric/")}
         written = run.metrics_file if run.metrics_file.is_file() else path
         pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
-        return Run(path, args, run.state(), scores, protocol, pictures, written.stat().st_mtime)
+        return Run(path, args, state, scores, protocol, pictures, written.stat().st_mtime)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
 
@@ -151,7 +152,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
             folders.clear()
             continue
-        folders.sort(key=_natural)
+        folders[:] = sorted((name for name in folders if not name.endswith(UNBORN)), key=_natural)
         runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
         folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
         yield from (folder / name for name in runs)

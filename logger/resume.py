@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from logger import arguments
-from logger.run_directory import RunDirectory, versions
+from logger.run_directory import UNBORN, RunDirectory, versions
 from system.errors import UserError
 from system.files import locked, make_directory
 from system.flags import CommandLine
 from system.processes import Group
-
-UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
 
 Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from system.errors import UserError
 from system.files import can_be_written, lock, read_json, write_text
 
+UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
+
 
 class RunDirectory:
     """Paths of the files of one run. The directory exists.

@@ -97,7 +97,11 @@ def _figure(
             if not any(map(len, each)):
                 continue
             over = pandas.concat(each).groupby("step").value.agg(["mean", "min", "max", "count"])
-            over = over[over["count"] == len(each)]  # only steps with values of all curves
+            over = over[
+                (over["count"] == len(each)) & np.isfinite(over["mean"])
+            ]  # only steps with values of all curves
+            if over.empty:
+                continue
             style = {"color": _colour(rank), "ls": "-" if rank < len(charts.OKABE_ITO) else "--"}
             points = {"marker": "o", "ms": 4} if len(over) <= 10 else {}
             axes.plot(over.index, over["mean"], label=label, lw=1.2, **style, **points)

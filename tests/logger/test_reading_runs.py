@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from report_pages import check_page, write_run, written
 
-from logger import find_runs, read_run
+from logger import find_runs, read_run, reading
+from logger.run_directory import RunDirectory
+from system import files
 
 
 @pytest.fixture
@@ -50,6 +52,21 @@ def test_scores_come_from_the_log_where_no_file_has_them(tmp_path):
         "dmetric/fac_eval : 0.25\nmetric/loss : 3\ndmetric/fac_eval : 0.75\ndmetric/SAP_score : nan\nno number : none\n"
     )
     assert read_run(path).scores == {"fac_eval": 0.75}
+
+
+def test_a_run_that_finishes_while_it_is_read_counts_as_running(run, monkeypatch):
+    RunDirectory(run).write_status("running")
+    read_json = files.read_json
+
+    def slow(path):
+        content = read_json(path)
+        if Path(path).name == "scores.json":  # those of an earlier epoch: the last ones are written now
+            RunDirectory(run).write_status("finished")
+        return content
+
+    monkeypatch.setattr(reading, "read_json", slow)
+    assert read_run(run).state == "running"
+    assert read_run(run).state == "finished"
 
 
 def test_scores_of_kept_weights_stand_at_the_step_of_their_epoch(tmp_path):

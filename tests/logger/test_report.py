@@ -33,6 +33,26 @@ def test_the_kl_legend_names_all_latents_or_none(latents, said, tmp_path):
     assert said in " ".join(check_page(written([tmp_path / "run"])).text)
 
 
+@pytest.mark.parametrize("last", [float("inf"), float("nan")])
+def test_curves_leave_out_what_is_not_finite(last, tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    for n in range(2):
+        with SummaryWriter(str(write_run(tmp_path / f"version_{n}", drawn=False))) as writer:
+            for step in range(12):
+                writer.add_scalar("validation/loss", last if step > 10 else 1 + step, step)
+            writer.add_scalar("validation/never", last, 20)
+            writer.add_scalar("train/loss", last if n else 1, 20)
+    for runs in ([tmp_path / "version_0"], [tmp_path]):
+        check_page(written(runs))
+
+
+def test_runs_without_a_common_step_have_no_common_curve(tmp_path):
+    for n in range(2):
+        write_run(tmp_path / f"version_{n}", steps=range(1000 * n + 20, 1000 * n + 100, 20), drawn=False)
+    check_page(written([tmp_path]))
+
+
 def test_published_scores_stand_beside_a_run_of_their_data_set_and_model_only(tmp_path):
     page_of = {
         name: " ".join(check_page(written([write_run(tmp_path / name, {"fac_eval": 0.5}, drawn=False, **args)])).text)

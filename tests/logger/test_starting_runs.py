@@ -13,8 +13,9 @@ import pytest
 from run_contents import assert_equal_runs
 
 from logger import arguments, resume
+from logger.reading import find_runs
 from logger.resume import claim
-from logger.run_directory import RunDirectory, versions
+from logger.run_directory import RunDirectory, for_results, versions
 from system import files
 from system.errors import UserError
 from system.flags import CommandLine
@@ -101,6 +102,24 @@ def test_what_a_start_left_that_was_killed_before_the_run_had_its_name_is_remove
     left.mkdir(parents=True)
     assert begin(tmp_path, "no").path.name == "version_0"
     assert not left.parent.exists()
+
+
+def test_a_run_that_is_being_made_is_in_no_table(tmp_path):
+    begin(tmp_path, "no").path.rename(tmp_path / ".0123456789abcdef.starting")
+    left_out: list[str] = []
+    assert find_runs([tmp_path], left_out) == [] and left_out == []
+
+
+def test_evaluations_that_start_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
+    run = begin(tmp_path, "no")
+    unlink = Path.unlink
+
+    def second(path: Path, **how) -> None:
+        os.unlink(path)  # the other process was faster
+        unlink(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", second)
+    assert for_results(run, None) is run
 
 
 def test_a_killed_start_is_left_out_of_tables_by_name(tmp_path, capsys):
