@@ -7,6 +7,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from datasets import locate
 from datasets.factor_dataset import FactorDataset, split_indices
 from system.errors import UserError
 
@@ -55,7 +56,7 @@ def find(name: str) -> DatasetSpec:
 
 def check_args(args: Namespace) -> None:
     """Check the data sets and paths of the command line, without loading them. Raises UserError."""
-    check_data_path(args.dataset, args.data_path, **_options(args))
+    check_data_path(args.dataset, args.data_path, **_options(args, args.dataset))
     name, path = _evaluated_on(args)
     if (name, path) != (args.dataset, args.data_path):
         try:
@@ -66,7 +67,7 @@ def check_args(args: Namespace) -> None:
 
 def from_args(args: Namespace) -> FactorDataset:
     """Load the training data set of the command line. Raises UserError as `load_dataset`."""
-    return load_dataset(args.dataset, args.data_path, progress=not args.quiet, **_options(args))
+    return load_dataset(args.dataset, args.data_path, progress=not args.quiet, **_options(args, args.dataset))
 
 
 def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDataset:
@@ -91,11 +92,9 @@ def _evaluated_on(args: Namespace) -> tuple[str, str | None]:
     return args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
 
 
-def _options(args: Namespace, dataset: str | None = None) -> dict:
-    """The options given for --dataset. They do not apply to another data set."""
-    if dataset not in (None, args.dataset):
-        return {}
-    return {name: getattr(args, name, None) for name in OPTIONS}  # runs of older versions lack some
+def _options(args: Namespace, name: str) -> dict:
+    """The options of the command line for the data set `name`: they are those of --dataset, and apply to no other."""
+    return {option: getattr(args, option, None) for option in OPTIONS if name == args.dataset}  # older runs lack some
 
 
 def load_dataset(
@@ -113,24 +112,23 @@ def load_dataset(
 
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
-    from datasets.locate import prepare
-
-    given = check_data_path(name, data_path, **options)
-    spec = find(name)
-    path = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
+    spec, given = _declared(name, options)
+    path = locate.prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
     return spec.load(path, progress=progress, **given)
 
 
-def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
-    """Check that the data set can be loaded from `data_path`, without loading it.
+def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
+    """Check that the data set can be loaded from `data_path` with these options, without loading it.
 
     A file must start with the magic bytes of its format; a directory must hold the file, or be writable to download it.
-
-    Returns: the options without those that are None.
     Raises: UserError also for options that the data set does not take.
     """
-    from datasets.locate import check
+    spec, given = _declared(name, options)
+    locate.locate(name, spec, None if data_path is None else Path(data_path), given)
 
+
+def _declared(name: str, options: dict) -> tuple[DatasetSpec, dict]:
+    """The spec of the data set, and the options without those that are None. Raises UserError if one is not its own."""
     if name not in DATASETS:
         raise UserError(f"--dataset {name} is not known: choose from {', '.join(DATASETS)}")
     spec = find(name)
@@ -141,8 +139,7 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> dict:
             raise UserError(f"{flag} does nothing for --dataset {name}: leave it out")
         if value not in spec.options[option]:
             raise UserError(f"{flag}: give {describe_values(spec.options[option])}, or leave it out")
-    check(name, spec, None if data_path is None else Path(data_path), given)
-    return given
+    return spec, given
 
 
 def describe_values(values) -> str:

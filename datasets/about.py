@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasets import DATASETS, OPTIONS, describe_values, find
+from datasets.locate import files_of
 from datasets.spec import DatasetSpec
 
 
@@ -15,7 +16,7 @@ def factors_of(spec: DatasetSpec) -> str:
 
 def checksums(spec: DatasetSpec) -> str:
     """Whether checksums of the files of a data set are known, as text."""
-    files = spec.files_for()
+    files = files_of(spec)
     known = sum(bool(file.checksum) for file in files)
     if not files:
         return "not needed"
@@ -33,7 +34,7 @@ def describe(name: str) -> str:
         "factors": factors_of(spec),
         "source": spec.source,
         "licence": spec.licence,
-        "files": ", ".join(file.name for file in spec.files_for()) or "your own",
+        "files": ", ".join(file.name for file in files_of(spec)) or "your own",
         "checksum": checksums(spec),
         "loader tested on": spec.tested,
     }

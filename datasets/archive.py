@@ -13,9 +13,10 @@ from typing import IO, cast
 import numpy as np
 from PIL import Image
 
-from datasets.files import FETCH_AGAIN, damage_as_user_error
 from datasets.resizing import resized
+from datasets.spec import FETCH_AGAIN
 from system.errors import UserError
+from system.files import damage_as_user_error
 
 
 @contextmanager

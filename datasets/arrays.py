@@ -16,12 +16,12 @@ from PIL import Image
 
 from datasets import npz
 from datasets.factor_dataset import FactorDataset
-from datasets.files import damage_as_user_error
 from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
+from system.files import damage_as_user_error
 
 WANTED = "name a .npz or .h5 file with an array images"
 MAX_LEVELS = 1000  # a column with more values is a measurement, not a factor

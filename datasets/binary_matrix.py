@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from datasets.files import damage_as_user_error
+from system.files import damage_as_user_error
 
 REMEDY = "move it away and fetch it again"
 _NORB = {b"\x55\x4c\x3d\x1e": "<u1", b"\x54\x4c\x3d\x1e": "<i4"}  # the dtypes that smallNORB uses

@@ -14,10 +14,9 @@ from PIL import Image
 
 from datasets import archive
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
-from datasets.spec import DataFile, DatasetSpec
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec
 from system.errors import UserError
 
 FILE = DataFile(

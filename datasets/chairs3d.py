@@ -15,11 +15,10 @@ import numpy as np
 
 from datasets import archive
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN
 from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
-from datasets.spec import DataFile, DatasetSpec
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec
 from system.errors import UserError
 
 FILE = DataFile(

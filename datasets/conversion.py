@@ -16,30 +16,28 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datasets.files import cache_directory, locked, partial_path, replacing
+from datasets.locate import cache_directory
 from system.errors import UserError
-from system.files import can_be_written, free_bytes, make_directory
+from system.files import can_be_written, free_bytes, making, partial_path, replacing, write_text
 
 
 def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:
     """Memory-map a uint8 array of this shape, which starts at `offset` in the file; read-only.
 
-    Random access reads only the pages it needs. The file is also read into the page cache in the background, so that
-    after about a minute no batch waits for the disk. Raises ValueError if the file is too short.
+    Random access reads only the pages it needs. Raises ValueError if the file is too short.
     """
     with path.open("rb") as handle:
         mapping = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
     if hasattr(mmap, "MADV_RANDOM"):
         mapping.madvise(mmap.MADV_RANDOM)
-    array = np.frombuffer(mapping, np.uint8, int(np.prod(shape, dtype=np.int64)), offset).reshape(shape)
-    read_ahead(path)
-    return array
+    return np.frombuffer(mapping, np.uint8, int(np.prod(shape, dtype=np.int64)), offset).reshape(shape)
 
 
 def read_ahead(path: Path) -> threading.Thread | None:
     """Read the file into the page cache in a background thread, if 1.5 times its size is available as memory.
 
-    The system frees the page cache when processes need the memory. Does nothing on systems other than Linux.
+    After about a minute no batch of its mapped array waits for the disk any more. The system frees the page cache when
+    processes need the memory. Does nothing on systems other than Linux.
     """
     try:
         described = Path("/proc/meminfo").read_text()
@@ -79,31 +77,32 @@ def convert_once(
     Args:
         suffix: appended to the name of the source.
         key: identifies the contents of the source (JSON).
-        size: bytes of the array.
+        size: bytes of the array, for the room that it takes.
         write: writes a `.npy` file to an open file; returns metadata (JSON).
 
     Returns: the array, memory-mapped and read-only, and the metadata. Raises UserError if no directory has room.
     """
-    key = {"key": key, "size": size}
     cached = f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]}-{source.name}{suffix}"
     places = [source.with_name(source.name + suffix), cache_directory(name) / cached]
     for path in places:
         if (found := _opened(path, key)) is not None:
             return found
-    path = _place_with_room(places, size)
-    make_directory(path.parent, "set LIE_VAE_CACHE to a directory that can be written")
-    with locked(path):
-        if (found := _opened(path, key)) is None:
-            note = _note(path)
-            note.unlink(missing_ok=True)
-            with replacing(path) as handle:
-                noted = write(handle)
-            with replacing(note) as handle:
-                handle.write(json.dumps({**key, "note": noted, "crc32": _checksum(path)}).encode())
-            found = _opened(path, key)
-    if found is None:
-        raise UserError(f"{path} could not be read back: check the disk, delete the file and repeat")
-    return found
+    return _converted(_place_with_room(places, size), key, size, write)
+
+
+def _converted(path: Path, key: dict, size: int, write: Callable[[BinaryIO], dict]) -> tuple[np.ndarray, dict]:
+    """Convert into the file `path`, unless another process has done it meanwhile; then as `convert_once`."""
+    with making(path, "set LIE_VAE_CACHE to a directory that can be written"):
+        if (found := _opened(path, key)) is not None:
+            return found
+        _note(path).unlink(missing_ok=True)
+        with replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:
+            noted = write(handle)
+        note = {"key": key, "size": size, "note": noted, "crc32": _checksum(path)}  # size: for older versions
+        write_text(_note(path), json.dumps(note))
+        if (found := _opened(path, key)) is not None:
+            return found
+    raise UserError(f"{path} could not be read back: check the disk, delete the file and repeat")
 
 
 def _note(path: Path) -> Path:
@@ -114,15 +113,13 @@ def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
     """The converted array at `path` and its metadata; None if it is missing, outdated or damaged."""
     try:
         noted = json.loads(_note(path).read_bytes())
-        if {"key": noted["key"], "size": noted["size"]} != key:
+        if noted["key"] != key:
             return None
-        if noted["crc32"] != _checksum(path):
+        if noted["crc32"] != _checksum(path):  # reads the file into the page cache
             print(f"warning: {path} is damaged (checksum differs); converting it again", file=sys.stderr)
             return None
-        with path.open("rb") as handle:
-            np.lib.format.read_magic(handle)
-            shape, _, _ = np.lib.format.read_array_header_1_0(handle)
-            return mapped(path, shape, handle.tell()), noted["note"]
+        array = np.load(path, mmap_mode="r")
+        return mapped(path, array.shape, array.offset), noted["note"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -15,9 +15,8 @@ from tqdm import tqdm
 from datasets import npz
 from datasets.conversion import convert_once, npy_header
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN
 from datasets.grid import check_size, grid_sizes
-from datasets.spec import DataFile, DatasetSpec, Replica
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec, Replica
 from system.errors import UserError
 
 FILE = DataFile(
@@ -43,16 +42,15 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     Raises: UserError if the file is not as expected.
     """
     with npz.opened(path) as file:
-        count = _check_arrays(file)
         # Checksums stored in the file identify its contents, independent of its date.
-        key = {name: file.checksum(name) for name in ("imgs", "latents_classes")}
+        key = {name: file.stored(name).CRC for name in ("imgs", "latents_classes")}
         images, note = convert_once(
             path,
             "dsprites",
             ".packed.npy",
             {**key, "marks": _marks(file)},
-            count * _PIXELS // 8,
-            lambda handle: _convert(file, count, handle, progress),
+            file.stored("imgs").file_size // 8,
+            lambda handle: _convert(file, handle, progress),
         )
     sizes = note["factor_sizes"]
     names = list(FACTORS)
@@ -84,8 +82,9 @@ def _check_arrays(file: npz.NpzFile) -> int:
     return shape[0]
 
 
-def _convert(file: npz.NpzFile, count: int, handle: BinaryIO, progress: bool) -> dict:
+def _convert(file: npz.NpzFile, handle: BinaryIO, progress: bool) -> dict:
     """Pack the images into a `.npy` file, chunk by chunk. Returns the sizes of the factors and if it is a replica."""
+    count = _check_arrays(file)
     marks = _marks(file)
     sizes = grid_sizes(file.path, file.read("latents_classes"), list(_COLUMNS))  # from classes [n, 6]
     check_size(file.path, sizes, tuple(_COLUMNS.values()), list(_COLUMNS), marked=bool(marks))

@@ -16,10 +16,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from datasets.files import locked, manual_download_error, partial_path
 from datasets.spec import DataFile
 from system.errors import DISK_FULL, UserError
-from system.files import free_bytes, make_directory
+from system.files import free_bytes, making, partial_path
 
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry
 _SPARE = 2**24  # bytes to leave free on the disk
@@ -58,17 +57,22 @@ def fetch(
     Returns: the path of the file.
     Raises: UserError if it cannot be downloaded, or the checksum differs.
     """
-    target = make_directory(Path(directory), "name a directory that can be written") / file.name
+    target = Path(directory) / file.name
     if target.is_dir() or (target.is_symlink() and not target.exists()):
         what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
         raise UserError(f"{target} is {what}: move it away, or name another directory")
     if not (url or file.url):
         raise manual_download_error(file, target.parent)
-    with locked(target):
+    with making(target, "name a directory that can be written"):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
             _fetch(file, target, url or file.url, progress, retry or RetryPolicy())
     return target
+
+
+def manual_download_error(file: DataFile, directory: Path) -> UserError:
+    """The error for a missing file that has to be downloaded by hand."""
+    return UserError(f"{file.name} must be downloaded by hand: get it at {file.page} and put it into {directory}")
 
 
 def is_official(file: DataFile, path: Path) -> bool:

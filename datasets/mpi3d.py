@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from datasets import npz
-from datasets.conversion import mapped
+from datasets.conversion import mapped, read_ahead
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN
 from datasets.packing import pack
-from datasets.spec import DataFile, DatasetSpec
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec
 from system.errors import UserError
 
 FACTORS = {
@@ -51,6 +50,7 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
         offset = file.stored_at("images")
         if offset is not None:
             array = mapped(path, shape, offset)
+            read_ahead(path)
         else:
             images = chain.from_iterable(file.rows("images", 256))
             array = pack(name, [path], (), lambda: images, np.asarray, count, 3, progress=progress).images

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.files import FETCH_AGAIN, damage_as_user_error
+from datasets.spec import FETCH_AGAIN
 from system.errors import UserError
+from system.files import damage_as_user_error
 
 
 class Header(NamedTuple):
@@ -40,16 +41,16 @@ class NpzFile:
     def __contains__(self, name: str) -> bool:
         return f"{name}.npy" in self.archive.namelist()
 
-    def checksum(self, name: str) -> int:
-        """The checksum of an array, as stored in the file."""
-        return self.archive.getinfo(f"{name}.npy").CRC
-
-    def header(self, name: str) -> Header:
-        """Read the header of an array."""
+    def stored(self, name: str) -> zipfile.ZipInfo:
+        """What the directory of the file says about an array: `CRC`, its checksum, and `file_size`, with the header."""
         if name not in self:
             found = ", ".join(self.archive.namelist())
             raise UserError(f"{self.path}: expected an array {name}, found only {found}: {self.remedy}")
-        with self.archive.open(f"{name}.npy") as member:
+        return self.archive.getinfo(f"{name}.npy")
+
+    def header(self, name: str) -> Header:
+        """Read the header of an array."""
+        with self.archive.open(self.stored(name)) as member:
             return self._read_header(name, member)
 
     def read(self, name: str) -> np.ndarray:
@@ -76,7 +77,7 @@ class NpzFile:
 
     def stored_at(self, name: str) -> int | None:
         """The offset in the file of the contents of an array; None if it is compressed."""
-        info = self.archive.getinfo(f"{name}.npy")
+        info = self.stored(name)
         if info.compress_type != zipfile.ZIP_STORED:
             return None
         with self.path.open("rb") as handle:

@@ -14,13 +14,13 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from datasets.conversion import convert_once, mapped, npy_header
+from datasets.conversion import convert_once, mapped, npy_header, read_ahead
 from datasets.factor_dataset import FactorDataset
-from datasets.files import FETCH_AGAIN, damage_as_user_error
 from datasets.grid import check_size, grid_sizes
 from datasets.packing import stamp
-from datasets.spec import DataFile, DatasetSpec, Replica
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec, Replica
 from system.errors import UserError
+from system.files import damage_as_user_error
 
 FILE = DataFile(
     name="3dshapes.h5",
@@ -40,7 +40,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
     import h5py
 
     with ExitStack() as stack:
-        with damage_as_user_error(path, "HDF5 file"):
+        with damage_as_user_error(path, "HDF5 file", FETCH_AGAIN):
             file = stack.enter_context(h5py.File(path, "r"))
             images, labels = _checked(path, file)
             replica, subset = (bool(file.attrs.get(mark, False)) for mark in ("replica", "subset"))
@@ -48,6 +48,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
         if offset is not None:
             sizes = _sizes(path, labels, replica or subset)
             array = mapped(path, images.shape, offset)
+            read_ahead(path)
         else:
             array, note = convert_once(
                 path,
@@ -81,7 +82,7 @@ def _checked(path: Path, file):
 
 
 def _sizes(path: Path, labels, marked: bool) -> list[int]:
-    with damage_as_user_error(path, "HDF5 file"):
+    with damage_as_user_error(path, "HDF5 file", FETCH_AGAIN):
         values = labels[()]  # [n, 6]
     sizes = grid_sizes(path, values, list(FACTORS))
     check_size(path, sizes, tuple(FACTORS.values()), list(FACTORS), marked)
@@ -105,7 +106,7 @@ def _convert(path: Path, images, labels, marked: bool, handle: BinaryIO, progres
             for top in range(0, images.shape[1], chunk[1]):
                 for channel in range(0, images.shape[3], chunk[3]):
                     part = np.s_[top : top + chunk[1], :, channel : channel + chunk[3]]
-                    with damage_as_user_error(path, "HDF5 file"):
+                    with damage_as_user_error(path, "HDF5 file", FETCH_AGAIN):
                         rows[:, *part] = images[start : start + len(rows), *part]
             handle.write(rows.data)
             bar.update(len(rows))

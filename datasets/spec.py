@@ -8,6 +8,8 @@ from pathlib import Path
 
 from datasets.factor_dataset import FactorDataset
 
+FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # remedy for a wrong or damaged file
+
 
 @dataclass(frozen=True)
 class DataFile:
@@ -75,12 +77,3 @@ class DatasetSpec:
     replica: Replica | None = None
     check: Callable[[Path], None] = lambda path: None
     wanted: str = ""
-
-    def files_for(self, **options) -> tuple[DataFile, ...]:
-        """The official files that are needed with these options; empty for user data."""
-        return self.files if isinstance(self.files, tuple) else self.files(**options)
-
-    @property
-    def is_one_file(self) -> bool:
-        """Whether `load` takes the path of the official file, not that of a directory."""
-        return isinstance(self.files, tuple) and len(self.files) == 1

@@ -1,4 +1,4 @@
-"""Folders, atomic writes (to a temporary file, flushed to the disk, then renamed), reading of JSON, and file locks."""
+"""Folders, atomic writes (to a temporary file, flushed to the disk, then renamed), damaged files, and file locks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import errno
 import json
 import os
 import shutil
+import struct
 import sys
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from system.errors import UserError
+
+# Exceptions of zipfile, tarfile and h5py for damaged or encrypted files.
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, RuntimeError, KeyError)
 
 
 @contextlib.contextmanager
@@ -43,6 +50,11 @@ def replacing(
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """The fixed temporary path of a large file that one process at a time makes, see `making`."""
+    return path.with_name(path.name + ".partial")
 
 
 def flush_to_disk(path: str | os.PathLike) -> None:
@@ -116,6 +128,25 @@ def read_json(path: str | os.PathLike) -> dict:
     return content
 
 
+@contextlib.contextmanager
+def damage_as_user_error(path: Path, kind: str, remedy: str, also: tuple = ()) -> Iterator[None]:
+    """Convert errors of the body that mean a damaged or unreadable file into UserError.
+
+    Args:
+        kind: what the file should be, for the message.
+        remedy: end of the message.
+        also: further exception types that mean a damaged file.
+    """
+    try:
+        yield
+    except (OSError, *_DAMAGE, *also) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from None
+        raise UserError(
+            f"{path}: expected a whole {kind}, found a truncated or damaged one ({error}): {remedy}"
+        ) from None
+
+
 def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | None:
     """Lock the file `path`, which is made if missing. The kernel releases the lock when this process dies.
 
@@ -158,3 +189,18 @@ def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
     finally:
         if release is not None:
             release()
+
+
+@contextlib.contextmanager
+def making(path: Path, remedy: str) -> Iterator[None]:
+    """Hold the lock `<path>.lock` while the body makes the file `path`: other processes that want it wait.
+
+    Makes the folder if it is missing. A killed process releases the lock.
+    Raises UserError, ending in `remedy`, if the folder cannot be made or written.
+    """
+    held = make_directory(path.parent, remedy) / f"{path.name}.lock"
+    with locked(held, f"waiting for another process that is making {path}", remedy):
+        try:
+            yield
+        finally:
+            held.unlink(missing_ok=True)

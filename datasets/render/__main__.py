@@ -6,9 +6,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from datasets.files import locked
 from system.errors import Parser, UserError, command_line
-from system.files import make_directory
+from system.files import making
 from system.output import ignore_failed_writes
 
 # name on the command line -> its module, with FILE_NAME and render_file(directory, progress, every) -> path
@@ -49,8 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     renderer = import_module(RENDERERS[options.dataset])
     every = _every(options.every)
-    directory = make_directory(Path(options.directory), "name a directory that can be written")
-    with locked(directory / renderer.FILE_NAME):
+    directory = Path(options.directory)
+    with making(directory / renderer.FILE_NAME, "name a directory that can be written"):
         print(renderer.render_file(directory, progress=not options.quiet, every=every))
 
 

@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from datasets.conversion import npy_header
 from datasets.dsprites import FACTORS, FILE
-from datasets.files import replacing
 from datasets.packing import map_in_threads
 from datasets.render.every import kept_indices, replica_path
 from datasets.render.outlines import OUTLINES, filled_pixels, rotated
+from system.files import partial_path, replacing
 
 FILE_NAME = FILE.name
 REPLICA = "replica of dSprites, drawn by datasets/render/dsprites.py; not the published file"
@@ -66,7 +66,7 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
 
     The file has the official arrays (imgs, latents_values, latents_classes, metadata) and a string `replica`, which
     marks it as a replica and can be read without unpickling. About 40 MB of images are in memory at a time. An existing
-    replica is overwritten, any other file is not. Hold `locked(path)`.
+    replica is overwritten, any other file is not. Hold `making(path)`.
 
     Args:
         every: `{factor: k}`: render only the values 0, k, 2k, ... of this factor.
@@ -77,7 +77,10 @@ def render_file(directory: str | Path, progress: bool = True, every: Mapping[str
     """
     kept = kept_indices(FACTORS, every)
     path = replica_path(directory, FILE_NAME, _is_replica)
-    with replacing(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with (
+        replacing(path, partial_path(path)) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
         _write(archive, kept, progress)
     return path
 

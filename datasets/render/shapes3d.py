@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.files import partial_path
 from datasets.render.every import kept_indices, replica_path
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, Scene, brightness, trace
 from datasets.shapes3d import FILE
 from system.errors import UserError
-from system.files import replacing
+from system.files import partial_path, replacing
 
 FILE_NAME = FILE.name
 FACTOR_VALUES = {

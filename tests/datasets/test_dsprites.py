@@ -105,7 +105,7 @@ def test_no_room_anywhere_says_how_much_is_needed(directory, dsprites_file, monk
 def test_room_counts_what_another_process_has_written(directory, dsprites_file, monkeypatch):
     path, _ = dsprites_file(directory)
     monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**24)
-    packed_file(path).with_name(packed_file(path).name + ".partial").write_bytes(bytes(144 * 512 + 1))
+    packed_file(path).with_name(packed_file(path).name + ".partial").write_bytes(bytes(144 * 512 + 128))
     load_dataset("dsprites", directory, progress=False)
     assert packed_file(path).exists()
 

@@ -63,7 +63,7 @@ def test_smallnorb_without_the_second_split_says_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_mpi3d_has_the_vertical_axis_fastest_and_stays_mapped(compressed, tmp_path, is_mapped, monkeypatch):
-    monkeypatch.setattr(mpi3d, "TOY", mpi3d.spec("mpi3d_toy", "an object", *mpi3d.TOY.files_for(), SMALL))
+    monkeypatch.setattr(mpi3d, "TOY", mpi3d.spec("mpi3d_toy", "an object", *mpi3d.TOY.files, SMALL))
     images = miniatures.mpi3d(tmp_path / "mpi3d_toy.npz", SMALL, compressed)
     dataset = load("mpi3d_toy", tmp_path)
     assert dataset.factor_sizes == (2, 2, 2, 1, 3, 2)

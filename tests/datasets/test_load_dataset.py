@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from datasets import check_data_path, dsprites, load_dataset
-from datasets.files import locked, replacing
 from datasets.render import dsprites as renderer
 from system.errors import UserError
+from system.files import making, replacing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,7 +182,7 @@ def test_processes_at_once_draw_once(cache, dsprites_file, monkeypatch):
 
 def _add_one(path, times):
     for _ in range(times):
-        with locked(path):
+        with making(path, ""):
             before = int(path.read_text())
             time.sleep(0.0002)
             path.write_text(str(before + 1))
@@ -206,8 +206,8 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
         [
             sys.executable,
             "-c",
-            "import sys, time, pathlib; from datasets.files import locked\n"
-            "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)",
+            "import sys, time, pathlib; from system.files import making\n"
+            "with making(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)",
             str(tmp_path / "file"),
         ],
         cwd=ROOT,
@@ -218,7 +218,7 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    with locked(tmp_path / "file"):
+    with making(tmp_path / "file", ""):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -226,8 +226,8 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), replacing(path) as handle:
-        handle.write(b"new")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_bytes(b"new")
         raise ZeroDivisionError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
