@@ -7,7 +7,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from datasets import locate
 from datasets.factor_dataset import FactorDataset, split_indices
 from system.errors import UserError
 
@@ -112,8 +111,10 @@ def load_dataset(
 
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
+    from datasets.locate import prepare  # on use, as the modules of DATASETS
+
     spec, given = _declared(name, options)
-    path = locate.prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
+    path = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
     return spec.load(path, progress=progress, **given)
 
 
@@ -123,8 +124,10 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
     A file must start with the magic bytes of its format; a directory must hold the file, or be writable to download it.
     Raises: UserError also for options that the data set does not take.
     """
+    from datasets.locate import locate  # on use, as the modules of DATASETS
+
     spec, given = _declared(name, options)
-    locate.locate(name, spec, None if data_path is None else Path(data_path), given)
+    locate(name, spec, None if data_path is None else Path(data_path), given)
 
 
 def _declared(name: str, options: dict) -> tuple[DatasetSpec, dict]:
