@@ -246,14 +246,20 @@ def evaluate(command: CommandLine) -> None:
         return
     run_dir, results, args, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
-    checkpoint = checkpoints.load_training(run_dir, model, None, Position().as_dict())  # scoring takes minutes
+    # Before the scores: they take minutes, and the run may be in training.
+    checkpoint = None if args.epoch else checkpoints.load_training(run_dir, model, None, Position().as_dict())
+    unfinished = results is run_dir and checkpoint and run_dir.state() != "finished"
     scored = score(model, dataset, args, device)
+    place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint
     if args.epoch is not None:
         place = {"epoch": args.epoch}
         scores.write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored, place)
+    elif unfinished and run_dir.state() == "finished":
+        print(
+            f"note: the run has ended meanwhile: these scores, of step {place['step']}, are in evaluations.jsonl only"
+        )
     else:
-        place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint
-        if checkpoint and run_dir.state() != "finished" and results is run_dir:
+        if unfinished:
             print("note: this run is unfinished; when it is continued, these scores remain only in evaluations.jsonl")
         with contextlib.closing(event_writer(results)) as writer:
             scores.record(results, writer, scored, **place)

@@ -12,6 +12,7 @@ import pytest
 
 import main
 from logger.report import write_report
+from logger.run_directory import RunDirectory
 from tests.test_trainer import command, run
 
 TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=no"]
@@ -74,6 +75,34 @@ def test_scores_belong_to_the_weights_that_were_read_although_the_training_goes_
     monkeypatch.setattr(metrics, "score_model", slow)
     assert evaluate(trained) == 0
     assert protocol(trained)["step"] == 4
+
+
+def test_scores_of_weights_on_the_way_do_not_replace_those_of_a_run_that_is_finished_meanwhile(
+    trained, monkeypatch, capsys
+):
+    import metrics
+
+    run, score_model = RunDirectory(trained), metrics.score_model
+
+    def slow(*args, **more):
+        run.write_status("finished")
+        run.scores_file.write_text("{}")
+        return score_model(*args, **more)
+
+    monkeypatch.setattr(metrics, "score_model", slow)
+    run.write_status("running")
+    assert evaluate(trained) == 0
+    assert "these scores, of step 4, are in evaluations.jsonl only" in capsys.readouterr().out
+    assert run.scores_file.read_text() == "{}"
+    assert json.loads(run.evaluations_file.read_text())["protocol"]["step"] == 4
+
+
+def test_kept_weights_are_scored_also_if_the_checkpoint_is_damaged(trained):
+    checkpoints = trained / "checkpoints"
+    shutil.copy(checkpoints / "model.pt", checkpoints / "model_epoch_1.pt")
+    for file in checkpoints.glob("training*"):
+        file.write_bytes(b"damaged")
+    assert evaluate(trained, "--epoch=1") == 0
 
 
 def test_data_that_are_gone_are_asked_for_and_not_replaced_by_the_replica(trained, tmp_path, capsys):
