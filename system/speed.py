@@ -47,8 +47,7 @@ def _choose_precision(device: torch.device, before: dict) -> str:
         return before["precision"]
     gain, reason = 0.0, "no units for bfloat16"
     if _has_bf16_units(device):
-        clock = time.process_time if device.type == "cpu" else time.perf_counter  # ignores other processes
-        gain = product_rate(device, "bf16", clock=clock) / product_rate(device, clock=clock)
+        gain = product_rate(device, "bf16") / product_rate(device)
         reason = f"its matrix product is {gain:.1f} times that of fp32"
     precision = "bf16" if gain >= BF16_PAYS else "fp32"
     print(f"precision {precision} (--precision auto: {reason})")
@@ -76,20 +75,17 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
         model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
 
 
-def product_rate(
-    device: torch.device,
-    precision: str = "fp32",
-    seconds: float = 0.15,
-    clock: Callable[[], float] = time.perf_counter,
-) -> float:
+def product_rate(device: torch.device, precision: str = "fp32", seconds: float = 0.15) -> float:
     """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: a median.
 
-    Takes about so many seconds. On a processor it is that of the faster library, and the libraries share the time.
+    Takes about so many seconds. On a processor it is that of the faster library, and the libraries share the time. It
+    is then timed in processor time per thread, which other processes do not lengthen: what its cores could do.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device, dtype=dtype)
     b = torch.ones_like(a)
     libraries = products(device, dtype)
+    clock, threads = (time.process_time, torch.get_num_threads()) if device.type == "cpu" else (time.perf_counter, 1)
 
     def taken(product: Callable) -> float:
         times: list[float] = []
@@ -100,7 +96,7 @@ def product_rate(
             start = clock()
             product(a, b)
             synchronise(device)
-            times.append(clock() - start)
+            times.append((clock() - start) / threads)
         return statistics.median(times)
 
     return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in libraries), 1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
 from models.losses import dip_terms
 from system import device, speed
-from system.speed import step_flops  # as it is: conftest.py replaces that of the module
+from system.speed import product_rate, step_flops  # as they are: conftest.py replaces those of the module
 
 CPU = torch.device("cpu")
 
@@ -161,10 +162,13 @@ def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_product_rate_is_the_work_over_the_time_of_the_faster_library(monkeypatch):
+def test_product_rate_is_the_work_over_the_processor_time_of_the_faster_library(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(speed, "products", lambda *_: [lambda a, b: [next(clock) for _ in range(2)], torch.mm])
-    assert speed.product_rate(CPU, seconds=0, clock=lambda: next(clock)) == 2 * speed.PRODUCT_SIZE**3
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    for threads in (1, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert product_rate(CPU, seconds=0) == 2 * speed.PRODUCT_SIZE**3 * threads
 
 
 def test_penalties_are_in_full_precision_under_autocast():
