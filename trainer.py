@@ -55,7 +55,8 @@ def run(command: CommandLine) -> None:
                 with recording(run) as run.recorder, interruption.deferred():
                     train(run)
         except resume.NothingToDo as reason:
-            print(reason)
+            if group.is_main:
+                print(reason)
         except UserError:
             if interruption.requested and group.size > 1:  # the same signal stopped the other processes first
                 interruption.stop()

@@ -9,7 +9,7 @@
 #   PYTHON  the interpreter [the project's .venv/bin/python, else python3]
 #   CUDA_VISIBLE_DEVICES  which GPU to use, as always: one loop per GPU, each with SEEDS of its own, shares the work
 #
-# Exit status: 75 when it was asked to stop (SIGTERM, SIGINT), 2 for bad flags, 1 when a run failed (the others were
+# Exit status: 75 when it was asked to stop (SIGTERM, SIGINT, SIGHUP), 2 for bad flags, 1 when a run failed (the others were
 # made), else 0.
 set -uo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 1 # paths among the flags are the caller's
@@ -21,7 +21,7 @@ fi
 read -r -d '' -a seeds <<<"${SEEDS:-0 1 2 3 4 5 6 7 8 9}" # to the end, over the lines of $(seq 5)
 children=()
 signals=0
-trap '((++signals)); ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT
+trap '((++signals)); ((${#children[@]})) && kill -TERM "${children[@]}" 2>/dev/null' TERM INT HUP
 
 # Note the child that was just started, and stop it if a signal came before it was noted.
 started() {

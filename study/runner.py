@@ -15,13 +15,13 @@ from logger.run_directory import versions
 from study import plan
 from study.harvest import ROOT, adopt, record, status
 from system.errors import UserError
-from system.signals import EXIT_STATUS
+from system.signals import EXIT_STATUS, stop_signals
 
 HOW = ["--num-threads=1", "--quiet"]
 
 
 class Runner:
-    """Runs main.py under `logs`/<configuration>/seed_<n>. SIGTERM and SIGINT stop the runs after their checkpoints."""
+    """Runs main.py under `logs`/<configuration>/seed_<n>. A signal of `stop_signals` stops them after a checkpoint."""
 
     def __init__(self, study: Path, logs: Path, data: Path | None = None):
         """data: folder with a folder for each data set's official file; None: use the replicas."""
@@ -36,7 +36,7 @@ class Runner:
 
         Returns: 0, 1 if a run failed, or EXIT_STATUS if stopped by a signal.
         """
-        handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        handlers = {number: signal.signal(number, self._stop) for number in stop_signals()}
         failed = False
         try:
             with ThreadPoolExecutor(at_once) as pool:

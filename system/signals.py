@@ -1,4 +1,4 @@
-"""On SIGTERM or SIGINT, a run finishes its step, writes a checkpoint, and exits with a status that means: restart."""
+"""Asked to stop by a signal, a run finishes its step, writes a checkpoint, and exits with the status for a restart."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ class Interrupted(KeyboardInterrupt):
     """A signal stopped the run. A KeyboardInterrupt, so that `except Exception` does not catch it."""
 
 
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask to stop: SIGTERM, SIGINT, and SIGHUP of a closed terminal, unless `nohup` has it ignored."""
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # POSIX has it
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
 class Interruption:
-    """Context manager that handles SIGTERM and SIGINT.
+    """Context manager that handles the signals of `stop_signals`.
 
     A signal raises Interrupted at once. Inside `deferred()`, the first one only sets `requested`, which the training
     loop checks after each step. Signals within SAME_REQUEST of the last one are ignored: Ctrl-C reaches a run from the
@@ -32,7 +40,7 @@ class Interruption:
         self._deferring = False
 
     def __enter__(self) -> Interruption:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._previous = {number: signal.signal(number, self._on_signal) for number in stop_signals()}
         return self
 
     def __exit__(self, *_) -> None:

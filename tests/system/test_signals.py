@@ -42,6 +42,17 @@ def test_a_later_signal_stops_at_once(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.parametrize(("disposition", "requested"), [(signal.SIG_DFL, "SIGHUP"), (signal.SIG_IGN, None)])
+def test_a_closed_terminal_asks_to_stop_unless_nohup_has_it_ignored(disposition, requested):
+    before = signal.signal(signal.SIGHUP, disposition)
+    try:
+        with Interruption() as listener, listener.deferred():
+            signal.raise_signal(signal.SIGHUP)
+            assert listener.requested == requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_handlers_from_before_come_back():
     before = signal.getsignal(signal.SIGTERM)
     with Interruption():
