@@ -6,10 +6,11 @@ levels, and `factor_names`, k strings. If the factors are a full grid, in any or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,7 @@ from PIL import Image
 from datasets import npz
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
-from datasets.packing import pack
+from datasets.packing import pack, white
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -48,11 +49,8 @@ def load(
     path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
     """Load the images, resized to 64x64, and the factors. Raises UserError if the arrays have another form."""
-    with _opened(path) as (shape, read, images):
-        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
-            raise UserError(
-                f"{path}: expected images uint8 [n, h, w], [n, h, w, 1] or [n, h, w, 3], found {list(shape)}: {_REMEDY}"
-            )
+    with _opened(path) as (shape, read, images, sources):
+        _check_shape(path, shape)
         names, sizes, levels = _factors(path, shape[0], read)
         channels = channels or (3 if shape[3:] == (3,) else 1)
         places = find_grid(levels, sizes)
@@ -63,7 +61,7 @@ def load(
 
         packed = pack(
             "arrays",
-            [path],
+            sources,
             (resize, resample),
             images,
             to_size,
@@ -73,8 +71,21 @@ def load(
             progress=progress,
         )
     table = None if places is not None else levels
-    pixel_max = 255 if packed.brightest > 1 else 1  # masks of 0 and 1
-    return FactorDataset("arrays", path.name, names, sizes, packed.images, (64, 64, channels), pixel_max, table)
+    shape, pixel_max = (64, 64, channels), white(packed.brightest, path)
+    return FactorDataset("arrays", path.name, names, sizes, packed.images, shape, pixel_max, table)
+
+
+def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
+    """Raises UserError unless it is that of images."""
+    if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or 0 in shape:
+        raise UserError(
+            f"{path}: expected images uint8 [n, h, w], [n, h, w, 1] or [n, h, w, 3], found {list(shape)}: {_REMEDY}"
+        )
+    if len(shape) == 3 and shape[2] in (1, 3):
+        raise UserError(
+            f"{path}: images {list(shape)} are one picture, or as many as {shape[0]} that are {shape[2]} wide: save "
+            "images[None], or wider ones"
+        )
 
 
 def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
@@ -104,12 +115,27 @@ def _factors(path: Path, count: int, read: Callable[[str], np.ndarray | None]):
 
 
 def _text(name) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+
+
+class _Arrays(NamedTuple):
+    """The arrays of an open file.
+
+    shape: that of `images`.
+    read: reads another array; None if it is missing.
+    images: iterates over the images, uint8 `[h, w]` or `[h, w, c]`.
+    sources: the file, and others that its arrays lie in.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[str], np.ndarray | None]
+    images: Callable[[], Iterable[np.ndarray]]
+    sources: list[Path]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
-    """Yields the shape of `images`, a function to read another array (None if missing), one to iterate over images."""
+def _opened(path: Path) -> Iterator[_Arrays]:
+    """Open the file. Raises UserError if it is damaged, also while the body reads it."""
     with path.open("rb") as handle:
         is_hdf5 = handle.read(len(_HDF5)) == _HDF5
     if is_hdf5:
@@ -125,28 +151,70 @@ def _opened(path: Path) -> Iterator[tuple[tuple[int, ...], Callable, Callable]]:
         def read(name: str) -> np.ndarray | None:
             return file.read(name) if name in file else None
 
-        yield shape, read, lambda: chain.from_iterable(file.rows("images", _BATCH))
+        yield _Arrays(shape, read, lambda: chain.from_iterable(file.rows("images", _BATCH)), [path])
 
 
-def _from_hdf5(path: Path, file) -> tuple[tuple[int, ...], Callable, Callable]:
-    if "images" not in file or not hasattr(file["images"], "dtype"):
+def _from_hdf5(path: Path, file) -> _Arrays:
+    import h5py
+
+    arrays = {name: _hdf5_array(path, file, name) for name in ("images", "factors", "factor_names") if name in file}
+    if "images" not in arrays:
         raise UserError(f"{path}: expected an array images, found {', '.join(file) or 'nothing'}: {_REMEDY}")
-    images = file["images"]
+    images = arrays["images"]
     _check_dtype(path, images.dtype, False)
     batch = max(_BATCH, images.chunks[0] if images.chunks else 0)  # unpacks whole chunks once
 
     def read(name: str) -> np.ndarray | None:
-        values = file[name][()] if name in file else None
-        return values.astype("S") if values is not None and values.dtype == object else values  # strings
+        if name not in arrays:
+            return None
+        values = np.asarray(arrays[name][()])
+        return values if h5py.check_string_dtype(arrays[name].dtype) is None else values.astype("S")
 
-    pieces = (images[start : start + batch] for start in range(0, len(images), batch))
-    return images.shape, read, lambda: chain.from_iterable(pieces)
+    def pieces() -> Iterator[np.ndarray]:
+        return (images[start : start + batch] for start in range(0, len(images), batch))
+
+    others = {other for array in arrays.values() for other in _other_files(path, array)}
+    return _Arrays(images.shape, read, lambda: chain.from_iterable(pieces()), [path, *sorted(others)])
+
+
+def _hdf5_array(path: Path, file, name: str):
+    """The array `name` of the open HDF5 file. Raises UserError if this is something else, or leads nowhere."""
+    import h5py
+
+    try:
+        found = file[name]
+    except KeyError as error:
+        raise UserError(f"{path}: {name} is a link to what is not there ({error.args[0]}): {_REMEDY}") from None
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        kind = "an empty array" if isinstance(found, h5py.Dataset) else f"a {type(found).__name__.lower()}"
+        raise UserError(f"{path}: expected {name} to be an array, found {kind}: {_REMEDY}")
+    return found
+
+
+def _other_files(path: Path, array) -> list[Path]:
+    """Other files than `path` that an HDF5 array lies in: by an external link, in external storage, or virtually.
+
+    Raises UserError if one is missing: HDF5 would read zeros.
+    """
+    lies_in = Path(array.file.filename)
+    names = [name for name, *_ in array.external or ()]
+    names += [source.file_name for source in array.virtual_sources()] if array.is_virtual else []
+    others = [] if lies_in.samefile(path) else [lies_in]
+    for name in names:
+        if name != ".":  # the file itself
+            beside = lies_in.parent / name
+            others.append(beside if beside.exists() else Path(name))
+    for other in others:
+        if not other.is_file():
+            raise UserError(f"{path}: {array.name} lies in {other}, which is not there: put it there")
+    return others
 
 
 def _check_dtype(path: Path, dtype: np.dtype, fortran: bool) -> None:
-    if dtype != np.uint8 or fortran:
-        found = f"{dtype} in Fortran order" if fortran else str(dtype)
-        raise UserError(f"{path}: expected images uint8 from 0 to 255, found {found}: {_REMEDY}")
+    if dtype != np.uint8:
+        raise UserError(f"{path}: expected images uint8 from 0 to 255, found {dtype}: {_REMEDY}")
+    if fortran:
+        raise UserError(f"{path}: images are in Fortran order: save np.ascontiguousarray(images)")
 
 
 SPEC = DatasetSpec(

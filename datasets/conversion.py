@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import os
 import sys
 import threading
 import zlib
@@ -19,6 +20,8 @@ import numpy as np
 from datasets.locate import cache_directory
 from system.errors import UserError
 from system.files import can_be_written, free_bytes, making, partial_path, replacing, write_text
+
+_SPARE = 2**24  # bytes to leave free on the disk
 
 
 def mapped(path: Path, shape: Sequence[int], offset: int) -> np.ndarray:
@@ -82,7 +85,7 @@ def convert_once(
 
     Returns: the array, memory-mapped and read-only, and the metadata. Raises UserError if no directory has room.
     """
-    cached = f"{hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]}-{source.name}{suffix}"
+    cached = f"{hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:12]}-{source.name}{suffix}"
     places = [source.with_name(source.name + suffix), cache_directory(name) / cached]
     for path in places:
         if (found := _opened(path, key)) is not None:
@@ -145,10 +148,10 @@ def _place_with_room(places: Sequence[Path], size: int) -> Path:
             directory = directory.parent
         partial = partial_path(path)  # of a running or killed process; will be overwritten
         free = free_bytes(directory) + (partial.stat().st_size if partial.exists() else 0)
-        if free > size + 2**24:
+        if free > size + _SPARE:
             return path
-        found.append(f"{path.parent} has {free / 1e9:.1f} GB")
+        found.append(f"{path.parent} has {free / 1e6:,.0f} MB")
     raise UserError(
-        f"{size / 1e9:.1f} GB of disk are needed once for an uncompressed copy, but {' and '.join(found)}: "
+        f"{(size + _SPARE) / 1e6:,.0f} MB of disk are needed once for an uncompressed copy, but {' and '.join(found)}: "
         "free some space, or set LIE_VAE_CACHE to a directory on a larger disk"
     )

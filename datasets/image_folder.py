@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import pack, stamp
+from datasets.packing import pack, stamp, white
 from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -64,11 +64,7 @@ def load(
         progress=progress,
     )
     _report_skipped(path, [files[number] for number in packed.left_out])
-    if not packed.brightest:
-        print(f"warning: every picture in {path} is black; 16 bits are reduced to their upper 8", file=sys.stderr)
-    pixel_max = 1 if packed.brightest == 1 else 255
-    if pixel_max == 1:
-        print(f"note: every picture in {path} holds 0 and 1 only: masks, of which 1 is taken as white", file=sys.stderr)
+    pixel_max = white(packed.brightest, path)
     nothing = np.zeros((len(packed.images), 0), np.int64)  # [n, 0]
     shape = (64, 64, channels)
     return FactorDataset("images", path.resolve().name, [], [], packed.images, shape, pixel_max, factors=nothing)
@@ -93,6 +89,7 @@ def _pictures(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         found += [Path(directory, n) for n in names if n.lower().endswith(ENDINGS) and not n.startswith(".")]
+    found = [file for file in found if file.is_file() or not file.exists()]  # no pipe, which would be waited for
     return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
 

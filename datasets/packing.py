@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -32,6 +33,15 @@ def stamp(path: Path) -> list:
     """Size and modification time of a file, to detect changes."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def white(brightest: int, path: Path) -> int:
+    """The pixel value that stands for 1.0 in a user's images: 255, or 1 in masks of 0 and 1, as stderr then says."""
+    if brightest == 0:
+        print(f"warning: every picture in {path} is black; of 16 bits, the upper 8 are used", file=sys.stderr)
+    if brightest == 1:
+        print(f"note: every picture in {path} holds 0 and 1 only: masks, of which 1 is taken as white", file=sys.stderr)
+    return 1 if brightest == 1 else 255
 
 
 def pack(
@@ -71,7 +81,7 @@ def pack(
             unit_scale=True,
             disable=not progress,
         )
-        return _write(handle, count, channels, images, places)
+        return _write(handle, sources[0], count, channels, images, places)
 
     key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}
     array, note = convert_once(sources[0], name, suffix, key, count * SIDE * SIDE * channels, write)
@@ -86,7 +96,9 @@ def map_in_threads(work: Callable[[T], Made], items: Iterable[T], batch: int = 1
             yield from pool.map(work, some)
 
 
-def _write(handle: BinaryIO, count: int, channels: int, images: Iterable, places: np.ndarray | None) -> dict:
+def _write(
+    handle: BinaryIO, source: Path, count: int, channels: int, images: Iterable, places: np.ndarray | None
+) -> dict:
     """Write the images to a `.npy` file. Returns metadata. Raises UserError if all images are None."""
     begin = npy_header((count, SIDE, SIDE, channels))
     handle.write(begin)
@@ -100,7 +112,7 @@ def _write(handle: BinaryIO, count: int, channels: int, images: Iterable, places
         handle.write(np.ascontiguousarray(image).data)
         brightest = max(brightest, int(image.max()))
     if len(left_out) == count:
-        raise UserError(f"none of the {count} images can be read: look at the files")
+        raise UserError(f"{source}: none of the {count} images can be read: name another path")
     handle.seek(0)
     handle.write(npy_header((count - len(left_out), SIDE, SIDE, channels)))
     handle.seek(0, 2)

@@ -95,6 +95,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path, suffix):
 WRONG = {
     "float images": ({"images": IMAGES / 255}, "expected images uint8 from 0 to 255, found float64"),
     "four channels": ({"images": np.zeros((2, 8, 8, 4), np.uint8)}, r"found \[2, 8, 8, 4\]"),
+    "one picture": ({"images": IMAGES[0]}, r"images \[64, 64, 3\] are one picture.*save images\[None\]"),
     "no images": ({"pictures": IMAGES}, "expected an array images, found"),
     "other length": ({"images": IMAGES, "factors": GRID[:-1]}, r"expected factors \[24, k\].*found int64 \[23, 3\]"),
     "NaN": ({"images": IMAGES, "factors": np.full((24, 1), np.nan)}, "factors hold NaN or infinity"),
@@ -114,6 +115,90 @@ def test_what_cannot_be_used_is_named(wrong, tmp_path, suffix):
     arrays, message = WRONG[wrong]
     with pytest.raises(UserError, match=message):
         load(write(tmp_path / f"a{suffix}", **arrays))
+
+
+def test_a_name_may_be_one_text_or_hold_any_bytes(tmp_path, suffix):
+    one = write(tmp_path / f"a{suffix}", images=IMAGES, factors=GRID[:, 0], factor_names="size")
+    assert load(one).factor_names == ("size",)
+    bytes_ = write(tmp_path / f"b{suffix}", images=IMAGES, factors=GRID[:, 0], factor_names=np.array([b"\xff"]))
+    assert load(bytes_).factor_names == ("\\xff",)
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "black"), (1, "1 is taken as white"), (2, "")])
+def test_images_that_are_black_or_masks_are_told(value, said, tmp_path, suffix, capsys):
+    load(write(tmp_path / f"a{suffix}", images=np.full((2, 8, 8), value, np.uint8)))
+    assert said in (told := capsys.readouterr().err) and bool(said) == bool(told)
+
+
+def test_fortran_order_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(UserError, match=r"Fortran order: save np.ascontiguousarray\(images\)"):
+        load(write(tmp_path / "a.npz", images=np.asfortranarray(IMAGES)))
+
+
+NO_ARRAYS = {
+    "a group": (lambda file, name: file.create_group(name), "found a group"),
+    "empty": (lambda file, name: file.create_dataset(name, data=h5py.Empty("u1")), "found an empty array"),
+    "a type": (lambda file, name: file.__setitem__(name, np.dtype("u1")), "found a datatype"),
+    "a broken link": (
+        lambda file, name: file.__setitem__(name, h5py.SoftLink("/no")),
+        "is a link to what is not there",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["images", "factors", "factor_names"])
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+def test_what_is_no_array_of_an_hdf5_file_is_named(kind, name, tmp_path):
+    make, message = NO_ARRAYS[kind]
+    path = write(tmp_path / "a.h5", **({} if name == "images" else {"images": IMAGES}))
+    with h5py.File(path, "a") as file:
+        make(file, name)
+    with pytest.raises(UserError, match=f"{name} .*{message}|expected {name} to be an array, {message}"):
+        load(path)
+
+
+@pytest.mark.parametrize("dtype", [h5py.vlen_dtype(np.int32), h5py.ref_dtype])
+def test_objects_of_an_hdf5_file_are_no_factors(dtype, tmp_path):
+    path = write(tmp_path / "a.h5", images=IMAGES)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("factors", (24,), dtype=dtype)
+    with pytest.raises(UserError, match="expected factors.*found object"):
+        load(path)
+
+
+def test_one_number_is_no_image(tmp_path):
+    with pytest.raises(UserError, match=r"expected images uint8.*found \[\]"):
+        load(write(tmp_path / "a.h5", images=np.uint8(3)))
+
+
+def _linked(file, parts):
+    file["images"] = h5py.ExternalLink(parts.name, "/images")
+
+
+def _virtual(file, parts):
+    layout = h5py.VirtualLayout(IMAGES.shape, np.uint8)
+    layout[:] = h5py.VirtualSource(parts.name, "images", IMAGES.shape)
+    file.create_virtual_dataset("images", layout)
+
+
+def _external(file, parts):
+    with h5py.File(parts) as other:
+        offset = other["images"].id.get_offset()
+    file.create_dataset("images", IMAGES.shape, np.uint8, external=[(str(parts), offset, IMAGES.nbytes)])
+
+
+@pytest.mark.parametrize("refer", [_linked, _virtual, _external])
+def test_images_that_lie_in_another_file_are_read_anew_when_that_changes(refer, tmp_path):
+    path, parts = tmp_path / "a.h5", tmp_path / "parts.h5"
+    write(parts, images=IMAGES)
+    with h5py.File(path, "w") as file:
+        refer(file, parts)
+    assert (load(path).uint8(np.arange(24)) == IMAGES).all()
+    write(parts, images=255 - IMAGES)
+    assert (load(path).uint8(np.arange(24)) == 255 - IMAGES).all()
+    parts.unlink()
+    with pytest.raises(UserError, match="is not there"):
+        load(path)
 
 
 def test_nothing_is_unpickled(tmp_path):

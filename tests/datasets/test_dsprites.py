@@ -98,7 +98,7 @@ def test_packed_file_goes_to_the_cache_when_the_directory_cannot_be_written(
 def test_no_room_anywhere_says_how_much_is_needed(directory, dsprites_file, monkeypatch):
     dsprites_file(directory)
     monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**20)
-    with pytest.raises(UserError, match=r"GB of disk are needed once.*LIE_VAE_CACHE"):
+    with pytest.raises(UserError, match=r"17 MB of disk are needed once.* has 1 MB.*LIE_VAE_CACHE"):
         load_dataset("dsprites", directory, progress=False)
 
 

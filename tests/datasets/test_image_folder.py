@@ -1,5 +1,7 @@
 """A folder of pictures of one's own."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -164,8 +166,18 @@ def test_files_that_cannot_be_read_are_named_and_skipped(folder, capsys):
 
 def test_a_folder_with_nothing_readable_is_refused(tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(UserError, match="none of the 1 images can be read"):
+    with pytest.raises(UserError, match=f"{tmp_path}: none of the 1 images can be read"):
         load(tmp_path)
+
+
+def test_pipes_are_not_waited_for(folder):
+    os.mkfifo(folder / "pipe.png")
+    assert len(load(folder)) == 6
+
+
+def test_a_folder_may_have_any_name(folder):
+    odd = folder.rename(os.fsdecode(os.fsencode(folder) + b"\xff\n"))
+    assert len(load(odd)) == 6
 
 
 @pytest.mark.parametrize(
