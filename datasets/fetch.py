@@ -144,7 +144,7 @@ class _Transfer:
                 time.sleep(min(self.retry.first_wait * 2 ** (failures - 1), 60))
 
     def _failure_message(self, error: Exception) -> str:
-        remedy = "check the network and HTTPS_PROXY, or draw the replica by leaving --data-path out"
+        remedy = f"check the network and HTTPS_PROXY, or fetch it elsewhere and put it into {self.partial.parent}"
         if self._size():
             remedy = f"repeat the command, which continues after the {self._size()} bytes received so far"
         return f"{self.url} cannot be fetched ({error}): {remedy}"
@@ -170,13 +170,16 @@ class _Transfer:
             remedy = (
                 "see whether the publisher moved it, and name the new address with python -m datasets.download --url"
             )
-            raise UserError(f"{self.url} answers HTTP {error.code} {error.reason}: {remedy}") from None
+            said = " ".join(str(error.reason).split())  # three lines for a loop of redirections
+            raise UserError(f"{self.url} answers HTTP {error.code} {said}: {remedy}") from None
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             if isinstance(reason, ssl.SSLCertVerificationError):
                 remedy = "if a proxy replaces certificates, name its authority's file in SSL_CERT_FILE"
                 raise UserError(f"{self.url} has no valid certificate ({reason.verify_message}): {remedy}") from None
             raise _Interrupted(str(reason) or type(reason).__name__) from None
+        except ValueError as error:
+            raise UserError(f"{self.url} is no address to fetch from ({error}): name another with --url") from None
 
     def _start_over(self, why: str) -> None:
         self.partial.unlink(missing_ok=True)
@@ -200,7 +203,7 @@ class _Transfer:
                 self._start_over("the server did not send the part that was asked for")
         else:
             offset = 0
-        total = None if length is None else offset + int(length)
+        total = offset + int(length) if length and length.isdecimal() else None
         start = response.read1(2**16)
         self._check_start(response, start if offset == 0 else b"")
         if total is not None and free_bytes(self.partial.parent) < total - offset + _SPARE:

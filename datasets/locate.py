@@ -20,9 +20,15 @@ def files_of(spec: DatasetSpec, **options) -> tuple[DataFile, ...]:
 
 
 def cache_directory(name: str) -> Path:
-    """Folder of replicas and conversions of the data set, in `$LIE_VAE_CACHE` or else `~/.cache/lie-group-vae`."""
+    """Folder of replicas and conversions of the data set, in `$LIE_VAE_CACHE` or else `~/.cache/lie-group-vae`.
+
+    Raises UserError if the home directory that this refers to is unknown.
+    """
     root = os.environ.get("LIE_VAE_CACHE") or "~/.cache/lie-group-vae"
-    return Path(root).expanduser() / name
+    try:
+        return Path(root).expanduser() / name
+    except RuntimeError:
+        raise UserError(f"the home directory of {root} is not known: set LIE_VAE_CACHE to another directory") from None
 
 
 def prepare(
@@ -139,7 +145,7 @@ def _check_file(name: str, data_path: Path, file: DataFile, path: Path) -> None:
     elif not path.exists() and not can_be_written(path.parent):
         raise UserError(
             f"--data-path {data_path}: there is no {file.name}, and {path.parent} cannot be written to fetch it into: "
-            "name its directory, or leave the flag out to draw the replica"
+            "name another directory"
         )
 
 

@@ -93,6 +93,23 @@ def without_length(handler):
     handler.wfile.write(handler.server.body)
 
 
+def of_unknown_length(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "unknown")
+    handler.end_headers()
+    handler.wfile.write(handler.server.body)
+
+
+def redirected(address):
+    def answer(handler):
+        handler.send_response(302)
+        handler.send_header("Location", address)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
 def status(code):
     def answer(handler):
         handler.send_response(code)

@@ -18,6 +18,7 @@ from local_publisher import (
     cut_off,
     kept,
     leave_partial,
+    of_unknown_length,
     slow,
     stall,
     without_length,
@@ -63,7 +64,7 @@ def test_git_blob_id_is_that_of_git(tmp_path):
     assert not is_official(file, path)
 
 
-@pytest.mark.parametrize("answer", [slow, without_length])
+@pytest.mark.parametrize("answer", [slow, without_length, of_unknown_length])
 def test_unusual_answers_are_no_failure(answer, get, publisher, tmp_path):
     publisher.steps = [answer]
     get()

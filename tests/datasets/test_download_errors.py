@@ -17,6 +17,7 @@ from local_publisher import (
     kept,
     leave_partial,
     page,
+    redirected,
     status,
 )
 
@@ -88,7 +89,7 @@ def test_no_network_is_told_after_two_tries(get, tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/3dshapes.h5"
         with pytest.raises(
-            UserError, match=r"cannot be fetched \(.*refused\): check the network .*--data-path"
+            UserError, match=r"cannot be fetched \(.*refused\): check the network .*put it into"
         ) as caught:
             get(url=url)
     assert url in str(caught.value)
@@ -129,8 +130,21 @@ def test_a_proxys_certificate_is_told(get, monkeypatch):
         get()
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://[nonsense", "http://[nonsense]/"])
+def test_what_is_no_address_is_told(url, get, tmp_path):
+    with pytest.raises(UserError, match="is no address to fetch from .*name another with --url"):
+        get(url=url)
+    assert kept(tmp_path) == {}
+
+
+def test_a_redirection_to_no_address_is_told(get, publisher):
+    publisher.steps = [redirected("http://[nonsense")]
+    with pytest.raises(UserError, match="is no address to fetch from"):
+        get()
+
+
 def test_every_error_is_one_line(get, publisher):
-    for steps in ([status(404)], [status(503)] * 9, [page("text/html")]):
+    for steps in ([status(404)], [status(503)] * 9, [page("text/html")], [redirected("/")] * 99):
         publisher.steps = list(steps)
         with pytest.raises(UserError) as caught:
             get()

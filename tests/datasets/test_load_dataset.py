@@ -55,6 +55,12 @@ def test_a_replica_put_into_the_cache_by_hand_is_used(cache, dsprites_file, monk
     assert (load_dataset("dsprites", progress=False).uint8(np.arange(144))[..., 0] == images).all()
 
 
+def test_an_unknown_home_directory_is_told(monkeypatch):
+    monkeypatch.setenv("LIE_VAE_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(UserError, match="home directory of ~nobody.* is not known: set LIE_VAE_CACHE"):
+        check_data_path("dsprites", None)
+
+
 def test_missing_file_without_download_says_how_to_get_it(tmp_path):
     with pytest.raises(UserError, match=r"--data-path .*python -m datasets.download shapes3d"):
         load_dataset("shapes3d", tmp_path, download=False)
@@ -123,7 +129,7 @@ def test_no_message_asks_to_delete_a_file(tmp_path, dsprites_file):
 
 
 def test_a_directory_that_cannot_be_filled_fails_the_check():
-    with pytest.raises(UserError, match=r"--data-path /dev/null/data: there is no .*leave the flag out"):
+    with pytest.raises(UserError, match=r"--data-path /dev/null/data: there is no .*name another directory"):
         check_data_path("dsprites", "/dev/null/data")
 
 
