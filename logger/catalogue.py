@@ -81,9 +81,9 @@ PICTURES = {
         "equivariance_error.png",
         "symmetries",
         "Equivariance error",
-        "A factor of real images is changed by an eighth of its range. The error compares this with the group action "
-        "of a latent, by the same t for all images. 0: both do the same; 1: no better than leaving the image "
-        "unchanged. A factor with one dark cell is represented by one latent.",
+        "A factor of real images is changed by an eighth of its values, at least by one. The error compares this with "
+        "the group action of a latent, by the same t for all images. 0: both do the same; 1: no better than leaving "
+        "the image unchanged. A factor with one dark cell is represented by one latent.",
     ),
     "composition": Picture(
         "symmetry/composition",

@@ -19,7 +19,7 @@ class PictureInputs(NamedTuple):
 
     examples: EXAMPLES images.
     sample: SAMPLE images.
-    pairs: factor name -> PAIRS images, and the same images with this factor increased by an eighth of its range.
+    pairs: factor name -> PAIRS images, and the same with this factor increased by an eighth of its values, at least 1.
     paths: factor name -> the first example with every value of this factor. Both are empty if the data set is not a
         grid of factors.
     """
