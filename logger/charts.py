@@ -24,6 +24,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": 100,
     "image.cmap": "cividis",
+    "text.parse_math": False,  # names may hold dollar signs
 }
 LARGEST_ANNOTATED = 144  # largest number of cells of a heat map that are annotated
 

@@ -15,6 +15,7 @@ SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 STRONGEST = 4  # number of latents drawn per factor
 FEW_TICKS = 4  # on small axes: each tick takes a millisecond or two to draw
 SMALLEST_PLANE = 0.5  # minimum width of the axes of a path, so that noise looks small
+LONGEST_TITLE = 26  # characters of the name of a factor above its panel
 
 
 class Drawn(NamedTuple):
@@ -195,7 +196,7 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
             strongest = np.argsort(-np.ptp(codes, axis=0), kind="stable")[:STRONGEST]
             for j in strongest:
                 above.plot(codes[:, j], label=f"z{j}")
-            above.set(title=name.replace("_", " "), xlabel="value of the factor")
+            above.set(title=_title(name), xlabel="value of the factor")
             above.locator_params(axis="x", integer=True, nbins=FEW_TICKS)
             above.locator_params(axis="y", nbins=FEW_TICKS)
             above.legend(fontsize=9, ncols=2, handlelength=1, loc="upper center")
@@ -212,6 +213,12 @@ def factor_path_picture(paths: dict[str, np.ndarray]) -> np.ndarray:
             below.locator_params(nbins=FEW_TICKS)
         grid[0, 0].set_ylabel("mean code")
         return charts.to_array(canvas)
+
+
+def _title(name: str) -> str:
+    """The name of a factor in one line, short enough for a panel."""
+    name = " ".join(name.replace("_", " ").split())
+    return name if len(name) <= LONGEST_TITLE else f"{name[: LONGEST_TITLE // 2]}…{name[-LONGEST_TITLE // 2 :]}"
 
 
 def sweep_frames(traversals: np.ndarray, names: list[str], image: np.ndarray) -> list[np.ndarray]:

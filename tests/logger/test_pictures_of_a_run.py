@@ -298,3 +298,12 @@ def test_no_text_of_a_chart_is_cut_off_by_its_edge():
     small = SimpleNamespace(spectra=[np.array([0.0044 + 0.0044j])] * 5, per_latent={"rotate": np.ones(5)})
     for picture in (heat_map, panels.eigenvalue_picture(small, np.arange(5), ["z0"] * 5)):
         assert picture[:, [0, -1]].min() > 200 and picture[[0, -1]].min() > 200
+
+
+def test_names_of_factors_may_be_long_and_hold_what_elsewhere_is_a_formula():
+    names = ["$\\nonsense$", "a\nb", "price in $ " * 9]
+    charts.heat_map_picture(np.eye(3), names, ["z0"] * 3, "t", "x", "y")
+    codes = np.arange(8.0).reshape(4, 2)
+    short, long = (panels.factor_path_picture({name: codes, "b": codes}) for name in ("a" * 26, "a" * 99))
+    between = slice(short.shape[1] // 2, short.shape[1] // 2 + 40)  # columns between the two titles
+    assert (short[:30, between] == long[:30, between]).all() and short.shape == long.shape
