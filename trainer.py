@@ -225,6 +225,7 @@ def load(command: CommandLine, device: torch.device):
     args = arguments.evaluation(run_dir, command, lambda found: model_class(found.model).check_args(found))
     if args.dataset != run_dir.read_args().get("dataset"):  # the run's data options belong to its own data set
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
+    datasets.check_given(command.args, command.given, args)
     datasets.check_args(args)
     weights, results = run_dir.weights_file(args.epoch), for_results(run_dir, args.result_path)
     dataset = datasets.from_args(args)

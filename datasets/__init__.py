@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -62,6 +63,20 @@ def check_args(args: Namespace) -> None:
             check_data_path(name, path, **_options(args, name))
         except UserError as error:
             raise UserError(str(error).replace("--data-path", "--eval_data_path")) from error
+
+
+def check_given(asked: Namespace, given: Collection[str], used: Namespace) -> None:
+    """Check, before a run is scored, that the given flags `asked` for no other images than those of `used`, the run's.
+
+    Raises UserError.
+    """
+    for name in {"dataset", *OPTIONS}.intersection(given):
+        own, value = getattr(used, name, None), getattr(asked, name)
+        if value != own and not (name == "dataset" and asked.eval_dataset):
+            raise UserError(
+                f"{OPTIONS.get(name, '--dataset')} {value}: a run is scored on the images that its own flags choose "
+                f"(here {own}): leave it out; --eval_dataset and --eval_data_path name other data, as a whole"
+            )
 
 
 def from_args(args: Namespace) -> FactorDataset:

@@ -193,6 +193,27 @@ def test_channels_of_the_evaluation_data_are_checked_before_the_training(small_d
     assert not list(tmp_path.glob("logs/version_*"))
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--fixed_shape=1"],
+        ["--dataset=arrays"],
+        ["--resize=pad", "--eval_dataset=arrays", "--eval_data_path={tmp}/grey.npz"],
+    ],
+)
+def test_flags_that_would_choose_other_images_are_refused(flags, trained, tmp_path, capsys):
+    import numpy as np
+
+    np.savez(tmp_path / "grey.npz", images=np.zeros((8, 64, 64), np.uint8))
+    assert evaluate(trained, *(flag.format(tmp=tmp_path) for flag in flags)) == 2
+    name, _, value = flags[0].partition("=")
+    assert f"{name} {value}: a run is scored on the images that its own flags choose" in capsys.readouterr().err
+
+
+def test_the_runs_own_flags_may_be_repeated(trained, capsys):
+    assert evaluate(trained, "--dataset=dsprites", "--fixed_shape=none") == 0
+
+
 def test_evaluation_data_with_other_channels_are_named(trained, tmp_path, capsys):
     import numpy as np
 
