@@ -79,6 +79,7 @@ class FactorDataset:
 
     def index_to_factors(self, index: np.ndarray) -> np.ndarray:
         """int64 `[n]` -> int64 `[n, K]`. Raises ValueError or IndexError if an index is out of range."""
+        index = _as_numpy(index)
         if self.factors is not None:
             return self.factors[index]  # [n, K]
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1)  # [n, K]
@@ -149,8 +150,9 @@ class FactorDataset:
 
 
 def _as_numpy(index: Any) -> np.ndarray:
-    """Indices as a NumPy array, from a list, an array, or a tensor on any device."""
-    return index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
+    """Indices as a NumPy array, from a list, an array, or a tensor on any device; also from a mask of all images."""
+    index = index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
+    return np.flatnonzero(index) if index.dtype == bool else index
 
 
 def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -82,6 +82,15 @@ def test_a_batch_is_the_stored_images_scaled_to_one(kind, request):
     assert (dataset.uint8(index) == images[index]).all()
 
 
+@pytest.mark.parametrize("as_mask", [np.array, torch.tensor])
+@pytest.mark.parametrize("kind", ["raw", "packed"])
+def test_a_mask_of_the_images_chooses_the_same_images_and_factors(kind, as_mask, request):
+    dataset, images = request.getfixturevalue(kind)
+    mask = as_mask([number in (3, 5) for number in range(24)])
+    assert (dataset.uint8(mask) == images[[3, 5]]).all()
+    assert (dataset.index_to_factors(mask) == dataset.index_to_factors(np.array([3, 5]))).all()
+
+
 @pytest.mark.parametrize("kind", ["raw", "packed"])
 @pytest.mark.parametrize("as_index", [list, np.array, torch.tensor])
 def test_batches_cut_on_the_device_are_the_same(kind, as_index, request):
