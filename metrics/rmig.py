@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.discrete import discretise, entropies, mutual_information
+from metrics.discrete import ROUNDING, discretise, entropies, mutual_information
 from metrics.factors import varying
 from metrics.metric import ONE_FACTOR, Metric, Score, draw_many
 
@@ -15,7 +15,8 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     """MIG with fine bins and many samples; and a form that also requires the best latent to represent nothing else.
 
     1. Cut each latent into 100 equal-width bins over its range (10,000 samples in the full protocol).
-    2. Mutual information of every latent with every factor; per factor the best latent a and the runner-up b.
+    2. Mutual information of every latent with every factor; per factor the best latent a and the runner-up b. Of
+       equally informative latents, a is the one with the smallest entropy, so that their order does not matter.
     3. `RMIG`: mean over factors of (I(a) - I(b)) / H(factor).
     4. `JEMMIG`: mean over factors of 1 - (H(z_a, factor) - I(a) + I(b)) / (H(factor) + log 100).
 
@@ -34,11 +35,11 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     binned, columns = discretise(representations, BINS), factors[:, some]
     information = mutual_information(binned, columns)  # [d, k]
     factor_entropy, latent_entropy = entropies(columns), entropies(binned)  # [k], [d]
-    best = information.argmax(axis=0)  # [k]
     ranked = np.sort(information, axis=0)[::-1]
     first = ranked[0]
     second = ranked[1] if len(ranked) > 1 else np.zeros_like(first)
-    joint = latent_entropy[best] + factor_entropy - first  # [k]
+    best = information >= first - ROUNDING  # [d, k]
+    joint = np.where(best, latent_entropy[:, None], np.inf).min(axis=0) + factor_entropy - first  # [k]
     spent = np.where(first > 0, (joint - first + second) / (factor_entropy + np.log(BINS)), 1.0)  # [k]
     return {
         "RMIG": float(((first - second) / factor_entropy).mean()),

@@ -11,6 +11,7 @@ from metrics.metric import AGREEMENT, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
+SOLVER = {"tol": 1e-10, "max_iter": 20_000}  # coordinate descent
 
 
 def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
@@ -29,13 +30,14 @@ def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
         return np.abs(first.T @ second) / len(first)
     from sklearn.linear_model import Lasso
 
-    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA, max_iter=20_000).fit(first, second).coef_)).T
+    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA, **SOLVER).fit(first, second).coef_)).T
 
 
 def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
     """UDR of two runs, from codes `[n, a]` and `[n, b]` of their informative latents.
 
-    1 if every latent has exactly one counterpart in the other run; 0 if a run has no informative latents.
+    1 (`lasso`: about 0.9, since it shrinks weights by alpha) if every latent has exactly one counterpart in the other
+    run; 0 if a run has no informative latents.
     """
     if not first.shape[1] or not second.shape[1]:
         return 0.0
@@ -53,14 +55,15 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
     runs: codes `[n, d]` of each run, for the same samples in the same order.
 
     1. Per run, keep the informative latents: standard deviation of the means at least 0.1.
-    2. Per pair of runs: similarity matrix R of their latents; per latent max^2 / sum over its row or column of R;
-       mean over the latents of both runs.
+    2. Per ordered pair of runs: similarity matrix R of their latents (`lasso`: from the first to the second); per
+       latent max^2 / sum over its row or column of R; mean over the latents of both runs.
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
-    Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; unrelated or mixed
-    latents score about 1 / d or less. On few samples, chance correlations keep even equal runs below 1. A run without
-    informative latents scores 0. Agreement does not prove disentanglement: runs may fail in the same way. Invariant to
-    offset and to dead latents; to scale only if the same latents reach a deviation of 0.1.
+    Range [0, 1]; ideal 1 (`lasso`: about 0.9): all runs have the same latents up to order, sign and monotone (`lasso`:
+    linear) maps; unrelated or mixed latents score about 1 / d or less. On few samples, chance correlations keep even
+    equal runs below 1. A run without informative latents scores 0. Agreement does not prove disentanglement: runs may
+    fail in the same way. Invariant to offset and to dead latents; to scale only if the same latents reach a deviation
+    of 0.1.
 
     Source: Duan et al. 2020, eq. 2 and 3. Convention: latents are informative by the deviation of the means; the
     paper's KL > 0.01 needs variances. `spearman` is UDR_S, `lasso` is UDR_L. Raises InputError for fewer than two runs,
@@ -77,7 +80,8 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
     pairs = np.full((len(tables), len(tables)), np.nan)
     for i, first in enumerate(tables):
         for j, second in enumerate(tables[:i]):
-            pairs[i, j] = pairs[j, i] = pair_score(first, second, method)
+            pairs[i, j] = pair_score(first, second, method)
+            pairs[j, i] = pairs[i, j] if method == "spearman" else pair_score(second, first, method)
     medians = np.nanmedian(pairs, axis=1)  # [runs]
     return {"UDR": float(medians.mean())} | {f"UDR_run_{i}": float(value) for i, value in enumerate(medians)}
 

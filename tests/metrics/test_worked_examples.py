@@ -72,6 +72,14 @@ def test_rmig_and_jemmig_of_a_latent_with_a_runner_up():
     assert found["JEMMIG"] == pytest.approx(1 - np.log(2) / np.log(4 * 100))
 
 
+def test_jemmig_takes_of_equally_informative_latents_the_one_with_least_entropy():
+    factor, bit = cases.all_factors((3, 2)).T
+    codes = np.stack([factor, factor + 0.1 * bit], axis=1)  # both hold the factor, the second also the bit
+    expected = 1 - np.log(3) / np.log(3 * 100)  # the runner-up has all of the factor, the best latent no noise
+    for order in ([0, 1], [1, 0]):
+        assert evaluate(codes[:, order], factor[:, None], ["rmig"])["JEMMIG"] == pytest.approx(expected)
+
+
 def test_irs_weighs_values_by_their_rows_and_latents_by_their_deviation():
     factor = np.repeat([0, 1], [201, 67])
     place = np.where(factor == 0, -100.0, 300.0)  # of mean 0
@@ -94,6 +102,17 @@ def test_udr_is_the_mean_over_runs_of_the_median_over_the_others():
     assert udr(swapped)["UDR"] == pytest.approx(4 / 5)
     faint = np.concatenate([both, np.stack([0.17 * a, b * 0.18], axis=1)], axis=1)  # deviations 0.098 and 0.104
     assert udr([both, faint])["UDR"] == pytest.approx((3 + 1 + 1 / 2) / 5)
+
+
+def test_the_udr_of_a_run_does_not_depend_on_the_order_of_the_runs():
+    rng = np.random.default_rng(0)
+    runs = [rng.standard_normal((300, 2)) @ rng.standard_normal((2, d)) for d in (2, 3, 5)]
+    for method in ("spearman", "lasso"):
+        found, turned = udr(runs, method), udr(runs[::-1], method)
+        assert [turned[f"UDR_run_{i}"] for i in (2, 1, 0)] == pytest.approx([found[f"UDR_run_{i}"] for i in range(3)])
+    one, copies = rng.standard_normal((300, 1)), np.ones((1, 2))
+    # To the copies the lasso gives both weights 0.9 (from them, it shares one): 2 of 3 latents score 0.9, one 0.45.
+    assert udr([one, one @ copies], "lasso")["UDR_run_0"] == pytest.approx((0.9 + 0.9 + 0.45) / 3)
 
 
 def test_the_lasso_shrinks_every_weight_by_its_alpha_and_explains_what_is_left():
