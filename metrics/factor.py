@@ -26,13 +26,18 @@ def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points:
 
 
 def _votes(codes: np.ndarray, fixed: np.ndarray, deviation: np.ndarray, factors: int) -> np.ndarray:
-    """Count how often each latent varies least for each fixed factor: int64 `[factors, active]`.
+    """Count how often each latent varies least for each fixed factor: float64 `[factors, active]`.
+
+    Latents that vary equally little, such as those of a discrete code that do not vary at all, share the vote.
 
     codes: `[votes, batch, active]`. fixed: factors `[votes]`. deviation: `[active]`.
     """
-    least = (codes.var(axis=1, ddof=1, dtype=np.float64) / deviation**2).argmin(axis=1)  # [votes]
-    active = len(deviation)
-    return np.bincount(fixed * active + least, minlength=factors * active).reshape(factors, active)
+    relative = codes.var(axis=1, ddof=1, dtype=np.float64) / deviation**2  # [votes, active]
+    relative[(codes == codes[:, :1]).all(axis=1)] = 0.0  # the rounding of a mean may leave more than that
+    least = relative == relative.min(axis=1, keepdims=True)  # [votes, active]
+    counts = np.zeros((factors, len(deviation)))
+    np.add.at(counts, fixed, least / least.sum(axis=1, keepdims=True))
+    return counts
 
 
 def score(codes, drawn: dict) -> dict[str, float]:
@@ -40,7 +45,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
 
     1. Variance of each latent over 10,000 samples (ddof 1); latents with a standard deviation below 0.1 are dropped.
     2. A vote: draw a factor and 64 samples that share its value; the vote is for the latent with the smallest variance
-       relative to that of step 1.
+       relative to that of step 1. Latents that do not vary at all in such samples share the vote equally.
     3. From 10,000 votes: each latent predicts the factor for which it got most votes. `fac_train` is the accuracy of
        these predictions on the same votes.
     4. `fac_eval`: the accuracy on 5,000 fresh votes. `fac_num_act`: the number of latents kept in step 1.

@@ -147,13 +147,11 @@ def damage_as_user_error(path: Path, kind: str, remedy: str, also: tuple = ()) -
         ) from None
 
 
-def lock(path: str | os.PathLike, wait: bool = False, **settings) -> Callable[[], None] | None:
+def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | None:
     """Lock the file `path`, which is made if missing. The kernel releases the lock when this process dies.
 
     If the file system has no locks, prints a warning to stderr, and returns as if the file were locked.
 
-    Args:
-        settings: of filelock.FileLock, such as the `mode` of a new file.
     Returns:
         A function that releases the lock; None if another process holds it and `wait` is false.
     Raises:
@@ -161,7 +159,7 @@ def lock(path: str | os.PathLike, wait: bool = False, **settings) -> Callable[[]
     """
     import filelock  # only for commands that lock
 
-    held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False, **settings)
+    held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
         held.acquire(blocking=wait)
     except filelock.Timeout:
@@ -177,14 +175,13 @@ def lock(path: str | os.PathLike, wait: bool = False, **settings) -> Callable[[]
 def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
     """Hold the lock of the file `path` for the body. Prints `waiting` to stderr if another process holds it.
 
-    Everybody who can write in the folder shares the lock, whatever the umask.
     Raises UserError, ending in `remedy`, if the file cannot be written.
     """
     try:
-        release = lock(path, mode=0o666)
+        release = lock(path)
         if release is None:
             print(waiting, file=sys.stderr, flush=True)
-            release = lock(path, wait=True, mode=0o666)
+            release = lock(path, wait=True)
     except OSError as error:
         raise UserError(f"cannot write in {path.parent} ({error.strerror}): {remedy}") from None
     try:

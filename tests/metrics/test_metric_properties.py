@@ -167,6 +167,23 @@ def test_scores_do_not_change_under_permutation_and_rescaling_of_the_latents(mix
         assert permuted[name] == pytest.approx(mixed[name], abs=1e-6), name
 
 
+def test_the_lasso_does_not_depend_on_the_order_of_correlated_latents():
+    rng = np.random.default_rng(1)
+    codes = FACTORS @ rng.standard_normal((3, 10)) + 0.3 * rng.standard_normal((len(FACTORS), 10))
+    found, turned = score(codes, metrics=["dci_lasso"]), score(codes[:, ::-1], metrics=["dci_lasso"])
+    assert turned == pytest.approx(found, abs=1e-7)
+
+
+def test_latents_that_do_not_vary_at_all_share_a_vote_of_the_factor_vae_score():
+    factors = np.tile(cases.all_factors((2, 2)), (50, 1))
+    codes = np.stack([factors[:, 0], factors[:, 0] * factors[:, 1]], axis=1)
+    # Constant are: both latents while the first factor is 0; the first while it is 1; the second while the other factor
+    # is 0; none while that is 1, and the first varies less. So the first gets 3/4 of the votes, then 1/2.
+    found, turned = (score(codes[:, order], factors, ["factor_vae"]) for order in ([0, 1], [1, 0]))
+    assert turned == found
+    assert found["fac_eval"] == pytest.approx((3 / 4 + 1 / 2) / 2, abs=0.05)
+
+
 def test_step_scores_do_not_change_under_permutation_and_rescaling_of_the_latents():
     codes = circles() + 0.3 * NOISE[: np.prod(SIZES), :1]
     before, after = score_steps(codes), score_steps(codes[:, [3, 1, 5, 0, 2, 4]] * np.array([4, 2, 8, 1, 2, 0.5]))
