@@ -22,6 +22,7 @@ RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start 
 BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N resamplings; takes N + 1 times as long"
 MAX_THREADS = 1024  # some systems fail to start more
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
+MAX_DATA_SEED = 2**63 - 1
 MAX_LATENTS = 2**12
 EVALUATION_ONLY = {  # flag -> what to use in training
     "epoch": "the length of a training is --epochs",
@@ -82,7 +83,8 @@ def _add_data_flags(group) -> None:
     )
     add(group, "--crop", optional(str), None, "the part of each image to use, see --help-data")
     add(group, "--part", optional(str), None, "the publisher's split to use, see --help-data; none: all")
-    add(group, "--data-seed", optional(at_least(0)), None, "seed of random colours or noise in the images; none: 0")
+    seed = optional(at_least(0, most=MAX_DATA_SEED))
+    add(group, "--data-seed", seed, None, "seed of random colours or noise in the images; none: 0")
     add(group, "--help-data", boolean, False, "describe --dataset and its flags, then exit")
     add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
     add(group, "--shuffle", boolean, True, "train in a new random order every epoch")

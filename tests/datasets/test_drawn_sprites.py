@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import main
 from datasets import check_data_path, load_dataset, scream_dsprites
-from datasets.drawn_sprites import random_bytes, random_words
+from datasets.drawn_sprites import SEEDS, random_bytes, random_words
 from system.errors import UserError
 
 NAMES = ["color_dsprites", "noisy_dsprites", "scream_dsprites"]
@@ -133,3 +134,9 @@ def test_the_replica_of_dsprites_serves_the_variants(cache, dsprites_file, capsy
 def test_only_random_sets_take_a_seed(folder):
     with pytest.raises(UserError, match="--data-seed 1 does nothing for --dataset dsprites"):
         check_data_path("dsprites", folder[0], data_seed=1)
+
+
+def test_the_command_line_takes_the_seeds_that_the_data_sets_take():
+    assert main.parse([f"--data-seed={SEEDS[-1]}"]).args.data_seed == SEEDS[-1]
+    with pytest.raises(UserError, match="--data-seed: .* is more than"):
+        main.parse([f"--data-seed={SEEDS.stop}"], main.RecordParser)
