@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ def draw(
     own samples draw them from resampled rows.
     """
     suffix = f" {replicate}" if replicate else ""
-    sampled = source.replicate(generator(seed, "rows" + suffix)) if replicate else source
+    sampled = source
+    if replicate and any(METRICS[name].draw is not None and not METRICS[name].on_tables for name in names):
+        sampled = source.replicate(generator(seed, "rows" + suffix))  # takes seconds for large tables
     points = source.split(generator(seed, "points"), preset.train_points, preset.test_points)
     resampled = source.resample(generator(seed, "points" + suffix), points) if replicate else points
     drawn = {}
@@ -225,21 +228,31 @@ def evaluate(
             raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
         source, codes = _table_source(representations, factors, test, factor_names, left_out, bins)
     names = applicable(metrics, source, decoder)
-    draws = [draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1)]
+
+    def draws() -> Iterator[dict[str, dict[str, np.ndarray]]]:  # one at a time: many replicates would fill the memory
+        return (draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1))
+
     some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
     if is_encoder:
-        indices = [index for drawn in draws for index in indices_of(drawn)] + ([some] if active_only else [])
-        codes = encode(representations, factors, indices, batch_size=batch_size, device=device, progress=progress)
+        indices = (index for drawn in draws() for index in indices_of(drawn))
+        wanted = chain(indices, [some] if active_only else [])
+        codes = encode(representations, factors, wanted, batch_size=batch_size, device=device, progress=progress)
     if active_only:
         codes = codes.only(_active(codes, some))
     request = Request(codes, {}, source, preset, seed, workers, decoder, device)
-    with tqdm(total=len(names) * len(draws), desc="scoring", disable=not progress, leave=False) as bar:
-        (scores, found), *replicates = (_score(names, drawn, request, bar) for drawn in draws)
+    with tqdm(total=len(names) * (bootstrap + 1), desc="scoring", disable=not progress, leave=False) as bar:
+        (scores, found), *replicates = (_score(names, drawn, request, bar) for drawn in draws())
     if replicates:
-        scores |= {f"{name}_se": float(np.std([run[name] for run, _ in replicates], ddof=1)) for name in scores}
+        scores |= {f"{name}_se": _standard_error([run[name] for run, _ in replicates]) for name in scores}
     counts = asdict(preset)
     record = {"metrics": names, "seed": seed, "preset": counts.pop("name"), "samples": counts}
     return Scores(scores, found, record | ({"bootstrap": bootstrap} if bootstrap else {}))
+
+
+def _standard_error(scores: Sequence[float]) -> float:
+    """The standard deviation of the scores of replicates; no square of a huge or tiny score leaves float64."""
+    size = 2.0 ** (np.frexp(np.abs(scores).max())[1] - 1)  # scaling by it is exact
+    return float(np.std(np.array(scores) / size, ddof=1)) * size
 
 
 def _score(

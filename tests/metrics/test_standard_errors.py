@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import tracemalloc
 
 import metric_cases as cases
 import numpy as np
@@ -44,3 +45,23 @@ def test_standard_errors_are_the_spread_over_independent_tables():
 def test_one_progress_bar_counts_the_scores_of_all_resamplings(capsys):
     evaluate(*independent_table(0), ["sap", "mig"], bootstrap=4, progress=True)
     assert set(re.findall(r"\d+/(\d+) ", capsys.readouterr().err)) == {"10"}
+
+
+def test_a_standard_error_has_the_units_of_its_score():
+    codes, factors = independent_table(0)
+    squared = "gaussian_wasserstein_correlation_se"
+    base = evaluate(codes, factors, ["unsupervised"], bootstrap=3)[squared]
+    for scale in (1e-100, 1e100):
+        assert evaluate(scale * codes, factors, ["unsupervised"], bootstrap=3)[squared] == pytest.approx(
+            scale * scale * base, rel=1e-6
+        )
+
+
+def test_memory_does_not_grow_with_the_number_of_resamplings():
+    peaks = []
+    for bootstrap in (2, 20):
+        tracemalloc.start()
+        evaluate(*independent_table(0), ["factor_vae"], preset=PRESET, bootstrap=bootstrap)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
