@@ -95,6 +95,11 @@ def _table_source(
         test_codes, test_values = _pair(*test, " of the test set")
         if test_codes.shape[1] != codes.shape[1] or test_values.shape[1] != values.shape[1]:
             raise InputError("the test set has another number of latents or factors than the training set")
+        for what, train, other in zip(("latents", "factors"), (representations, factors), test, strict=True):
+            if hasattr(train, "columns") and hasattr(other, "columns") and list(train.columns) != list(other.columns):
+                raise InputError(
+                    f"the {what} of the test set are other columns than those of the training set, or in another order"
+                )
         test_rows = len(test_codes)
         codes, values = np.concatenate([codes, test_codes]), np.concatenate([values, test_values])
     if factors is None:

@@ -37,7 +37,7 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
     Raises: UserError if the file cannot be read.
     """
     try:
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             return {path.stem: read_csv(path, rows)}
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -92,6 +92,7 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
         if body[column].dtype.kind not in "iufb":
             called = names[place] if names else place
             raise UserError(f"{path}: column {called} holds text; keep numbers only, or name it index")
+    body = body.astype(dict.fromkeys(body.select_dtypes(bool), np.int64))  # True and False are 1 and 0
     taken.append(f"columns {', '.join(names)}" if names else f"{body.shape[1]} columns")
     return Table(body.to_numpy(), names, "; ".join(taken), index)
 

@@ -171,6 +171,14 @@ def test_an_id_that_many_rows_share_is_a_factor(tmp_path, codes_file, header):
     assert scores_of(tmp_path, codes_file, given, "--left-out") == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("other", ["2", "0.5"])
+def test_true_and_false_are_two_classes_beside_columns_of_numbers(tmp_path, codes_file, other):
+    lines = ["flag,size", *(f"{a > 0},{float(other) * b:g}" for a, b in FACTORS[:, :2])]
+    given = written(tmp_path, "F.CSV", "\n".join(lines) + "\n")
+    expected = evaluate(CODES, np.stack([FACTORS[:, 0] > 0, FACTORS[:, 1]], axis=1), ["mig", "sap"], left_out=())
+    assert scores_of(tmp_path, codes_file, given, "--left-out") == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("header", [True, False, ["z0", "z1"], [1, 2]])
 @pytest.mark.parametrize("index", [None, "counting", "from one", "words", "shuffled"])

@@ -163,6 +163,19 @@ def test_pandas_tables_of_different_rows_are_refused():
     assert score(codes, factors.sample(frac=1, random_state=0).loc[codes.index], CHEAP) == score(codes, factors, CHEAP)
 
 
+def test_pandas_test_sets_of_other_columns_are_refused():
+    import pandas
+
+    codes, factors = (
+        pandas.DataFrame(CODES, columns=["a", "b", "c"]),
+        pandas.DataFrame(FACTORS, columns=["x", "y", "z"]),
+    )
+    assert score(codes, factors, ["sap"], test=(codes, factors)) == score(CODES, metrics=["sap"])
+    for test, word in (((codes[["b", "a", "c"]], factors), "latents"), ((codes, factors[["x", "z", "y"]]), "factors")):
+        with pytest.raises(UserError, match=f"the {word} of the test set are other columns .* or in another order"):
+            score(codes, factors, ["sap"], test=test)
+
+
 @pytest.mark.parametrize("convert", [np.asarray, lambda z: z.numpy(), lambda z: z.tolist(), lambda z: z.bfloat16()])
 def test_an_encoder_may_return_numpy_lists_or_half_precision(convert):
     images = cases.CodesAsImages(SIZES, cases.all_factors(SIZES))  # small whole numbers, exact in every dtype
