@@ -90,6 +90,9 @@ def collect(args: argparse.Namespace) -> None:
         file = result_file.with_name(f"{result_file.stem}.paired.csv")
         write_text(file, as_csv(as_text(differences), None))
         first, second = rows._config.iloc[compared]
+        if rows.data.iloc[compared].nunique() > 1:
+            measured = " and on ".join(rows.data.iloc[compared])
+            print(f"note: {first} and {second} were scored on {measured}: these differ, too", file=sys.stderr)
         print(f"{first} minus {second}, over common seeds, 95% confidence: {file}")
         print(as_text(differences).to_string(index=False))
 
@@ -130,7 +133,7 @@ def rows_and_members(
         _check_recorded(variables, [run.args for run in runs], "--group_by" if args.group_by else "--config_variables")
     samples = table(runs)
     values = samples[[]].assign(**{name: [_text(run.args.get(name)) for run in runs] for name in variables})
-    key = values.agg("-".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
+    key = values.agg("\0".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
     rows = summary(samples, values, key)
     scored = values[[]].assign(data=[scored_on(run) for run in runs])
     rows["data"] = scored.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))

@@ -69,7 +69,7 @@ def scored_on(run: Run) -> str:
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:
-    """Why a mean over these runs may mislead: unfinished or collapsed runs, other protocols, a repeated seed."""
+    """Why a mean over these runs may mislead: unfinished, partly scored or collapsed ones, protocols, equal seeds."""
     found = []
     if unfinished := sum(run.state not in ("finished", "unknown") for run in runs):
         found.append(f"{unfinished} of {len(runs)} runs not finished")
@@ -81,6 +81,9 @@ def doubts(runs: Sequence[Run]) -> list[str]:
     repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if repeated:
         found.append(f"more than one run has seed {', '.join(repeated)}; each counts")
+    counts = table(runs)[list(COLUMNS)].count()
+    if partly := [f"{column} ({count})" for column, count in counts.items() if 0 < count < counts.max()]:
+        found.append(f"some scores are missing, and their means are of fewer runs than the others: {', '.join(partly)}")
     if collapsed := sum(run.scores.get("fac_num_act") == 0 for run in runs):
         found.append(f"{collapsed} of {len(runs)} runs have no active latent: their codes say nothing about the images")
     return found

@@ -216,6 +216,13 @@ def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
     assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "['seed', model]")) == 6
 
 
+def test_group_by_keeps_arguments_apart_whose_joined_values_are_equal(tmp_path):
+    write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.2}, model="a-b", dataset="c")
+    write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.8}, model="a", dataset="b-c")
+    rows = collect(tmp_path, tmp_path / "logs", "--group-by", "model,dataset")
+    assert [(row["_config"], row["fac.mean"]) for row in rows] == [("a-b-c", "0.800"), ("a-b-c", "0.200")]
+
+
 def test_quartiles(tmp_path):
     values = [0.1, 0.2, 0.4, 0.8]
     for n, value in enumerate(values):

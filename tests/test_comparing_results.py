@@ -87,6 +87,27 @@ def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told
     ]
 
 
+def test_means_of_fewer_runs_than_the_row_has_are_told(tmp_path, capsys):
+    for seed, mig in enumerate((0.2, 0.4, math.nan)):
+        write_run(tmp_path / "logs" / "some", seed, {"fac_eval": 0.5, "discrete_mig": mig}, seed=seed)
+    (row,) = collect(tmp_path, tmp_path / "logs")
+    assert (row["mig.mean"], row["n_samples"]) == ("0.300", "3")
+    assert "means are of fewer runs than the others: mig (2)\n" in capsys.readouterr().err
+
+
+def test_a_comparison_of_scores_measured_in_different_ways_is_told(tmp_path, capsys):
+    for n, preset in enumerate(("full", "fast")):
+        run = write_run(tmp_path / "logs" / str(n), 0, {}, model=preset)
+        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset)
+    collect(tmp_path, tmp_path / "logs", "--compare", "0", "1")
+    note = (
+        "note: full-dsprites and fast-dsprites were scored on dsprites, full and on dsprites, fast: these differ, too\n"
+    )
+    assert capsys.readouterr().err == note
+    collect(tmp_path, tmp_path / "logs", "--compare", "0", "0")
+    assert not capsys.readouterr().err
+
+
 def test_runs_whose_latents_are_all_unused_are_told(tmp_path, capsys):
     for seed, active in enumerate((0, 5, 0)):
         write_run(tmp_path / "logs" / "some", seed, {"fac_eval": 0.0, "fac_num_act": active}, seed=seed)
