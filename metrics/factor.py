@@ -8,6 +8,7 @@ from metrics.inputs import deviations
 from metrics.metric import ONE_FACTOR, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
+AT_ONCE = 2**20  # numbers of codes in memory at once: those of all votes would be gigabytes for hundreds of latents
 
 
 def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points: int, rng: np.random.Generator) -> dict:
@@ -25,18 +26,22 @@ def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points:
     return drawn
 
 
-def _votes(codes: np.ndarray, fixed: np.ndarray, deviation: np.ndarray, factors: int) -> np.ndarray:
+def _votes(codes, rows: np.ndarray, fixed: np.ndarray, deviation: np.ndarray, factors: int) -> np.ndarray:
     """Count how often each latent varies least for each fixed factor: float64 `[factors, active]`.
 
     Latents that vary equally little, such as those of a discrete code that do not vary at all, share the vote.
 
-    codes: `[votes, batch, active]`. fixed: factors `[votes]`. deviation: `[active]`.
+    rows: `[votes, batch]`, whose codes are `[votes, batch, d]`. fixed: factors `[votes]`. deviation: `[d]`.
     """
-    relative = codes.var(axis=1, ddof=1, dtype=np.float64) / deviation**2  # [votes, active]
-    relative[(codes == codes[:, :1]).all(axis=1)] = 0.0  # the rounding of a mean may leave more than that
-    least = relative == relative.min(axis=1, keepdims=True)  # [votes, active]
-    counts = np.zeros((factors, len(deviation)))
-    np.add.at(counts, fixed, least / least.sum(axis=1, keepdims=True))
+    active = np.flatnonzero(deviation >= ACTIVE_DEVIATION)
+    counts = np.zeros((factors, len(active)))
+    step = max(1, AT_ONCE // (rows.shape[1] * len(deviation)))
+    for start in range(0, len(rows), step):
+        z = codes(rows[start : start + step])[..., active]  # [step, batch, active]
+        relative = z.var(axis=1, ddof=1, dtype=np.float64) / deviation[active] ** 2  # [step, active]
+        relative[(z == z[:, :1]).all(axis=1)] = 0.0  # the rounding of a mean may leave more than that
+        least = relative == relative.min(axis=1, keepdims=True)  # [step, active]
+        np.add.at(counts, fixed[start : start + step], least / least.sum(axis=1, keepdims=True))
     return counts
 
 
@@ -59,17 +64,17 @@ def score(codes, drawn: dict) -> dict[str, float]:
     `[..., d]`.
     """
     deviation = deviations(codes(drawn["variance"]))  # [d]
-    active = np.flatnonzero(deviation >= ACTIVE_DEVIATION)
-    if not len(active):
+    active = int((deviation >= ACTIVE_DEVIATION).sum())
+    if not active:
         return {"fac_train": 0.0, "fac_eval": 0.0, "fac_num_act": 0.0}
     factors = int(max(drawn["train_label"].max(), drawn["eval_label"].max())) + 1
     votes = {
-        split: _votes(codes(drawn[f"{split}_rows"])[..., active], drawn[f"{split}_label"], deviation[active], factors)
+        split: _votes(codes, drawn[f"{split}_rows"], drawn[f"{split}_label"], deviation, factors)
         for split in ("train", "eval")
     }
     favourite = votes["train"].argmax(axis=0)  # [active]
-    right = {split: counts[favourite, np.arange(len(active))].sum() / counts.sum() for split, counts in votes.items()}
-    return {"fac_train": float(right["train"]), "fac_eval": float(right["eval"]), "fac_num_act": float(len(active))}
+    right = {split: counts[favourite, np.arange(active)].sum() / counts.sum() for split, counts in votes.items()}
+    return {"fac_train": float(right["train"]), "fac_eval": float(right["eval"]), "fac_num_act": float(active)}
 
 
 def _draw(source, preset, rng):

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import tracemalloc
 from pathlib import Path
 
 import metric_cases as cases
@@ -230,3 +231,12 @@ def test_masked_values_are_refused():
     with pytest.raises(UserError, match="factors: some values are masked"):
         score(CODES, np.ma.masked_equal(FACTORS, 1), CHEAP)
     assert score(np.ma.masked_array(CODES), metrics=CHEAP) == score(CODES, metrics=CHEAP)
+
+
+def test_the_factor_vae_score_of_hundreds_of_latents_holds_the_codes_of_a_part_of_the_votes():
+    wide = np.random.default_rng(0).standard_normal((len(FACTORS), 200))
+    tracemalloc.start()
+    evaluate(wide, FACTORS, ["factor_vae"], preset="fast")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 800 * 32 * 200 * 8  # bytes of the codes of all training votes
