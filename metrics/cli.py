@@ -239,6 +239,11 @@ def run(args: argparse.Namespace, runs: Sequence[Table], arrays: dict[str, Table
     if len(runs) > 1 and names != []:
         raise UserError("several files of codes are for --metrics udr only; score them one at a time")
     if "udr" in (args.metrics or ()):
+        for flag in ("--bootstrap", "--points", "--bins", "--left-out"):
+            if getattr(args, flag[2:].replace("-", "_")) not in (None, 0):
+                raise UserError(
+                    f"{flag} has no effect on --metrics udr, which takes all rows, no factors; leave it out"
+                )
         scores |= udr([codes.values for codes in runs])
     if names is None or names:
         check_factors_given(args.factors, names)

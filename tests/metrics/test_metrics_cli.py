@@ -132,6 +132,8 @@ def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
         (["CODES", "--factors", "factors", "--metrics", "mig", "--points", "1"], "train_points"),
         (["CODES", "CODES", "--metrics", "mig"], "udr only"),
         (["CODES", "CODES", "--metrics", "udr", "mig"], "udr only"),
+        (["CODES", "CODES", "--metrics", "udr", "--bootstrap", "20"], "--bootstrap has no effect on --metrics udr"),
+        (["CODES", "CODES", "--metrics", "udr", "--left-out"], "--left-out has no effect on --metrics udr"),
     ],
 )
 def test_bad_input_costs_one_line_and_status_2(codes_file, tmp_path, capsys, monkeypatch, arguments, says):
