@@ -228,7 +228,9 @@ def _row(rows: pandas.DataFrame, wanted: str) -> int:
     """The index of the row that --compare names. Raises UserError unless there is exactly one."""
     if rows.empty:
         raise UserError(f"--compare {wanted}: there is no finished run with scores to compare")
-    matching = [i for i, r in enumerate(zip(rows._config, rows.path, strict=True)) if wanted in (*r, Path(r[1]).name)]
+    given = (wanted, os.path.normpath(wanted))  # shells complete a folder with a slash at the end
+    known = [(config, path, Path(path).name) for config, path in zip(rows._config, rows.path, strict=True)]
+    matching = [i for i, called in enumerate(known) if not set(given).isdisjoint(called)]
     if len(matching) != 1:
         found = ", ".join(f"{config} ({path})" for config, path in zip(rows._config, rows.path, strict=True))
         raise UserError(f"--compare {wanted} names {len(matching)} rows; give the _config or path of one of {found}")

@@ -39,6 +39,8 @@ def test_paired_comparison_over_common_seeds(tmp_path, two_models, capsys):
     assert found["sap"] == {"score": "sap", "difference": "-", "ci95.low": "-", "ci95.high": "-", "n_seeds": "0"}
     collect(tmp_path, two_models, "--compare", "vae", "lie")
     assert "vae-dsprites minus lie_group-dsprites" in capsys.readouterr().out
+    collect(tmp_path, two_models, "--compare", f"{two_models}/vae/", f"{two_models}//lie")  # as shells complete them
+    assert "vae-dsprites minus lie_group-dsprites" in capsys.readouterr().out
     assert "\nfac,-0.200," in (tmp_path / "table.paired.csv").read_text()
 
 
