@@ -33,8 +33,8 @@ def score(
     Invariant to scale and offset of each latent.
 
     Source: Eastwood & Williams 2018. Convention: a fixed alpha instead of cross-validation, R^2 instead of their
-    normalised root mean squared error. Solved to the tolerance of SOLVER: at scikit-learn's 1e-4, D and C were up to
-    9e-4 away from those of the optimum, and changed with the order of the latents.
+    normalised root mean squared error. Solved to the tolerance of SOLVER: at scikit-learn's 1e-4, D and C were
+    about 1e-3 away from those of the optimum, and changed with the order of the latents.
     """
     from sklearn.linear_model import Lasso
 
