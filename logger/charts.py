@@ -61,6 +61,13 @@ def to_array(figure) -> np.ndarray:
     return np.array(figure.canvas.buffer_rgba())[..., :3]
 
 
+def unit_of(values: np.ndarray) -> tuple[float, str]:
+    """A power of ten to divide the values by, and its name, ` in 1e-3`; 1 and no name if the values need none."""
+    largest = np.abs(values).max(initial=0)
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    return (1.0, "") if -2 <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
+
+
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
     """Draw a matrix `[rows, columns]` with a colour bar; up to LARGEST_ANNOTATED cells also show their numbers.
 
@@ -68,10 +75,10 @@ def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[st
     hold vmax, which is in the units of the values.
     """
     values = np.asarray(values, dtype=float)
-    largest = np.abs(values).max(initial=0)
-    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    if "vmax" not in limits and not -2 <= exponent <= 2:
-        values, title = values / 10.0**exponent, f"{title}  in 1e{exponent}"
+    if "vmax" not in limits:
+        scale, unit = unit_of(values)
+        values, title = values / scale, f"{title} {unit}" if unit else title
+        limits |= {} if values.any() else {"vmax": 1}  # so that zeros are dark
     image = axes.imshow(values, aspect="auto", **limits)
     axes.grid(False)
     axes.set_title(title)

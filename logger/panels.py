@@ -148,8 +148,11 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
     with charts.figure(16, 4.8, right=0.5) as canvas:
         canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
-        charts.stacked_bars(left, {name: values[order] for name, values in findings.per_latent.items()}, latents)
-        left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel="norm, split into parts")
+        scale, unit = charts.unit_of(sum(findings.per_latent.values()))
+        charts.stacked_bars(
+            left, {name: values[order] / scale for name, values in findings.per_latent.items()}, latents
+        )
+        left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel=f"norm{unit}, split into parts")
         for axes, name in zip(others, ("product_norms", "commutator_norms"), strict=True):
             matrix = findings.matrices[name]
             charts.heat_map(axes, matrix.values[np.ix_(order, order)], latents, latents, matrix.title, vmin=0)
@@ -168,7 +171,8 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
     exponent = math.floor(math.log10(limit))
     scale, unit = (1.0, "") if -1 <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
     norms = sum(findings.per_latent.values())  # [latents]
-    with charts.figure(2.5 * columns + 1, 2.8 * rows + 0.55, left=0.9, bottom=0.75) as canvas:
+    width = max(2.5 * columns + 1, 6.5)  # room for the label
+    with charts.figure(width, 2.8 * rows + 0.55, left=0.9, bottom=0.75) as canvas:
         planes = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, j, name in zip(planes, order, latents, strict=False):
             axes.axhline(0, color="0.7", lw=0.8)

@@ -291,13 +291,29 @@ def test_colours_up_to_a_given_limit_are_those_of_the_values(largest):
         assert np.array_equal(image.get_array(), values) and image.get_clim() == (0, 2) and axes.get_title() == "t"
 
 
-def test_no_text_of_a_chart_is_cut_off_by_its_edge():
-    heat_map = charts.heat_map_picture(
-        np.full((3, 10), 0.97), ["a", "b", "c"], ["z0"] * 10, "t", "x", "y", vmin=0, vmax=2
+def findings(latents, size):
+    """Diagnostics of latents whose matrices have entries of about this size; their group is commutative."""
+    zeros = SimpleNamespace(values=np.zeros((latents, latents)), title="t")
+    return SimpleNamespace(
+        spectra=[np.array([size + size * 1j])] * latents,
+        per_latent={"rotate": np.full(latents, size), "scale": np.full(latents, size)},
+        matrices={"product_norms": zeros, "commutator_norms": zeros},
     )
-    small = SimpleNamespace(spectra=[np.array([0.0044 + 0.0044j])] * 5, per_latent={"rotate": np.ones(5)})
-    for picture in (heat_map, panels.eigenvalue_picture(small, np.arange(5), ["z0"] * 5)):
+
+
+@pytest.mark.parametrize(("latents", "size"), [(1, 0.0044), (2, 0), (5, 0.0044)])
+def test_no_text_of_a_chart_is_cut_off_by_its_edge(latents, size):
+    pictures = panels.diagnostic_pictures(findings(latents, size), np.arange(latents))
+    heat_map = charts.heat_map_picture(np.full((3, 9), 0.97), list("abc"), ["z0"] * 9, "t", "x", "y", vmin=0, vmax=2)
+    for picture in (heat_map, pictures["algebra"], pictures["eigenvalues"]):
         assert picture[:, [0, -1]].min() > 200 and picture[[0, -1]].min() > 200
+
+
+def test_zeros_of_a_heat_map_are_dark():
+    with charts.figure(4, 3) as canvas:
+        axes = canvas.subplots()
+        charts.heat_map(axes, np.zeros((1, 2)), ["a"], ["z0", "z1"], "t", vmin=0)
+        assert axes.images[0].get_clim() == (0, 1) and axes.get_title() == "t"
 
 
 def test_names_of_factors_may_be_long_and_hold_what_elsewhere_is_a_formula():
