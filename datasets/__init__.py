@@ -73,9 +73,10 @@ def check_given(asked: Namespace, given: Collection[str], used: Namespace) -> No
     for name in {"dataset", *OPTIONS}.intersection(given):
         own, value = getattr(used, name, None), getattr(asked, name)
         if value != own and not (name == "dataset" and asked.eval_dataset):
+            flag, chosen = OPTIONS.get(name, "--dataset"), "not given" if own is None else own
             raise UserError(
-                f"{OPTIONS.get(name, '--dataset')} {value}: a run is scored on the images that its own flags choose "
-                f"(here {own}): leave it out; --eval_dataset and --eval_data_path name other data, as a whole"
+                f"{flag} {value}: a run is scored on the images that its own flag chooses ({chosen}): leave it out; "
+                "--eval_dataset and --eval_data_path name other data, as a whole"
             )
 
 

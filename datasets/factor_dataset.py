@@ -168,6 +168,6 @@ def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarr
         raise UserError(f"--split {split}: give a fraction from 0 up to, not including, 1")
     count = 0 if split == 0 else max(1, round(n * split))
     if count >= n:
-        raise UserError(f"--split {split} leaves no image of {n} to train on: give a smaller fraction")
+        raise UserError(f"--split {split} leaves no image of {n} to train on: give a smaller fraction, or 0")
     order = np.random.default_rng(seed).permutation(n)  # [n]
     return np.sort(order[count:]), np.sort(order[:count])

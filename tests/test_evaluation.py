@@ -207,7 +207,7 @@ def test_flags_that_would_choose_other_images_are_refused(flags, trained, tmp_pa
     np.savez(tmp_path / "grey.npz", images=np.zeros((8, 64, 64), np.uint8))
     assert evaluate(trained, *(flag.format(tmp=tmp_path) for flag in flags)) == 2
     name, _, value = flags[0].partition("=")
-    assert f"{name} {value}: a run is scored on the images that its own flags choose" in capsys.readouterr().err
+    assert f"{name} {value}: a run is scored on the images that its own flag chooses" in capsys.readouterr().err
 
 
 def test_the_runs_own_flags_may_be_repeated(trained, capsys):
