@@ -175,7 +175,8 @@ def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> 
         pairs: factor name -> mean codes before and after its change, `[n, latents]` each.
     """
     errors = {name: equivariance_errors(model, *codes) for name, codes in pairs.items()}  # each [latents]
-    scalars = {f"equivariance_error/{name}": float(values.min()) for name, values in errors.items()}
+    tags = {"mean": "factor mean"}  # of a factor that has the name of the mean
+    scalars = {f"equivariance_error/{tags.get(name, name)}": float(values.min()) for name, values in errors.items()}
     if not errors:
         return Findings({}, {}, {}, [])
     scalars["equivariance_error/mean"] = math.fsum(scalars.values()) / len(scalars)

@@ -116,6 +116,14 @@ def test_equivariance_error_is_zero_for_the_latent_that_does_what_the_factor_doe
     assert findings.scalars == pytest.approx({"equivariance_error/shift": 0, "equivariance_error/mean": 0}, abs=1e-6)
 
 
+def test_a_factor_called_mean_is_not_taken_for_the_mean():
+    before, still = torch.tensor([[0.0, 0.5], [1.0, 0.1]]), torch.ones(2, 2)
+    pairs = {"mean": (before, before + torch.tensor([2.0, 0.3])), "b": (still, still)}
+    scalars = diagnostics.equivariance(Sliding(), pairs).scalars
+    assert scalars["equivariance_error/factor mean"] == pytest.approx(0, abs=1e-6)
+    assert scalars["equivariance_error/mean"] == pytest.approx(0.5, abs=1e-6)
+
+
 def test_equivariance_error_is_one_where_nothing_moves():
     codes = torch.ones(3, 2)
     np.testing.assert_array_equal(diagnostics.equivariance_errors(Sliding(), codes, codes), [1, 1])
