@@ -36,6 +36,8 @@ def check(path: Path) -> None:
     """Raises UserError unless the file starts like a `.npz` or an HDF5 file."""
     if path.is_dir():
         raise UserError(f"--data-path {path} is a folder: {WANTED}, or use --dataset images for a folder of pictures")
+    if not path.is_file():  # a pipe would be waited for
+        raise UserError(f"--data-path {path} is not a file: {WANTED}")
     try:
         with path.open("rb") as handle:
             start = handle.read(len(_HDF5))

@@ -124,7 +124,7 @@ def _fetch_command(name: str, path: Path) -> str:
 def _check_file(name: str, data_path: Path, file: DataFile, path: Path) -> None:
     """Raises UserError unless the file lies at the path, by its first bytes, or can be downloaded there."""
     _check_is_there(path, missing_ok=True)
-    if path.is_dir() and path.name != file.unpacked:
+    if path.exists() and not path.is_file() and not (path.is_dir() and path.name == file.unpacked):
         raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")
     if path.is_file():
         try:

@@ -1,5 +1,7 @@
 """Images of one's own in an array."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -221,10 +223,12 @@ def test_damaged_files_are_told(tmp_path, suffix):
         ("a.tsv", "neither a .npz nor an HDF5 file"),
         ("a.npz", "does not exist"),
         (".", "is a folder: name a .npz"),
+        ("pipe", "is not a file: name a .npz"),
     ],
 )
 def test_other_paths_are_refused_before_the_work(name, message, tmp_path):
     (tmp_path / "a.tsv").write_text("1\t2\n")
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match=message):
         check_data_path("arrays", tmp_path / name)
 

@@ -103,8 +103,9 @@ def test_an_unknown_option_fails_the_check(tmp_path):
         check_data_path("dsprites", None, colour="red")
 
 
-def test_a_directory_under_the_files_name_fails_the_check(tmp_path):
-    (tmp_path / "3dshapes.h5").mkdir()
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_directory_or_a_pipe_under_the_files_name_fails_the_check(make, tmp_path):
+    make(tmp_path / "3dshapes.h5")
     with pytest.raises(UserError, match="is not a file"):
         check_data_path("shapes3d", tmp_path)
 
