@@ -89,7 +89,8 @@ def _pictures(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         found += [Path(directory, n) for n in names if n.lower().endswith(ENDINGS) and not n.startswith(".")]
-    found = [file for file in found if file.is_file() or not file.exists()]  # no pipe, which would be waited for
+    # No pipes, which would be waited for; but files whose status cannot be read, which are reported as unreadable.
+    found = [file for file in found if os.path.isfile(file) or not os.path.exists(file)]
     return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
 

@@ -170,6 +170,14 @@ def test_a_folder_with_nothing_readable_is_refused(tmp_path):
         load(tmp_path)
 
 
+def test_a_link_into_a_folder_without_permission_is_named_and_skipped(folder, capsys):
+    (folder.parent / "shut").mkdir()
+    (folder / "link.png").symlink_to(folder.parent / "shut" / "a.png")
+    with mode(folder.parent / "shut", 0):
+        assert len(load(folder)) == 6
+    assert "skipped 1 files that cannot be read: link.png" in capsys.readouterr().err
+
+
 def test_pipes_are_not_waited_for(folder):
     os.mkfifo(folder / "pipe.png")
     assert len(load(folder)) == 6
