@@ -219,7 +219,11 @@ class _Transfer:
     def _write(self, response: http.client.HTTPResponse, block: bytes, mode: str, bar: tqdm) -> int:
         """Write `block` and the rest of the response; returns the number of bytes."""
         received = 0
-        with self.partial.open(mode, buffering=0) as handle:
+        try:
+            opened = self.partial.open(mode, buffering=0)
+        except OSError as error:
+            raise UserError(f"{self.partial} cannot be written ({error.strerror}): move it away, and repeat") from None
+        with opened as handle:
             while block:
                 rest = memoryview(block)
                 try:

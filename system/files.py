@@ -183,7 +183,7 @@ def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
             print(waiting, file=sys.stderr, flush=True)
             release = lock(path, wait=True)
     except OSError as error:
-        raise UserError(f"cannot write in {path.parent} ({error.strerror}): {remedy}") from None
+        raise UserError(f"cannot write {path} ({error.strerror}): {remedy}") from None
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from local_publisher import (
 from datasets import download, dsprites, fetch
 from datasets.fetch import RetryPolicy
 from system.errors import UserError
+from tests.powerless import mode
 
 
 def test_wrong_bytes_are_refused_and_removed(get, publisher, file, tmp_path):
@@ -106,6 +107,14 @@ def test_too_small_a_disk_is_told_before_anything_is_written(get, monkeypatch, t
 class FullDisk(io.RawIOBase):
     def write(self, _):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_partial_file_of_another_user_is_told_at_once(get, publisher, tmp_path):
+    leave_partial(tmp_path, BODY[:100])
+    left = mode(tmp_path / "data" / "3dshapes.h5.partial", 0o400)
+    with left, pytest.raises(UserError, match=r"partial cannot be written \(Permission denied\): move it away"):
+        get()
+    assert len(publisher.asked) == 1
 
 
 def test_a_disk_that_fills_up_is_told(get, monkeypatch, tmp_path):
