@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from models.lie_algebra import LieAlgebra
-from models.losses import reconstruction_loss
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
-from models.vae import SHARED_FLAGS, VAE
+from models.vae import SHARED_FLAGS, VAE, reconstruction_loss
 from system.errors import UserError
 
 if TYPE_CHECKING:

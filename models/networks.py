@@ -100,8 +100,3 @@ def initialise_xavier(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.xavier_uniform_(layer.weight)
-
-
-def reparametrise(mu: torch.Tensor, logvar: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """`mu + exp(logvar / 2) * eps`, all `[batch, latents]` (Kingma & Welling 2014, section 2.4)."""
-    return mu + torch.exp(0.5 * logvar) * eps  # [batch, latents]

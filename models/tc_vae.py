@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from models.total_correlation import aggregate_log_densities, log_normal
+from models.penalties import aggregate_log_densities, log_normal
 from models.vae import VAE
 
 

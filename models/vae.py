@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
-from models.networks import initialise_xavier, make_networks, reparametrise
-from models.total_correlation import total_correlation
+from models.networks import initialise_xavier, make_networks
+from models.penalties import capacity_at, dip_terms, total_correlation
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class VAE(nn.Module):
         networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with settings. None: the
             subclass sets `self.encoder` and `self.decoder`, or overrides `encode` and `decode`.
         beta: weight of the KL term.
-        recons_loss_type: `l2` or `bce`, see `models.losses.reconstruction_loss`.
+        recons_loss_type: `l2` or `bce`, see `reconstruction_loss`.
         capacity: KL capacity C in nats; replaces `beta kl` by `beta |kl - C(step)|`. None: `beta kl`.
         capacity_leadin: steps over which C(step) rises linearly from 0 to `capacity`.
         hy_tc: weight of the total correlation of the code.
-        tc_estimator: its estimator, `weighted` or `stratified`, see `models.total_correlation`.
+        tc_estimator: its estimator, `weighted` or `stratified`, see `models.penalties`.
         hy_dip: weight of the DIP penalty.
-        dip_type: its type, `i` or `ii`, see `models.losses.dip_terms`.
+        dip_type: its type, `i` or `ii`, see `models.penalties.dip_terms`.
         lambda_d, lambda_od: weights within the DIP penalty, on the diagonal and off it.
     """
 
@@ -182,7 +182,7 @@ class VAE(nn.Module):
 
     def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: dict[str, torch.Tensor] | None) -> torch.Tensor:
         """The code z `[batch, latents]`: reparametrised with `noise`, or mu if it is None (evaluation)."""
-        return mu if noise is None else reparametrise(mu, logvar, noise["eps"])  # [batch, latents]
+        return mu if noise is None else mu + torch.exp(0.5 * logvar) * noise["eps"]  # [batch, latents]
 
     def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
         """Named terms, unweighted: scalars (nats for `kl`), and `kl_per_latent` `[latents]`.
@@ -259,3 +259,35 @@ class VAE(nn.Module):
         """Load a `reference_state_dict`; the rest is unchanged. Raises RuntimeError if names or shapes differ."""
         kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.training_only)}
         self.load_state_dict({**state, **kept})
+
+
+def reconstruction_loss(x_hat_logits: torch.Tensor, x: torch.Tensor, kind: str) -> torch.Tensor:
+    """Reconstruction error summed over pixels, mean over the batch: a scalar, in nats for `bce`.
+
+    `bce` is the binary cross-entropy on logits (a Bernoulli decoder); `l2` the squared error of `sigmoid(logits)`.
+
+    Args:
+        x_hat_logits, x: `[batch, channels, height, width]`; `x` in [0, 1].
+    """
+    x_hat_logits = x_hat_logits.to(x.dtype)  # [batch, channels, height, width]; bfloat16 under autocast
+    if kind == "bce":
+        total = F.binary_cross_entropy_with_logits(x_hat_logits, x, reduction="sum")  # []
+    elif kind == "l2":
+        total = F.mse_loss(torch.sigmoid(x_hat_logits), x, reduction="sum")  # []
+    else:
+        raise ValueError(f"unknown reconstruction loss {kind!r}: 'l2' or 'bce'")
+    return total / len(x)  # []
+
+
+def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) in nats, per latent and mean over the batch.
+
+    Kingma & Welling (2014), appendix B: `-1/2 (1 + logvar - mu^2 - exp(logvar))`.
+
+    Args:
+        mu, logvar: `[batch, latents]`.
+    Returns:
+        `[latents]`; its sum is the KL term of the evidence lower bound.
+    """
+    per_image = -0.5 * (1 + logvar - mu.square() - logvar.exp())  # [batch, latents]
+    return per_image.mean(dim=0)  # [latents]

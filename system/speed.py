@@ -118,10 +118,9 @@ def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.T
 
 
 def step_flops(model, objectives, device: torch.device, batch: int) -> float:
-    """FLOP of one training step, as torch.utils.flop_counter counts them on steps of one and of two images.
+    """FLOP of one training step on `batch` images, as torch.utils.flop_counter counts them on black ones.
 
-    Two sizes, because penalties on the weights cost the same for any batch. Elementwise operations are not counted.
-    Leaves no gradient behind and draws from no global generator.
+    Elementwise operations are not counted. Leaves no gradient behind, and the global generators as they were.
 
     Args:
         model: a `models.vae.VAE`, or a module with its `channels`, `draw_noise` and `forward`.
@@ -129,17 +128,14 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    counts = []
-    for images in (1, 2):
-        x = torch.zeros(images, model.channels, 64, 64, device=device)  # [images, channels, 64, 64]
-        noise = model.draw_noise(images, torch.Generator().manual_seed(0))
-        noise = {name: value.to(device) for name, value in noise.items()}
-        with FlopCounterMode(display=False) as counter, randomness.kept():
-            for objective in objectives:
-                model(x, noise, 0, objective)["loss"].backward()
-        counts.append(counter.get_total_flops())
+    x = torch.zeros(batch, model.channels, 64, 64, device=device)  # [batch, channels, 64, 64]
+    noise = model.draw_noise(batch, torch.Generator().manual_seed(0))
+    noise = {name: value.to(device) for name, value in noise.items()}
+    with FlopCounterMode(display=False) as counter, randomness.kept():
+        for objective in objectives:
+            model(x, noise, 0, objective)["loss"].backward()
     model.zero_grad(set_to_none=True)
-    return counts[0] + (batch - 1) * (counts[1] - counts[0])
+    return counter.get_total_flops()
 
 
 class Speed:

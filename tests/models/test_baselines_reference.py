@@ -11,8 +11,7 @@ import torch
 
 from main import build_parser
 from models import build_model
-from models.losses import reconstruction_loss
-from models.vae import VAE
+from models.vae import VAE, reconstruction_loss
 from tests.reference import assert_summary, eps, fill_parameters, images
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "data/reference/baselines.json").read_text())

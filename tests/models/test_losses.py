@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from models.losses import capacity_at, dip_terms, gaussian_kl, reconstruction_loss
+from models.penalties import capacity_at, dip_terms
+from models.vae import gaussian_kl, reconstruction_loss
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from itertools import combinations, product
 import pytest
 import torch
 
+from models.penalties import ESTIMATORS, aggregate_log_densities, log_normal, total_correlation
 from models.tc_vae import BetaTCVAE
-from models.total_correlation import ESTIMATORS, aggregate_log_densities, log_normal, total_correlation
 from models.vae import VAE
 
 COMPONENTS, LATENTS = 6, 2

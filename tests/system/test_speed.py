@@ -15,7 +15,7 @@ from datasets import FactorDataset
 from models import kernels
 from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
-from models.losses import dip_terms
+from models.penalties import dip_terms
 from system import device, speed
 from system.speed import product_rate, step_flops  # as they are: conftest.py replaces those of the module
 

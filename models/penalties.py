@@ -1,4 +1,6 @@
-"""Minibatch estimates of the aggregate posterior q(z), and of the total correlation (Chen et al. 2018).
+"""What flags add to the loss of any model: the total correlation, the DIP penalty, the capacity of the KL term.
+
+The total correlation (Chen et al. 2018) needs the aggregate posterior q(z), which is estimated from a batch:
 
 `q(z) = 1/N sum_n q(z|x_n)` is a mean over all N training images, of which a batch has B. With z_i drawn from q(z|x_i),
 both estimators are weighted sums of the densities q(z_i|x_j) of the batch:
@@ -69,3 +71,36 @@ def total_correlation(
     """Estimate of `KL(q(z) || prod_j q(z_j))` in nats, a scalar. Arguments as in `aggregate_log_densities`."""
     log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, images, estimator)  # [batch] each
     return (log_qz - log_qz_product).mean()
+
+
+def dip_terms(mu: torch.Tensor, logvar: torch.Tensor, dip_type: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Squared distance of the covariance of the code from the identity (Kumar et al. 2018, eqs. 6 and 7).
+
+    Type `i` uses the covariance of the means; type `ii` that of the aggregate posterior,
+    `Cov[mu] + E[diag(exp(logvar))]`. Covariances are divided by the batch size, as in the reference implementation.
+
+    Args:
+        mu, logvar: `[batch, latents]`.
+    Returns:
+        Two scalars: the sums of the squared entries off the diagonal, and of `(diagonal - 1)^2`.
+    """
+    centred = mu - mu.mean(dim=0)  # [batch, latents]
+    with torch.autocast(mu.device.type, enabled=False):  # penalties are in full precision
+        covariance = centred.T @ centred / len(mu)  # [latents, latents]
+    diagonal = covariance.diagonal()  # [latents]
+    off_diagonal = covariance.square().sum() - diagonal.square().sum()  # []
+    if dip_type == "ii":
+        diagonal = diagonal + logvar.exp().mean(dim=0)  # [latents]
+    elif dip_type != "i":
+        raise ValueError(f"unknown DIP type {dip_type!r}: 'i' or 'ii'")
+    return off_diagonal, (diagonal - 1).square().sum()  # [] each
+
+
+def capacity_at(step: int | torch.Tensor, capacity: float, leadin: int) -> float | torch.Tensor:
+    """KL capacity C(step) in nats: from 0 linearly to `capacity` over `leadin` steps (Burgess et al. 2018, eq. 8).
+
+    Where `step` is an int64 tensor `[]`, so is the result, in float32: no value is read from the device.
+    """
+    if isinstance(step, torch.Tensor):
+        return (capacity * (step.double() / leadin).clamp(max=1.0)).float()  # []
+    return capacity * min(step / leadin, 1.0)
