@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line, start
+from system.errors import UserError
 from system.files import writable_folder, write_text
-from system.output import ignore_failed_writes
 
 if TYPE_CHECKING:
     import pandas
@@ -261,5 +261,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

@@ -12,9 +12,23 @@ from pathlib import Path
 
 from datasets import DATASETS
 from models import MODELS
-from system.errors import Parser, UserError, command_line, one_spelling
-from system.flags import CommandLine, Formatter, add, at_least, boolean, fraction, integers, optional, path, probability
-from system.output import ignore_failed_writes
+from system.command_line import (
+    CommandLine,
+    Formatter,
+    Parser,
+    add,
+    at_least,
+    boolean,
+    command_line,
+    fraction,
+    integers,
+    one_spelling,
+    optional,
+    path,
+    probability,
+    start,
+)
+from system.errors import UserError
 from system.signals import EXIT_STATUS, Interrupted, Interruption
 
 PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
@@ -254,5 +268,4 @@ def _typed(value) -> str:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

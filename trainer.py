@@ -22,9 +22,9 @@ from logger.run_directory import RunDirectory, check_log_path, for_results
 from models import build_model, model_class, unread_flags
 from models.vae import VAE
 from system import randomness, speed
+from system.command_line import CommandLine
 from system.device import set_up
 from system.errors import UserError
-from system.flags import CommandLine
 from system.processes import Group, NullObject, this_group
 from system.randomness import permutation, stream_seed
 from system.signals import Interruption

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets import DATASETS, load_dataset
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line
+from system.errors import UserError
 
 BATCH = 256
 ROUNDS = 5

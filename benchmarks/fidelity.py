@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.render import dsprites, shapes3d
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line
+from system.errors import UserError
 
 TOGETHER = 1024  # drawn images that are compared at a time
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import torch
 
+from system.command_line import Parser
 from system.device import keep_freed_memory
-from system.errors import Parser
 from system.speed import products
 
 SIZE = 2048  # of the product

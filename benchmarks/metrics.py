@@ -24,7 +24,7 @@ import metrics
 from metrics.encoding import encode
 from metrics.evaluation import applicable, draw, indices_of
 from metrics.sampling import GridSource
-from system.errors import Parser
+from system.command_line import Parser
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 LATENTS = 10

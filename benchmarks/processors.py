@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from system.errors import Parser
+from system.command_line import Parser
 from tests.processors import COMBINATIONS, ROOT, environment
 
 EVERY = {"orientation": 4, "pos_x": 2, "pos_y": 2}  # 3 * 6 * 10 * 16 * 16 = 46,080 images

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from datasets import DATASETS
 from datasets.about import describe
-from system.errors import Parser, UserError, command_line
-from system.output import ignore_failed_writes
+from system.command_line import Parser, command_line, start
+from system.errors import UserError
 
 
 @command_line
@@ -24,5 +22,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

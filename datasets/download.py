@@ -9,8 +9,8 @@ from datasets import DATASETS, find
 from datasets.fetch import fetch, is_official, warn_unverified
 from datasets.locate import files_of
 from datasets.spec import DataFile
-from system.errors import Parser, UserError, command_line
-from system.output import ignore_failed_writes
+from system.command_line import Parser, command_line, start
+from system.errors import UserError
 
 
 @command_line
@@ -49,5 +49,4 @@ def fetch_and_verify(file: DataFile, directory: Path, url: str | None, progress:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

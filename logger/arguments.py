@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from logger.run_directory import RunDirectory
+from system.command_line import CommandLine
 from system.errors import UserError
-from system.flags import CommandLine
 
 # Never taken from the run: what concerns the command itself and its machine.
 COMMAND_FLAGS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from system import randomness
-from system.flags import MOST
+from system.command_line import MOST
 from system.tensors import not_finite
 
 MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step: may differ from the run's

@@ -7,14 +7,13 @@ log. `main.py --evaluate=True --log-path=DIRECTORY` reads it back.
 from __future__ import annotations
 
 import shutil
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from logger.run_directory import RunDirectory
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line, start
+from system.errors import UserError
 from system.files import replacing
-from system.output import ignore_failed_writes
 
 
 def export(run: str | Path, directory: str | Path) -> RunDirectory:
@@ -53,5 +52,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

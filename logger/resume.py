@@ -15,9 +15,9 @@ from pathlib import Path
 
 from logger import arguments
 from logger.run_directory import UNBORN, RunDirectory, versions
+from system.command_line import CommandLine
 from system.errors import UserError
 from system.files import locked, make_directory
-from system.flags import CommandLine
 from system.processes import Group
 
 Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another

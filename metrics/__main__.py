@@ -1,9 +1,6 @@
 """`python -m metrics codes.npz --factors factors`: scores of codes in files."""
 
-import sys
-
 from metrics.cli import main
-from system.output import ignore_failed_writes
+from system.command_line import start
 
-ignore_failed_writes()
-sys.exit(main())
+start(main)

@@ -18,7 +18,8 @@ from metrics.factors import check_factors
 from metrics.files import Table, counts_rows, read_tables
 from metrics.metric import QUESTIONS
 from metrics.presets import Preset, find_preset
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line
+from system.errors import UserError
 from system.files import writable_folder, write_text
 
 CODE_NAMES = ("codes", "representations", "z", "mu")

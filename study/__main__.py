@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study import plan
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line
+from system.errors import UserError
 from system.files import write_text
 
 

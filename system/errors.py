@@ -1,13 +1,8 @@
-"""The exception for problems that the user can fix, and how commands print it."""
+"""The exception for problems that the user can fix, and the line that says so."""
 
 from __future__ import annotations
 
-import argparse
 import errno
-import functools
-import re
-import sys
-from collections.abc import Callable
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of the user's quota
 
@@ -17,19 +12,6 @@ class UserError(Exception):
 
     `main.py` and the other command lines print it to stderr and exit with status 2, without a traceback.
     """
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line on stderr and exit status 2."""
-
-    def error(self, message: str):
-        sys.stderr.write(f"error: {one_spelling(message)} ({self.prog} --help lists every flag)\n")
-        sys.exit(2)
-
-
-def one_spelling(message: str) -> str:
-    """argparse's message with one spelling of the flag."""
-    return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
 
 
 def first_line(error: Exception) -> str:
@@ -48,20 +30,3 @@ def error_line(error: OSError | UserError) -> str | None:
     remedies = {errno.ENAMETOOLONG: "give a shorter path", errno.EIO: "check the disk"}
     remedy = remedies.get(error.errno or 0, "check the path and its permissions")
     return f"{str(error.filename)[:200]}: {error.strerror}; {remedy}"
-
-
-def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Decorates the `main` of a command: returns the exit status, 0, or 2 after printing the line of `error_line`."""
-
-    @functools.wraps(main)
-    def wrapped(*args, **kwargs) -> int:
-        try:
-            return main(*args, **kwargs) or 0
-        except (UserError, OSError) as error:
-            line = error_line(error)
-            if line is None:
-                raise
-            sys.stderr.write(f"error: {line}\n")
-            return 2
-
-    return wrapped

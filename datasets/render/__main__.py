@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from pathlib import Path
 
-from system.errors import Parser, UserError, command_line
+from system.command_line import Parser, command_line, start
+from system.errors import UserError
 from system.files import making
-from system.output import ignore_failed_writes
 
 # name on the command line -> its module, with FILE_NAME and render_file(directory, progress, every) -> path
 RENDERERS = {
@@ -54,5 +53,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

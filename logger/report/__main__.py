@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from logger import report
-from system.errors import Parser, command_line
-from system.output import ignore_failed_writes
+from system.command_line import Parser, command_line, start
 
 
 @command_line
@@ -24,5 +23,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    ignore_failed_writes()
-    sys.exit(main())
+    start(main)

@@ -14,8 +14,8 @@ from logger.resume import claim
 from logger.run_directory import RunDirectory
 from models.vae import VAE
 from system import files, tensors
+from system.command_line import CommandLine
 from system.errors import UserError
-from system.flags import CommandLine
 from system.processes import Group
 
 

@@ -17,8 +17,8 @@ from logger.reading import find_runs
 from logger.resume import claim
 from logger.run_directory import RunDirectory, for_results, versions
 from system import files
+from system.command_line import CommandLine
 from system.errors import UserError
-from system.flags import CommandLine
 from system.processes import Group
 
 ARGS = {"model": "tiny", "epochs": 3}

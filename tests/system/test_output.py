@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
 import sys
-from system.output import ignore_failed_writes
+from system.command_line import ignore_failed_writes
 ignore_failed_writes()
 for n in range(3):
     print("a line " * 20000)

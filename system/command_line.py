@@ -1,14 +1,20 @@
-"""Flags of a command line: their types, how they are added, and how --help shows them."""
+"""Command lines: the types of their flags and how --help shows them; how a command ends, with one line for an error."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+import io
 import json
 import os
+import re
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from system.errors import UserError, error_line
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
 MOST = 2**53  # of a count, which is then exact as a float64
@@ -142,3 +148,66 @@ def add(group, name: str, kind, default, help: str, *short: str, **more) -> None
         more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))
     dest = name[2:].replace("-", "_")
     group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit status 2."""
+
+    def error(self, message: str):
+        sys.stderr.write(f"error: {one_spelling(message)} ({self.prog} --help lists every flag)\n")
+        sys.exit(2)
+
+
+def one_spelling(message: str) -> str:
+    """argparse's message with one spelling of the flag."""
+    return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
+
+
+def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Decorates the `main` of a command: returns the exit status, 0, or 2 after printing the line of `error_line`."""
+
+    @functools.wraps(main)
+    def wrapped(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except (UserError, OSError) as error:
+            line = error_line(error)
+            if line is None:
+                raise
+            sys.stderr.write(f"error: {line}\n")
+            return 2
+
+    return wrapped
+
+
+def start(main: Callable[[], int]) -> NoReturn:
+    """Run the `main` of a command that a shell has started, and exit with its status."""
+    ignore_failed_writes()
+    sys.exit(main())
+
+
+class _DiscardingFile(io.FileIO):
+    """A file descriptor that discards output which cannot be written: its reader has exited, or its disk is full."""
+
+    def write(self, content) -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
+
+
+def ignore_failed_writes() -> None:
+    """Ignore failed writes to stdout and stderr (`main.py | head -1`); escape what the terminal cannot encode."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the command
+            continue
+        stream.flush()
+        raw = _DiscardingFile(stream.fileno(), "w", closefd=False)
+        replacement = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=stream.encoding,
+            errors="backslashreplace",
+            line_buffering=name == "stderr" or stream.isatty(),
+        )
+        setattr(sys, name, replacement)
