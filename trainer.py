@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import datasets
-from logger import arguments, checkpoints, inputs, resume
+from logger import arguments, checkpoints, resume
 from logger.recorder import Recorder, describe, event_writer, print_paths, recording
 from logger.run_directory import RunDirectory, check_log_path, for_results
 from models import build_model, model_class, unread_flags
@@ -266,7 +266,7 @@ def evaluate(command: CommandLine) -> None:
         with contextlib.closing(event_writer(results)) as writer:
             scores.record(results, writer, scored, **place)
             if args.visualise:
-                gallery = Gallery(results, writer, model, inputs.gather(dataset, args.seed, device))
+                gallery = Gallery(results, writer, model, dataset, args.seed, device)
                 gallery.pictures(**place)
                 gallery.score_matrices(scored.matrices, dataset.factor_names, **place)
     scores.append_scores(results.evaluations_file, scored, {"run": str(run_dir.path), **place})

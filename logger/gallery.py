@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from logger import animations, charts, grids, panels
+from logger import charts, grids, panels, pictures
 from logger.catalogue import PICTURES
-from logger.inputs import PictureInputs
 from logger.run_directory import RunDirectory
 from system.files import replacing
+
+FOLDER = "frames"
+COLUMNS = 9
+FIRST, GROWTH = 20, 1.25  # step of the first frame, ratio of the steps of successive frames
+# Milliseconds per frame of the two animations, and of the last frame of training.
+SWEEP, TRAINING, PAUSE = 80, 350, 2000
 
 
 class Gallery:
@@ -21,11 +29,12 @@ class Gallery:
 
     Args:
         writer: the `SummaryWriter` of the run.
-        inputs: the images to draw from.
+        dataset, seed, device: what the images to draw from are chosen by, see `pictures.gather`.
     """
 
-    def __init__(self, run: RunDirectory, writer, model, inputs: PictureInputs):
-        self.run, self.writer, self.model, self.inputs = run, writer, model, inputs
+    def __init__(self, run: RunDirectory, writer, model, dataset, seed: int, device: torch.device):
+        self.run, self.writer, self.model = run, writer, model
+        self.inputs = pictures.gather(dataset, seed, device)
         self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
     def frame(self, step: int) -> None:
@@ -44,7 +53,7 @@ class Gallery:
             self.writer.add_scalar(tag, value, step)
         for tag, text in drawn.texts.items():
             self.writer.add_text(tag, text, step)
-        animation = grids.gif_bytes(drawn.frames, animations.SWEEP)
+        animation = grids.gif_bytes(drawn.frames, SWEEP)
         self._image("traversal_animation", animation, drawn.frames[0].shape, step)
         self.writer.add_scalar("speed/seconds_for_pictures", time.perf_counter() - start, step)
         self.writer.flush()
@@ -53,7 +62,7 @@ class Gallery:
         """Write the training animation, if frames were stored."""
         frames = self._frames.read()
         if frames:
-            animation = grids.gif_bytes(frames, animations.TRAINING, animations.PAUSE)
+            animation = grids.gif_bytes(frames, TRAINING, PAUSE)
             self._image("training_animation", animation, frames[0].shape, step)
 
     def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
@@ -84,5 +93,48 @@ class Gallery:
         self.writer.file_writer.add_summary(summary, step)
 
     @functools.cached_property
-    def _frames(self) -> animations.FrameRecorder:
-        return animations.FrameRecorder(self.run.path)
+    def _frames(self) -> FrameRecorder:
+        return FrameRecorder(self.run.path)
+
+
+class FrameRecorder:
+    """Writes a frame at step 20, and then whenever the step has grown by a quarter: about 40 in 200,000 steps.
+
+    A continued run adds to the existing frames.
+    """
+
+    def __init__(self, run_path: Path):
+        self.folder = Path(run_path) / FOLDER
+        self.last = max(self.steps(), default=0)
+
+    def steps(self) -> list[int]:
+        """Steps of the recorded frames, ascending."""
+        found = (re.fullmatch(r"(\d+)\.png", path.name) for path in self.folder.glob("*.png"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def due(self, step: int) -> bool:
+        """Whether to record a frame at this step; also after a step back, to an earlier checkpoint."""
+        return step >= max(FIRST, self.last * GROWTH) or step < self.last
+
+    @torch.no_grad()
+    def record(self, model, x: torch.Tensor, step: int) -> None:
+        """Draw and write the frame of a step: traversals around the image x `[1, channels, height, width]`."""
+        self.folder.mkdir(exist_ok=True)
+        traversals = pictures.traversals(model, model.encode(x)[0], COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
+        names = [f"z{j}" for j in range(len(traversals))]
+        picture = grids.labelled(traversals, names, title=f"step {step:,}")
+        with replacing(self.folder / f"{step:09d}.png") as temporary:
+            temporary.write_bytes(grids.png_bytes(picture))
+        self.last = step
+
+    def read(self) -> list[np.ndarray]:
+        """The frames, uint8 `[Y, X, 3]` each, padded to a common size."""
+        from PIL import Image
+
+        frames = []
+        for step in self.steps():
+            with Image.open(self.folder / f"{step:09d}.png") as image:
+                frames.append(np.asarray(image.convert("RGB")))
+        size = np.max([frame.shape for frame in frames], axis=0, initial=0)
+        gaps = [size - frame.shape for frame in frames]
+        return [np.pad(f, [(0, int(g)) for g in gap], constant_values=255) for f, gap in zip(frames, gaps, strict=True)]

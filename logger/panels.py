@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from logger import charts, grids, pictures
-from logger.inputs import PictureInputs
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 STRONGEST = 4  # number of latents drawn per factor
@@ -36,7 +35,7 @@ class Drawn(NamedTuple):
 
 
 @torch.no_grad()
-def draw(model, inputs: PictureInputs) -> Drawn:
+def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     """Draw all pictures of a VAE of this project. The model is in evaluation mode meanwhile."""
     training = model.training
     model.eval()

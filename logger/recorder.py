@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm import tqdm
 
-from logger import checkpoints, inputs
+from logger import checkpoints
 from logger.arguments import WITHOUT_EFFECT
 from logger.run_directory import RunDirectory
 from system.device import environment
@@ -83,7 +83,7 @@ class Recorder:
         from logger.gallery import Gallery  # only for runs with pictures
 
         run = self.run
-        return Gallery(run.run_dir, self.writer, run.model, inputs.gather(run.dataset, run.args.seed, run.device))
+        return Gallery(run.run_dir, self.writer, run.model, run.dataset, run.args.seed, run.device)
 
     def progress(self, images: int) -> None:
         """Advance the progress bar by this many images."""

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,9 +105,7 @@ class RunDirectory:
     def read_args(self) -> dict:
         """The recorded arguments, from args.json or the reference args.pt. Raises UserError if the file is damaged."""
         if not self.args_file.is_file() and self.reference_args_file.is_file():
-            from logger.reference_args import load_args  # imports torch
-
-            return load_args(self.reference_args_file)
+            return reference_args(self.reference_args_file)
         return read_json(self.args_file)
 
     def write_status(self, state: str, **more) -> None:
@@ -170,6 +169,29 @@ class RunDirectory:
 def _timestamp(seconds: float) -> str:
     """Seconds since 1970 as UTC: `2026-01-31T12:00:00Z`. Sorts by time."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def reference_args(path: Path) -> dict:
+    """The arguments in an args.pt of the reference layout, a pickled argparse.Namespace.
+
+    Raises UserError as `system.tensors.load` does.
+    """
+    from system import tensors  # imports torch
+
+    content = tensors.load(path, allowed=(Namespace,))
+    if isinstance(content, Namespace):
+        content = vars(content)
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise UserError(f"{path} holds no arguments; restore it or train again")
+    return {name: _unquoted(value) for name, value in content.items()}
+
+
+def _unquoted(value):
+    """Lists and None may have been recorded as the text that the command line held."""
+    if isinstance(value, str) and (value.startswith("[") or value == "None"):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value.replace("None", "null"))
+    return value
 
 
 def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirectory:

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from datasets.factor_dataset import FactorDataset
-from logger import charts, grids, inputs, panels, pictures
-from logger.animations import FrameRecorder
+from logger import charts, grids, panels, pictures
 from logger.catalogue import PICTURES
+from logger.gallery import FrameRecorder
 from logger.recorder import Recorder, write_arguments
 from logger.resume import claim
 from logger.run_directory import RunDirectory
@@ -51,7 +51,7 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def picture_inputs(dataset):
-    return inputs.gather(dataset, 0, "cpu")
+    return pictures.gather(dataset, 0, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_whole_numbers_are_among_the_values_of_a_traversal_every_second_one():
 
 @pytest.mark.slow
 def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
-    code = "import sys, logger.recorder, logger.inputs; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    code = "import sys, logger.recorder; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 

@@ -12,7 +12,7 @@ import torch
 
 import main
 from logger import checkpoints, export
-from logger.reference_args import load_args
+from logger.run_directory import reference_args
 from metrics.evaluation import Scores
 from tests.reference import fill_parameters, parameter_value
 
@@ -105,7 +105,7 @@ def test_an_exported_run_has_the_reference_layout_and_is_scored_alike(authors_ru
 def test_a_run_of_this_code_is_exported_with_its_arguments(uninterrupted, tmp_path):
     run = uninterrupted()
     assert export.main([str(run), str(tmp_path / "exported")]) == 0
-    args = load_args(tmp_path / "exported" / "checkpoints" / "args.pt")
+    args = reference_args(tmp_path / "exported" / "checkpoints" / "args.pt")
     assert args == json.loads((run / "args.json").read_text())
     weights = checkpoints.load(tmp_path / "exported" / "checkpoints" / "model.pt")
     assert weights.keys() == checkpoints.load(run / "checkpoints" / "model.pt").keys()
