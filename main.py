@@ -197,10 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{flag} is for --evaluate: add that flag, or leave {flag} out; {EVALUATION_ONLY[name]}")
     del args.help_data  # not recorded with the run
     try:
-        with contextlib.nullcontext() if args.evaluate else Interruption():  # a signal may come during the import
-            import trainer  # imports torch: slow, so not for --help
+        with contextlib.nullcontext() if args.evaluate else Interruption() as interruption:
+            import trainer  # imports torch: slow, so not for --help, and a signal may come meanwhile
 
-            trainer.evaluate(command) if args.evaluate else trainer.run(command)
+            trainer.run(command, interruption) if interruption else trainer.evaluate(command)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
@@ -235,15 +235,7 @@ def parse(argv: Sequence[str] | None, kind: type[Parser] = Parser) -> CommandLin
     unset = object()
     parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     given = frozenset(name for name, value in vars(parsed).items() if value is not unset)
-    return CommandLine(args, given, given & model_flags(), recorded_args)
-
-
-def model_flags() -> set[str]:
-    """Names of the flags that some model reads."""
-    parser = Parser()
-    for add_flags in (_add_model_flags, _add_lie_flags, _add_baseline_flags):
-        add_flags(parser)
-    return vars(parser.parse_args([])).keys() - {"model", "base_model", "base_model_path"}
+    return CommandLine(args, given, recorded_args)
 
 
 def recorded_args(values: dict, file: Path) -> dict:

@@ -36,31 +36,32 @@ if TYPE_CHECKING:
 REPORT_EVERY = 20  # steps; reading the loss waits for the device
 
 
-def run(command: CommandLine) -> None:
+def run(command: CommandLine, interruption: Interruption) -> None:
     """Start a run or continue one, train it, and score the result, as the flags say.
 
+    Args:
+        interruption: entered: it receives the signals that stop the run.
     Raises:
         UserError: a problem that the user can fix; found before the work wherever possible.
         Interrupted: a signal stopped the run; it can be resumed from its last checkpoint.
     """
     group = this_group()
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
-    with Interruption() as interruption:
-        try:
-            with group.joined(device), resume.opened(command, check_args, group) as (args, run_dir):
-                if group.is_main:
-                    for name in unread_flags(args.model, command.given_to_models):
-                        print(f"note: --{name} does nothing for --model {args.model}")
-                run = Run(args, device, group, interruption, run_dir)
-                with recording(run) as run.recorder, interruption.deferred():
-                    train(run)
-        except resume.NothingToDo as reason:
+    try:
+        with group.joined(device), resume.opened(command, check_args, group) as (args, run_dir):
             if group.is_main:
-                print(reason)
-        except UserError:
-            if interruption.requested and group.size > 1:  # the same signal stopped the other processes first
-                interruption.stop()
-            raise
+                for name in unread_flags(args.model, command.given):
+                    print(f"note: --{name} does nothing for --model {args.model}")
+            run = Run(args, device, group, interruption, run_dir)
+            with recording(run) as run.recorder, interruption.deferred():
+                train(run)
+    except resume.NothingToDo as reason:
+        if group.is_main:
+            print(reason)
+    except UserError:
+        if interruption.requested and group.size > 1:  # the same signal stopped the other processes first
+            interruption.stop()
+        raise
 
 
 class Run:

@@ -48,8 +48,9 @@ def model_class(name: str) -> type[VAE]:
 
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
-    """Those of the models' flags `given` (names in the namespace) that this model does not read."""
-    return sorted(set(given) - {flag[2:].replace("-", "_") for flag in model_class(name).flags})
+    """Those of the flags `given` (names in the namespace) that other models read, and this one does not."""
+    own, *others = ({flag[2:].replace("-", "_") for flag in model_class(n).flags} for n in (name, *MODELS))
+    return sorted(set().union(*others) & set(given) - own)
 
 
 def build_model(args: Namespace, channels: int) -> VAE:

@@ -27,14 +27,12 @@ class CommandLine(NamedTuple):
 
     args: the values of all flags.
     given: names of the flags on the command line; the others have their defaults.
-    given_to_models: those of them that some model reads.
     recorded: (recorded arguments of a run, their file) -> the same, checked and converted like flags. Raises UserError
         naming the file.
     """
 
     args: Namespace
     given: frozenset[str]
-    given_to_models: frozenset[str]
     recorded: Callable[[dict, Path], dict]
 
 

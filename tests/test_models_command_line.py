@@ -10,6 +10,7 @@ import torch
 
 import main
 from models import MODELS, model_class
+from models.vae import SHARED_FLAGS
 
 FAMILIES = {  # one of a kind: with groups and every penalty, with a schedule, with a second optimiser
     "lie_group": ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--hy_tc=1", "--hy_dip=1"],
@@ -116,6 +117,9 @@ def test_flags_of_other_models_are_named_and_do_nothing(run, capsys) -> None:
     assert "note:" not in capsys.readouterr().out
 
 
-def test_the_flags_of_the_model_groups_are_those_that_some_model_reads() -> None:
-    read = {flag[2:].replace("-", "_") for name in MODELS for flag in model_class(name).flags}
-    assert main.model_flags() == read
+def test_the_flags_that_models_are_made_from_are_those_that_they_name() -> None:
+    classes = [model_class(name) for name in MODELS]
+    named = {flag[2:].replace("-", "_") for one in classes for flag in one.flags}
+    made_from = {"latents", "subgroup_sizes_ls", "subspace_sizes_ls", *SHARED_FLAGS}
+    assert named == made_from.union(*(one.own_arguments for one in classes))
+    assert named <= vars(main.build_parser().parse_args([])).keys()

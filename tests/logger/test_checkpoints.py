@@ -274,7 +274,7 @@ def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(m
         rename(source, target)
 
     args = Namespace(log_path=str(tmp_path / "logs"), seed=1, load_model=False, resume="no")
-    command = CommandLine(args, frozenset(), frozenset(), lambda values, file: values)
+    command = CommandLine(args, frozenset(), lambda values, file: values)
     with (
         pytest.raises(UserError, match="Stale file handle"),
         resume.opened(command, lambda args: None, Group()) as (_, run),

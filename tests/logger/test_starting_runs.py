@@ -26,7 +26,7 @@ ARGS = {"model": "tiny", "epochs": 3}
 
 def command(log_path: Path, **flags) -> CommandLine:
     args = Namespace(log_path=str(log_path), **flags, **ARGS)
-    return CommandLine(args, frozenset(), frozenset(), lambda values, file: values)
+    return CommandLine(args, frozenset(), lambda values, file: values)
 
 
 def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None) -> RunDirectory:
@@ -231,7 +231,7 @@ def test_a_run_goes_on_in_its_precision_unless_another_is_asked_for(tmp_path):
 
     def continued(precision: str, *given: str) -> str:
         args = Namespace(log_path=str(tmp_path), precision=precision)
-        command = CommandLine(args, frozenset(given), frozenset(), lambda values, file: values)
+        command = CommandLine(args, frozenset(given), lambda values, file: values)
         return arguments.continued(run, command).precision
 
     assert continued("fp32") == "bf16"
