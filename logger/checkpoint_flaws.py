@@ -6,7 +6,7 @@ import torch
 
 from system import randomness
 from system.command_line import MOST
-from system.tensors import not_finite
+from system.files import not_finite
 
 MACHINE = {"capturable", "foreach", "fused"}  # how an optimiser computes its step: may differ from the run's
 

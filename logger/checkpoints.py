@@ -14,8 +14,7 @@ from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system import randomness
 from system.errors import UserError
-from system.files import flush_to_disk, remove_partial
-from system.tensors import load, not_finite, write
+from system.files import flush_to_disk, load_tensors, not_finite, remove_partial, write_tensors
 
 
 def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> dict:
@@ -72,9 +71,9 @@ def save(
     # model.pt first: a run killed between the two resumes from the previous checkpoint and writes both again. In the
     # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
     for file in (kept, run.model_file) if kept else (run.model_file,):
-        write(model.reference_state_dict(), file)
+        write_tensors(model.reference_state_dict(), file)
     content = state(model, optimisers, progress, args, log_lengths(run))
-    write(content, run.training_file, keep=run.previous_training_file)
+    write_tensors(content, run.training_file, keep=run.previous_training_file)
     run.is_new = False
 
 
@@ -102,7 +101,7 @@ def load_training(
     files = [file for file in (run.training_file, run.previous_training_file) if file.is_file()]
     for i, file in enumerate(files):
         try:
-            found = load(file)
+            found = load_tensors(file)
             if reason := flaw(found, fresh, optimisers, most or {}):
                 raise UserError(f"{file} does not fit this run ({reason}); restore it or train again")
             return found
@@ -115,7 +114,7 @@ def load_training(
 
 def load_weights(model, path: Path) -> None:
     """Load a model.pt into a `models.vae.VAE`. Raises UserError if it is damaged or does not fit."""
-    weights = load(path)
+    weights = load_tensors(path)
     try:
         model.load_reference_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError, KeyError, ValueError) as error:
@@ -132,9 +131,9 @@ def load_base(path: Path, base_model: str) -> tuple[dict[str, torch.Tensor], str
     For a run, that is the recorded model, for a model.pt `base_model`. Raises UserError if the path is neither.
     """
     if not path.is_dir():
-        return load(path), base_model
+        return load_tensors(path), base_model
     run = RunDirectory.existing(path, "--base-model-path")
-    return load(run.model_file), run.read_args().get("model", base_model)
+    return load_tensors(run.model_file), run.read_args().get("model", base_model)
 
 
 def restore(model: torch.nn.Module, optimisers: dict, checkpoint: dict) -> None:

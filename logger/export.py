@@ -13,7 +13,7 @@ from pathlib import Path
 from logger.run_directory import RunDirectory
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
-from system.files import replacing
+from system.files import load_tensors, make_directory, replacing, write_tensors
 
 
 def export(run: str | Path, directory: str | Path) -> RunDirectory:
@@ -22,18 +22,13 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
     Raises:
         UserError: `run` is not a run or has no model, or `directory` is not writable or the run itself.
     """
-    from logger import checkpoints  # imports torch
-
     source, target = RunDirectory.existing(run), RunDirectory(directory)
     if source.path.resolve() == target.path.resolve():
         raise UserError(f"{directory} is the run itself: name another folder")
-    args, weights = source.read_args(), checkpoints.load(source.model_file)
-    try:
-        target.checkpoints.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {target.checkpoints} ({error.strerror}): name another folder") from error
-    checkpoints.write(weights, target.model_file)
-    checkpoints.write(Namespace(**args), target.reference_args_file)
+    args, weights = source.read_args(), load_tensors(source.model_file)
+    make_directory(target.checkpoints, "name another folder")
+    write_tensors(weights, target.model_file)
+    write_tensors(Namespace(**args), target.reference_args_file)
     if source.metrics_file.is_file():
         with replacing(target.metrics_file) as temporary:
             shutil.copyfile(source.metrics_file, temporary)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from system.errors import UserError
-from system.files import can_be_written, lock, read_json, write_text
+from system.files import can_be_written, load_tensors, lock, read_json, write_text
 
 UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
 
@@ -174,11 +174,9 @@ def _timestamp(seconds: float) -> str:
 def reference_args(path: Path) -> dict:
     """The arguments in an args.pt of the reference layout, a pickled argparse.Namespace.
 
-    Raises UserError as `system.tensors.load` does.
+    Raises UserError as `load_tensors` does.
     """
-    from system import tensors  # imports torch
-
-    content = tensors.load(path, allowed=(Namespace,))
+    content = load_tensors(path, allowed=(Namespace,))
     if isinstance(content, Namespace):
         content = vars(content)
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):

@@ -52,9 +52,9 @@ def basis(weights: Path, codes: np.ndarray) -> dict[str, float]:
     import torch
 
     from models import diagnostics
-    from system import tensors
+    from system.files import load_tensors
 
-    state = tensors.load(weights)
+    state = load_tensors(weights)
     names = [f"decoder.lie_alg_basis_ls.{j}" for j in range(codes.shape[1])]
     bases = [torch.cat([state[name] for name in names])]  # [d, m, m]
     return {

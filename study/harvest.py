@@ -25,9 +25,8 @@ import pandas
 from logger.resume import starting
 from logger.run_directory import UNBORN, RunDirectory, versions
 from study import plan
-from system import tensors
 from system.errors import UserError
-from system.files import read_json, replacing, write_text
+from system.files import load_tensors, read_json, replacing, write_tensors, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("log_path", "data_path", "eval_data_path")  # paths, which differ between machines
@@ -116,8 +115,8 @@ def add(run: Path, study: Path) -> Path:
         made.checkpoints.mkdir(parents=True)
         # The checkpoint first: a running training only appends to its log, which resuming cuts to the checkpoint.
         if has_checkpoint := source.training_file.is_file():
-            checkpoint = tensors.load(source.training_file)
-            tensors.write({**checkpoint, "args": _without_places(checkpoint["args"])}, made.training_file)
+            checkpoint = load_tensors(source.training_file)
+            write_tensors({**checkpoint, "args": _without_places(checkpoint["args"])}, made.training_file)
         if source.metrics_file.is_file():
             shutil.copy(source.metrics_file, made.metrics_file)
         folder = harvest(run, study)

@@ -12,8 +12,7 @@ import torch
 from models.lie_vae import LieGroupVAE
 from study import __main__ as command_line
 from study import analysis, harvest, plan, rotations
-from system import tensors
-from system.files import read_json
+from system.files import read_json, write_tensors
 
 
 def grid_of_factors() -> np.ndarray:
@@ -78,7 +77,7 @@ def test_the_basis_is_measured_from_the_weights(tmp_path):
     for second, product in ((other, 0), (rotation, 2**-0.5)):
         for parameter, matrix in zip(model.decoder.lie_alg_basis_ls, (rotation, second), strict=True):
             parameter.data[0] = matrix
-        tensors.write(model.reference_state_dict(), tmp_path / "model.pt")
+        write_tensors(model.reference_state_dict(), tmp_path / "model.pt")
         found = analysis.basis(tmp_path / "model.pt", codes)
         assert found["size"] == 3 and found["commutator"] == 0 and found["decomposition"] < 1e-5
         assert found["product"] == pytest.approx(product)

@@ -62,14 +62,14 @@ def test_the_data_of_the_training_are_scored_unless_others_are_named(trained, da
 
 def test_scores_belong_to_the_weights_that_were_read_although_the_training_goes_on(trained, monkeypatch):
     import metrics
-    from system import tensors
+    from system.files import load_tensors, write_tensors
 
     score_model = metrics.score_model
 
     def slow(*args, **more):
         file = trained / "checkpoints/training.pt"
-        checkpoint = tensors.load(file)
-        tensors.write({**checkpoint, "progress": {**checkpoint["progress"], "step": 9}}, file)
+        checkpoint = load_tensors(file)
+        write_tensors({**checkpoint, "progress": {**checkpoint["progress"], "step": 9}}, file)
         return score_model(*args, **more)
 
     monkeypatch.setattr(metrics, "score_model", slow)

@@ -24,8 +24,8 @@ from logger import checkpoints
 from logger.reading import read_run
 from logger.run_directory import RunDirectory
 from metrics.files import read_tables
-from system import tensors
 from system.errors import UserError
+from system.files import load_tensors
 from tests.test_trainer import run
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 20))
@@ -181,7 +181,7 @@ def load_checkpoint(folder: Path) -> None:
 
     args = Namespace(**json.loads((folder / "args.json").read_text()))
     model = build_model(args, 1)
-    progress = tensors.load(folder.parent / "whole.pt")["progress"]
+    progress = load_tensors(folder.parent / "whole.pt")["progress"]
     fresh = dict.fromkeys(progress, 0) | {name: False for name, value in progress.items() if type(value) is bool}
     optimisers = model.make_optimisers(args.learning_rate)
     run = RunDirectory(folder)
@@ -226,7 +226,7 @@ TENSORS = st.sampled_from(
 @FUZZ
 def test_values_of_a_checkpoint(with_checkpoint, copy, data):
     def make():
-        return tensors.load(copy.parent / "whole.pt")
+        return load_tensors(copy.parent / "whole.pt")
 
     state = data.draw(altered(make, PLAIN | TENSORS))
     path = copy.parent / "altered.pt"

@@ -15,7 +15,7 @@ import torch
 import main
 import trainer
 from logger.run_directory import RunDirectory
-from system.tensors import load
+from system.files import load_tensors
 from tests.test_main import PUBLISHED_DSPRITES
 
 pytestmark = pytest.mark.usefixtures("cheap_scores")
@@ -182,7 +182,7 @@ def test_a_repeated_command_numbers_the_steps_once(small_dsprites, tmp_path, mon
     def last_step(*more: str) -> int:
         run(small_dsprites, tmp_path, *SILENT, *more)
         RunDirectory(tmp_path / "version_0").write_status("interrupted")
-        return load(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"]
+        return load_tensors(tmp_path / "version_0/checkpoints/training.pt")["progress"]["step"]
 
     assert last_step("--global-step=7", "--resume=auto", "--max-steps=2") == 9
     assert last_step("--global-step=7", "--resume=auto", "--max-steps=3") == 10

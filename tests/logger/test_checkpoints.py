@@ -13,9 +13,10 @@ from logger import checkpoints, resume
 from logger.resume import claim
 from logger.run_directory import RunDirectory
 from models.vae import VAE
-from system import files, tensors
+from system import files
 from system.command_line import CommandLine
 from system.errors import UserError
+from system.files import load_tensors, write_tensors
 from system.processes import Group
 
 
@@ -62,11 +63,11 @@ def test_the_last_two_are_kept(run, model):
 def test_kept_weights_are_written_beside_those_of_the_run(run, model):
     kept = run.kept_file(4)
     checkpoints.save(run, model, model.make_optimisers(0.1), {"step": 1}, {}, kept)
-    assert torch.equal(tensors.load(run.model_file)["encoder.weight"], model.encoder.weight)
+    assert torch.equal(load_tensors(run.model_file)["encoder.weight"], model.encoder.weight)
     with torch.no_grad():
         model.encoder.weight.add_(1)
     save(run, model, 2)
-    before, after = (tensors.load(file)["encoder.weight"] for file in (kept, run.model_file))
+    before, after = (load_tensors(file)["encoder.weight"] for file in (kept, run.model_file))
     assert torch.equal(before + 1, after)
 
 
@@ -182,7 +183,7 @@ def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_use
     for n in (1, 2):
         save(run, model, n, optimisers)
     assert step(run) == 2
-    state = tensors.load(run.training_file)
+    state = load_tensors(run.training_file)
     before, last = entry(state, path[:-1]), path[-1]
     if isinstance(before, tuple):
         pytest.fail("a tuple cannot be changed")
@@ -190,7 +191,7 @@ def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_use
         del before[last]
     else:
         before[last] = value
-    tensors.write(state, run.training_file)
+    write_tensors(state, run.training_file)
     assert step(run) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"warning: {run.training_file} does not fit this run (") and err.count("\n") == 1
@@ -202,12 +203,12 @@ def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_use
 
 def test_weights_to_score_that_are_not_finite_or_do_not_fit_are_refused(run, model):
     save(run, model, 1)
-    weights = tensors.load(run.model_file)
-    tensors.write({**weights, "encoder.weight": NAN}, run.model_file)
+    weights = load_tensors(run.model_file)
+    write_tensors({**weights, "encoder.weight": NAN}, run.model_file)
     with pytest.raises(UserError, match=r"holds weights that are not finite \(encoder\.weight\)"):
         checkpoints.load_weights(Model(), run.model_file)
     for wrong in ({}, [1], "text", {**weights, "encoder.weight": 7}, {**weights, "more": torch.zeros(1)}):
-        tensors.write(wrong, run.model_file)
+        write_tensors(wrong, run.model_file)
         with pytest.raises(UserError, match="does not fit the model"):
             checkpoints.load_weights(Model(), run.model_file)
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import main
-from logger import checkpoints, export
+from logger import export
 from logger.run_directory import reference_args
 from metrics.evaluation import Scores
+from system.files import load_tensors
 from tests.reference import fill_parameters, parameter_value
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "lie_group_vae.json"
@@ -107,8 +108,8 @@ def test_a_run_of_this_code_is_exported_with_its_arguments(uninterrupted, tmp_pa
     assert export.main([str(run), str(tmp_path / "exported")]) == 0
     args = reference_args(tmp_path / "exported" / "checkpoints" / "args.pt")
     assert args == json.loads((run / "args.json").read_text())
-    weights = checkpoints.load(tmp_path / "exported" / "checkpoints" / "model.pt")
-    assert weights.keys() == checkpoints.load(run / "checkpoints" / "model.pt").keys()
+    weights = load_tensors(tmp_path / "exported" / "checkpoints" / "model.pt")
+    assert weights.keys() == load_tensors(run / "checkpoints" / "model.pt").keys()
 
 
 def test_export_refuses_what_is_no_run(tmp_path, capsys):

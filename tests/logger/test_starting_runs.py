@@ -211,9 +211,9 @@ def test_the_numbers_of_a_continued_run_may_move_without_its_end(start, tmp_path
     state = json.loads((log_path / "version_0" / "status.json").read_text())
     assert state["state"] == "finished"
     (run,) = versions(log_path)
-    from system.tensors import load
+    from system.files import load_tensors
 
-    progress = load(run.training_file)["progress"]
+    progress = load_tensors(run.training_file)["progress"]
     assert (progress["step"], progress["epoch"] * 9 + progress["batch"]) == (1004, 8)
     finished = start(log_path, "--load-model", "yes", "--max-steps", "8")
     assert finished.wait() == 2 and "finished after 8 steps" in finished.text
