@@ -145,8 +145,8 @@ class Run:
 
     @property
     def steps_done(self) -> int:
-        """Steps done, of `total_steps`."""
-        return self.position.steps_done(self.steps_per_epoch)
+        """Steps done, of `total_steps`; `position.step` may be numbered otherwise."""
+        return self.position.epoch * self.steps_per_epoch + self.position.batch
 
     @property
     def finished(self) -> bool:

@@ -28,18 +28,18 @@ def train(run) -> None:
         UserError: the loss is not finite; the message names the term and the step.
         Interrupted: a signal stopped the run, after a checkpoint.
     """
-    finite = FiniteCheck()
+    unchecked: list[tuple[int, Terms]] = []  # step and terms
     while not run.finished:
         for index in run.rest_of_epoch():  # int64 [batch]
             terms = run.step(index)  # one update; does not wait for the device
-            finite.add(run.position.step, terms)
+            unchecked.append((run.position.step, terms))
             if run.report_due:  # not every step, because reading the loss waits for the device
-                finite.check()
+                check_finite(unchecked)
                 run.report(terms, len(index))
             if run.agree_to_save():  # communicates between the processes
-                finite.check()
+                check_finite(unchecked)
                 run.save()  # raises Interrupted if a signal asked for it
-        finite.check()
+        check_finite(unchecked)
         run.end_epoch()  # validate, draw, score, save
 
 
@@ -100,10 +100,6 @@ class Position:
 
     as_dict = asdict
 
-    def steps_done(self, steps_per_epoch: int) -> int:
-        """Total steps done, whatever their numbers."""
-        return self.epoch * steps_per_epoch + self.batch
-
     def advance(self, images: int) -> None:
         """Count one step on this many images."""
         self.step += 1
@@ -127,24 +123,13 @@ def draw_noise(
     return {name: send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
-class FiniteCheck:
-    """Finds the first step whose loss is not finite, without waiting for the device in every step."""
+def check_finite(unchecked: list[tuple[int, Terms]]) -> None:
+    """Check the terms of these steps, waiting for the device once, and empty the list.
 
-    def __init__(self):
-        self.unchecked: list[tuple[int, Terms]] = []  # (step, terms)
-
-    def add(self, step: int, terms: Terms) -> None:
-        """Keep the terms of a step for the next check."""
-        self.unchecked.append((step, terms))
-
-    def check(self) -> None:
-        """Check all steps added since the last check. Raises UserError naming the first bad step and its term."""
-        unchecked, self.unchecked = self.unchecked, []
-        if not unchecked:
-            return
-        sums = [torch.cat([term.flatten() for term in terms.values()]).sum() for _, terms in unchecked]  # each []
-        if torch.isfinite(torch.stack(sums)).all():
-            return
+    Raises UserError naming the first step with a term that is not finite, and the term.
+    """
+    sums = [torch.cat([term.flatten() for term in terms.values()]).sum() for _, terms in unchecked]  # each []
+    if sums and not torch.isfinite(torch.stack(sums)).all():
         for step, terms in unchecked:
             if bad := [name for name, term in terms.items() if not torch.isfinite(term).all()]:
                 name = next((name for name in bad if not name.endswith("loss")), bad[0])
@@ -152,3 +137,4 @@ class FiniteCheck:
                     f"the loss term {name!r} is not finite at step {step}; the last checkpoint is kept: "
                     "lower --learning-rate or the weight of that term"
                 )
+    unchecked.clear()

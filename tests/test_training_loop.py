@@ -8,8 +8,8 @@ import torch
 
 from system.errors import UserError
 from training_loop import (
-    FiniteCheck,
     Position,
+    check_finite,
     draw_noise,
     train_step,
     validate,
@@ -90,15 +90,13 @@ def test_the_noise_of_a_part_is_that_part_of_the_noise_of_the_batch():
 
 
 def test_the_first_step_that_is_not_finite_is_named_with_its_term():
-    check, good = FiniteCheck(), {"loss": torch.tensor(1.0), "kl": torch.tensor(2.0)}
-    check.add(3, good)
-    check.check()
+    steps = [(3, {"loss": torch.tensor(1.0), "kl": torch.tensor(2.0)})]
+    check_finite(steps)
+    assert steps == []
     for step, value in ((4, 2.0), (5, float("inf")), (6, float("nan"))):
-        check.add(step, {"loss": torch.tensor(value), "kl": torch.tensor([1.0, value])})
+        steps.append((step, {"loss": torch.tensor(value), "kl": torch.tensor([1.0, value])}))
     with pytest.raises(UserError, match="the loss term 'kl' is not finite at step 5;"):
-        check.check()
-    check.add(7, good)
-    check.check()  # what was found is not found again
+        check_finite(steps)
 
 
 def test_a_position_goes_to_the_next_epoch_when_all_its_batches_are_done():
@@ -112,4 +110,4 @@ def test_a_position_goes_to_the_next_epoch_when_all_its_batches_are_done():
     position.end_epoch(3)
     assert (position.epoch, position.batch, position.unreported) == (1, 0, False)
     position.advance(8)
-    assert position.steps_done(3) == 4 and Position(**position.as_dict()) == position
+    assert Position(**position.as_dict()) == position
