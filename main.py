@@ -231,10 +231,10 @@ def load_model(run: str | Path, *flags: str):
 
 def parse(argv: Sequence[str] | None, kind: type[Parser] = Parser) -> CommandLine:
     """The flags of a command line, and which of them were given, also if set to their default."""
-    args = build_parser(kind).parse_args(argv)
-    unset = object()
-    parsed = build_parser().parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
-    given = frozenset(name for name, value in vars(parsed).items() if value is not unset)
+    parser, unset = build_parser(kind), object()
+    args = parser.parse_args(argv)
+    again = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
+    given = frozenset(name for name, value in vars(again).items() if value is not unset)
     return CommandLine(args, given, recorded_args)
 
 

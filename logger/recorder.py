@@ -198,14 +198,13 @@ def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module)
     }
     weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
     first = {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
-    for summary in hparams(values, dict.fromkeys(_compared_scalars(args), 0.0)):
-        for value in summary.value:
-            if value.tag == metadata.EXPERIMENT_TAG:
-                experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
-                for info in experiment.hparam_infos:
-                    info.differs = info.name in first
-                marked = metadata.create_summary_metadata(HParamsPluginData(experiment=experiment))
-                value.metadata.CopyFrom(marked)
+    summaries = hparams(values, dict.fromkeys(_compared_scalars(args), 0.0))
+    described = summaries[0].value[0].metadata  # of the experiment; the others start and end the session
+    experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
+    for info in experiment.hparam_infos:
+        info.differs = info.name in first
+    described.CopyFrom(metadata.create_summary_metadata(HParamsPluginData(experiment=experiment)))
+    for summary in summaries:
         writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None
 
 
