@@ -64,9 +64,8 @@ class GroupDecoder(LieAlgebra):
         no_exp: bool,
     ):
         super().__init__(subgroup_sizes, subspace_sizes, init_scale)
-        latents, feature_size = sum(subspace_sizes), sum(subgroup_sizes)
-        self.fake_exp = mlp(latents, 4 * latents, feature_size) if no_exp else None
-        self.post_exp = conv_decoder(feature_size, channels)
+        self.fake_exp = mlp(self.latents, 4 * self.latents, self.feature_size) if no_exp else None
+        self.post_exp = conv_decoder(self.feature_size, channels)
 
     def group_feats(self, z: torch.Tensor) -> torch.Tensor:
         """z `[batch, latents]` -> the entries of the group element g, `[batch, features]`."""
