@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from metrics.metric import AGREEMENT, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
-SOLVER = {"tol": 1e-10, "max_iter": 20_000}  # coordinate descent
+SOLVER = {"tol": 1e-8, "max_iter": 20_000}  # coordinate descent; of nearly equal latents it may stop at max_iter
 
 
 def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
@@ -28,9 +29,14 @@ def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
     second = (second - second.mean(0)) / second.std(0)  # [n, b]
     if method == "spearman":
         return np.abs(first.T @ second) / len(first)
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import Lasso
 
-    return np.abs(np.atleast_2d(Lasso(alpha=LASSO_ALPHA, **SOLVER).fit(first, second).coef_)).T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        lasso = Lasso(alpha=LASSO_ALPHA, precompute=len(first) > first.shape[1], **SOLVER)
+        weights = lasso.fit(first, second).coef_
+    return np.abs(np.atleast_2d(weights)).T
 
 
 def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
