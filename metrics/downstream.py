@@ -8,7 +8,7 @@ from metrics import steps
 from metrics.inputs import for_trees
 from metrics.metric import SYMMETRY, Metric, Score
 
-DEPTH = 15
+TREES, DEPTH = 100, 15
 
 
 def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> dict[str, float]:
@@ -36,7 +36,7 @@ def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> d
     if drawn["train_label"].max() < 2 and (drawn["train_before"] == drawn["train_after"]).all():
         return {"downstream_rep": 1.0}
     train, test, _ = for_trees(pairs["train"], pairs["test"])  # [points, 2 active] each
-    forest = RandomForestClassifier(max_depth=DEPTH, random_state=seed, n_jobs=workers)
+    forest = RandomForestClassifier(TREES, max_depth=DEPTH, random_state=seed, n_jobs=workers)
     forest.fit(train, drawn["train_label"])
     return {"downstream_rep": float(forest.score(test, drawn["test_label"]))}
 

@@ -86,7 +86,7 @@ def narrow_networks() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cheap_scores() -> Iterator[None]:
     """The preset `fast` with few samples and solvers that stop early: every score is there, and says little."""
-    from metrics import PRESETS, beta, explicitness
+    from metrics import PRESETS, beta, downstream, explicitness
 
     few = dict.fromkeys(("train_points", "test_points", "beta_points", "step_points", "image_points"), 20)
     few |= dict.fromkeys(("factor_train_votes", "factor_eval_votes", "factor_batch"), 20)
@@ -95,4 +95,17 @@ def cheap_scores() -> Iterator[None]:
         patch.setitem(PRESETS, "fast", dataclasses.replace(PRESETS["fast"], **few))
         patch.setitem(beta.SOLVER, "tol", 0.1)
         patch.setitem(explicitness.SOLVER, "tol", 0.1)
+        patch.setattr(downstream, "TREES", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cheap_pictures() -> Iterator[None]:
+    """Charts are made, but not rendered, which takes longest: they are white."""
+    import numpy as np
+
+    from logger import charts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "to_array", lambda figure: np.full((9, 9, 3), 255, np.uint8))
         yield

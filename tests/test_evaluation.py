@@ -19,7 +19,7 @@ TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=n
 EVALUATE = ["--evaluate=yes", "--metric-preset=fast", "--visualise=no"]
 
 
-pytestmark = pytest.mark.usefixtures("cheap_scores", "narrow_networks")
+pytestmark = pytest.mark.usefixtures("cheap_scores", "cheap_pictures", "narrow_networks")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=16"]
 TINY += ["--quiet", "--num-threads=1", "--max-steps=2", "--metric-preset=fast"]
 LIE_GROUP = ["--model=lie_group", "--subgroup_sizes_ls=[9]", "--subspace_sizes_ls=[3]"]
 SIZES = (3, 4, 4)
-pytestmark = pytest.mark.usefixtures("cheap_scores", "narrow_networks")
+pytestmark = pytest.mark.usefixtures("cheap_scores", "cheap_pictures", "narrow_networks")
 
 
 def images():

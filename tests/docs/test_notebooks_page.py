@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re
 
 
 @pytest.fixture(scope="module")
-def version(small_dsprites, narrow_networks, tmp_path_factory) -> Path:
+def version(small_dsprites, narrow_networks, cheap_pictures, tmp_path_factory) -> Path:
     log = tmp_path_factory.mktemp("logs")
     run(small_dsprites, log, "--model=beta_shapes", "--max-steps=2", "--seed=1", "--end-metrics=no")
     return log / "version_0"
