@@ -10,6 +10,7 @@ def test_a_model_that_draws_globally_repeats_and_goes_on_to_the_bit(start, unint
     expected = uninterrupted(*flags)
     other = ["--dataset", "dsprites", "--model", "drawing", "--data-path", str(data), "--seed", "77", "--quiet"]
     other += ["--log-path", str(tmp_path / "other"), "--max-steps", "2", "--end-metrics", "no", "--visualise", "no"]
+    other += ["--num-threads", "1"]
     after = start(tmp_path / "after", *flags, before=other)
     assert after.wait() == 0, after.text
     assert_equal_runs(tmp_path / "after" / "version_0", expected)

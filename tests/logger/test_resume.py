@@ -226,9 +226,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_term_and_step_and_keeps_t
 
 def test_what_ran_in_the_process_before_changes_nothing(start, data, uninterrupted, tmp_path):
     other = ["--dataset", "dsprites", "--data-path", str(data), "--log-path", str(tmp_path / "other"), "--seed", "77"]
-    process = start(
-        tmp_path / "after", before=[*other, "--max-steps", "2", "--end-metrics", "no", "--visualise", "no", "--quiet"]
-    )
+    other += ["--max-steps", "2", "--end-metrics", "no", "--visualise", "no", "--quiet", "--num-threads", "1"]
+    process = start(tmp_path / "after", before=other)
     assert process.wait() == 0, process.text
     assert state(tmp_path / "other" / "version_0") == "finished"
     assert_equal_runs(tmp_path / "after" / "version_0", uninterrupted())
