@@ -69,9 +69,9 @@ def parse(*argv: str):
     return main.build_parser().parse_args(argv)
 
 
-@pytest.mark.parametrize("flag", DEFAULTS)
-def test_default(flag):
-    assert getattr(parse(), flag[2:].replace("-", "_")) == DEFAULTS[flag]
+def test_defaults():
+    args = parse()
+    assert {flag: getattr(args, flag[2:].replace("-", "_")) for flag in DEFAULTS} == DEFAULTS
 
 
 @pytest.mark.parametrize("flag", [flag for flag in DEFAULTS if "-" in flag[2:] or "_" in flag])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 
@@ -19,13 +21,15 @@ CASES = sorted(REFERENCE)
 FACTOR_CASES = [case for case in CASES if case.startswith("factor")]
 DIP_CASES = [case for case in CASES if case.startswith("dip")]
 RTOL = 1e-4
+of_cases = functools.partial(pytest.mark.parametrize, "case", scope="module")  # all tests of a case together
 
 
-def build(case: str, loss: str = "bce") -> VAE:
+@functools.lru_cache(maxsize=1)
+def build(case: str) -> VAE:
     """The model as the command line builds it from the reference's arguments, with the reference's weights."""
     settings = dict(REFERENCE[case]["args"])
     channels = settings.pop("nc")
-    argv = [f"--{name}={value}" for name, value in settings.items()] + [f"--recons_loss_type={loss}"]
+    argv = [f"--{name}={value}" for name, value in settings.items()] + ["--recons_loss_type=bce"]
     model = build_model(build_parser().parse_args(argv), channels)
     fill_parameters(model)
     return model
@@ -43,16 +47,16 @@ def noise_of(case: str) -> dict[str, torch.Tensor]:
     return {"eps": eps(batch, latents, REFERENCE[case]["eps_seed"]), "permutation_keys": keys}
 
 
-@pytest.mark.parametrize("case", CASES)
+@of_cases(CASES)
 def test_reference_state_dict_has_the_reference_names_and_shapes(case: str) -> None:
     shapes = {name: list(value.shape) for name, value in build(case).reference_state_dict().items()}
     assert shapes == REFERENCE[case]["state_dict_shapes"]
 
 
-@pytest.mark.parametrize("case", CASES)
+@of_cases(CASES)
 def test_reference_weights_load(case: str) -> None:
     published = {name: torch.randn(shape) for name, shape in REFERENCE[case]["state_dict_shapes"].items()}
-    model = build(case)
+    model = copy.deepcopy(build(case))
     model.load_reference_state_dict(published)
     for name, value in model.reference_state_dict().items():
         assert torch.equal(value, published[name]), name
@@ -61,7 +65,7 @@ def test_reference_weights_load(case: str) -> None:
         model.load_reference_state_dict(published)
 
 
-@pytest.mark.parametrize("case", CASES)
+@of_cases(CASES)
 def test_forward_values(case: str) -> None:
     expected, model, x = REFERENCE[case], build(case), images_of(case)
     with torch.no_grad():
@@ -76,9 +80,10 @@ def test_forward_values(case: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["bce", "l2"])
-@pytest.mark.parametrize("case", CASES)
+@of_cases(CASES)
 def test_loss_terms_and_total(case: str, loss: str) -> None:
-    expected, model = REFERENCE[case], build(case, loss)
+    expected, model = REFERENCE[case], build(case)
+    model.recons_loss_type = loss
     with torch.no_grad():
         terms = model(images_of(case), noise_of(case), step=500)
     np.testing.assert_allclose(terms["kl"].item(), expected["kl"], rtol=RTOL)
@@ -94,7 +99,7 @@ def test_loss_terms_and_total(case: str, loss: str) -> None:
     np.testing.assert_allclose(terms["loss"].item(), total, rtol=RTOL)
 
 
-@pytest.mark.parametrize("case", DIP_CASES)
+@of_cases(DIP_CASES)
 def test_dip_regulariser(case: str) -> None:
     model = build(case)
     with torch.no_grad():
@@ -104,7 +109,7 @@ def test_dip_regulariser(case: str) -> None:
     np.testing.assert_allclose(regulariser, REFERENCE[case]["dip_regulariser"], rtol=RTOL)
 
 
-@pytest.mark.parametrize("case", FACTOR_CASES)
+@of_cases(FACTOR_CASES)
 def test_discriminator(case: str) -> None:
     expected, model, x, noise = REFERENCE[case], build(case), images_of(case), noise_of(case)
     with torch.no_grad():

@@ -28,7 +28,7 @@ def value_and_gradients(network: nn.Sequential, x: torch.Tensor) -> list[torch.T
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
 def test_values_and_gradients_are_those_of_the_layers_one_by_one(name, channels, memory_format, monkeypatch):
     monkeypatch.setattr(fast_ops, "PIECE", 2)  # pieces of 2, 2 and 1 images

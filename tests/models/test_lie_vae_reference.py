@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 
@@ -17,6 +19,7 @@ CASES = sorted(REFERENCE)
 RTOL = 1e-4
 
 
+@functools.cache
 def build(case: str) -> LieGroupVAE:
     config = REFERENCE[case]["config"]
     model = LieGroupVAE(
@@ -51,7 +54,7 @@ def test_state_dict_has_the_reference_names_and_shapes(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_state_dict_interchanges_in_both_directions(case: str) -> None:
-    source = build(case)
+    source = copy.deepcopy(build(case))
     published = {name: torch.randn(shape) for name, shape in REFERENCE[case]["state_dict_shapes"].items()}
     source.load_state_dict(published, strict=True)
     for name, value in source.state_dict().items():
@@ -100,7 +103,7 @@ def test_loss_terms_and_total(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_norms(case: str) -> None:
-    expected, model, x = REFERENCE[case], build(case), batch_of(case)
+    expected, model, x = REFERENCE[case], copy.deepcopy(build(case)), batch_of(case)
     model(x, noise_of(model, len(x), 101), step=0)["loss"].backward()
     norms = {name: 0.0 if p.grad is None else p.grad.double().norm().item() for name, p in model.named_parameters()}
     assert set(norms) == set(expected["grad_norms"])
@@ -111,7 +114,7 @@ def test_gradient_norms(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_adam_trajectory(case: str) -> None:
     trajectory, config = REFERENCE[case]["adam_trajectory"], REFERENCE[case]["config"]
-    model = build(case)
+    model = copy.deepcopy(build(case))
     (optimiser,) = model.make_optimisers(trajectory["lr"]).values()
     losses = []
     for step in range(len(trajectory["loss"])):

@@ -20,7 +20,7 @@ MORE = {
 }
 CASES = [(name, []) for name in MODELS] + [(name, flags) for name, cases in MORE.items() for flags in cases]
 CPU = torch.device("cpu")
-BATCH = 4
+BATCH = 2
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +49,12 @@ def test_every_step_gives_the_device_the_same_to_do(name: str) -> None:
     model = build(name)
     optimisers = model.make_optimisers(1e-3)
     tapes = []
-    for number in range(4):
+    for number in range(3):
         (x, noise), step = inputs(model, number), torch.tensor(number)
         with Tape() as tape:
             train_step(model, optimisers, x, noise, step)
         tapes.append(tape.signature())
-    assert all(tape == tapes[1] for tape in tapes[2:])  # the first step makes Adam's moments
+    assert tapes[1] == tapes[2]  # the first step makes Adam's moments
 
 
 @pytest.mark.parametrize(("name", "flags"), CASES, ids=lambda value: "".join(value))
