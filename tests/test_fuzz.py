@@ -28,7 +28,7 @@ from system.errors import UserError
 from system.files import load_tensors
 from tests.test_trainer import run
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 20))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 10))
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -76,7 +76,7 @@ def test_sprites_invert_a_shifted_patch_of_the_painting(folder):
         image.thumbnail((350, 274), Image.Resampling.BICUBIC)
         painting = np.asarray(image).astype(int)
     images = load("scream_dsprites", path).uint8(EVERY).astype(int)
-    for number in (0, 50, 143):
+    for number in (0, 143):
         flat = np.where(sprites[number][..., None], 255 - images[number], images[number])  # [64, 64, 3]
         # value = (patch + shift) // 2: twice the value less the patch is the shift, up to the half that was cut
         fits = 0

@@ -11,7 +11,7 @@ import main
 from datasets import DATASETS, find, mpi3d
 from datasets.locate import files_of
 
-TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=8", "--max-steps=2", "--seed=1", "--quiet"]
+TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=8", "--max-steps=1", "--seed=1", "--quiet"]
 TINY += ["--num-threads=1", "--end-metrics=no", "--visualise=no"]
 pytestmark = pytest.mark.usefixtures("narrow_networks")
 GRID = {"color": 2, "shape": 2, "size": 2, "camera_height": 1, "horizontal_axis": 3, "vertical_axis": 2}

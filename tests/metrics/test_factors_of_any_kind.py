@@ -40,8 +40,7 @@ def test_a_test_set_may_lack_levels_of_the_training_set():
     assert found["explicitness_score_test"] == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("rows", [60, 500, 5000])
-@pytest.mark.parametrize("column", [0, 1, 2])
+@pytest.mark.parametrize(("rows", "column"), [(60, 0), (500, 1), (5000, 2)])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_continuous_factors_are_refused_by_name_and_binned_on_request(rows, column, kind):
     rng = np.random.default_rng(0)
@@ -95,7 +94,7 @@ def test_bins_that_make_no_classes_are_refused(bins):
         score(CODES, bins=bins)
 
 
-@pytest.mark.parametrize("count", [2, 5, 40])
+@pytest.mark.parametrize("count", [2, 40])
 @pytest.mark.parametrize("unit", [2 * np.pi / 39, 0.1, 1e-6, 1e5 / 3])
 @pytest.mark.parametrize("offset", [0.0, -0.5])
 def test_levels_equal_up_to_rounding_are_one(count, unit, offset):
@@ -104,11 +103,11 @@ def test_levels_equal_up_to_rounding_are_one(count, unit, offset):
     exact = (classes + offset) * unit
     mixed = np.where(rng.integers(0, 2, 1000), exact.astype(np.float32).astype(np.float64), exact)
     summed = np.where(rng.integers(0, 2, 1000), (classes + offset) * unit + 0.1 * unit - 0.1 * unit, exact)
-    for factor in (mixed, summed):
-        values = evaluate(classes[:, None], factor[:, None], ["mig", "rmig", "modularity", "beta_vae"], left_out=())
-        assert values == pytest.approx(
-            evaluate(classes[:, None], classes[:, None], ["mig", "rmig", "modularity", "beta_vae"], left_out=())
-        )
+    of_classes, of_mixed, of_summed = (
+        evaluate(classes[:, None], factor[:, None], ["mig", "rmig", "modularity", "beta_vae"], left_out=())
+        for factor in (classes, mixed, summed)
+    )
+    assert of_mixed == of_summed == pytest.approx(of_classes)
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,14 @@ from metrics import evaluate
 from system.errors import UserError
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e-100, 1e-8, 1e-7, 1e-3, 1e8, 1e100, 1e149])
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e-3, 1e149])
 def test_no_score_changes_with_the_scale_but_those_that_are_defined_by_it(scale):
     found = score(CODES * scale)
     assert_equal(found, base(), {SQUARED} | (ACTIVE if scale < 1 else set()))
     assert found[SQUARED] == pytest.approx(base()[SQUARED] * scale * scale, rel=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.floats(-8, 8), min_size=3, max_size=3), st.lists(st.floats(-1e8, 1e8), min_size=3, max_size=3))
 def test_no_score_changes_with_scale_and_offset_of_single_latents(scales, offsets):
     scales = 10.0 ** np.array(scales)
@@ -47,7 +47,7 @@ def test_no_score_changes_with_scale_and_offset_of_single_latents(scales, offset
     assert_equal(score(CODES * scales + offsets, metrics=CHEAP), base(), COMMON_SCALE | ACTIVE | {SQUARED}, 1e-5)
 
 
-@pytest.mark.parametrize("offset", [1e-3, 1.0, 1e4, 1e8, -1e8])
+@pytest.mark.parametrize("offset", [1.0, 1e4, -1e8])
 def test_no_score_changes_with_an_offset(offset):
     assert_equal(score(CODES + offset), base())
 
@@ -58,7 +58,7 @@ def step_scores(scale: float) -> dict[str, float]:
     return evaluate(codes, FACTORS[: len(codes)], STEPS, preset=PRESET, workers=1)
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e8, 1e149])
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e149])
 def test_step_scores_do_not_change_with_the_scale(scale):
     assert_equal(step_scores(scale), step_scores(1.0), tolerance=1e-5)
 
@@ -71,7 +71,7 @@ def test_values_on_the_edge_of_a_bin_stay_in_their_bin(scale):
         assert_equal(score(codes, metrics=CHEAP), whole, moved)
 
 
-@pytest.mark.parametrize(("dead", "value"), [(1, 0.0), (6, 0.1), (6, -1e8), (96, 0.0)])
+@pytest.mark.parametrize(("dead", "value"), [(1, 0.1), (6, -1e8), (30, 0.0)])
 def test_dead_latents_change_no_score_that_is_not_defined_by_their_number(value, dead):
     with_dead = np.concatenate([CODES, np.full((len(CODES), dead), value)], axis=1)
     assert_equal(score(with_dead), base(), DILUTED)
@@ -88,8 +88,6 @@ def test_active_only_keeps_latents_by_the_rule_of_the_factor_vae_score():
     assert chosen == evaluate(lambda z: z, alone, ["mig", "modularity"], preset=PRESET)
     with pytest.raises(UserError, match=r"active_only: no latent has a deviation of 0\.1"):
         score(CODES * 1e-3, active_only=True)
-    with pytest.raises(UserError, match="active_only: a decoder takes every latent"):
-        evaluate(lambda z: z, alone, ["mig"], decoder=lambda z: z, active_only=True)
 
 
 def test_the_documented_scores_with_dead_latents_are_those_measured():
@@ -123,8 +121,9 @@ def constant_scores() -> dict[str, float]:
     return score(np.full((len(FACTORS), 2), 1 / 3))
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("value", [1.0, -3.0, 1e-20, 1e20])
+@pytest.mark.parametrize(
+    ("kind", "value"), [(np.float32, -3.0), (np.float32, 1e20), (np.float64, 1.0), (np.float64, 1e-20)]
+)
 def test_a_latent_that_varies_by_rounding_alone_is_constant(kind, value):
     step = np.nextafter(kind(value), kind(np.inf)) - kind(value)
     nearly = (kind(value) + step * RNG.integers(0, 2, (len(FACTORS), 2)).astype(kind)).astype(kind)
@@ -194,8 +193,6 @@ def test_an_encoder_may_return_numpy_lists_or_half_precision(convert):
         (lambda z: z[:, 0], {}, "expected codes"),
         (lambda z: [[1, 2], [3]], {}, "expected codes .* got a list"),
         (lambda z: z[:, : 1 + len(z) % 2], {"batch_size": 11}, "gave . latents for one batch and . for another"),
-        (lambda z: z, {"bins": 20}, "bins: the factors of this data set are classes already"),
-        (lambda z: z, {"factor_names": ["a"]}, "factor_names and test are for tables"),
     ],
 )
 def test_an_encoder_that_gives_no_table_of_codes_is_refused(encoder, more, says):
