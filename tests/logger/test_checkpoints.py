@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 from argparse import Namespace
 
 import numpy as np
@@ -172,17 +173,24 @@ WRONG = [  # where, what stands there instead (None: nothing), what is said
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=[said for _, _, said in WRONG])
-def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_used(
-    path, value, said, run, model, capsys
-):
+@pytest.fixture(scope="module")
+def trained_twice(tmp_path_factory) -> RunDirectory:
+    """A run with the checkpoints of two steps, the last of which has been read."""
+    run, model = claim(tmp_path_factory.mktemp("logs")), Model()
     optimisers = model.make_optimisers(0.1)
-    optimisers["vae"].zero_grad()
     sum(p.sum() for p in model.parameters()).backward()
     optimisers["vae"].step()
     for n in (1, 2):
         save(run, model, n, optimisers)
     assert step(run) == 2
+    return run
+
+
+@pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=[said for _, _, said in WRONG])
+def test_a_checkpoint_that_loads_but_is_wrong_is_named_and_the_one_before_it_used(
+    path, value, said, trained_twice, tmp_path, capsys
+):
+    run = RunDirectory(shutil.copytree(trained_twice.path, tmp_path / "version_0"))
     state = load_tensors(run.training_file)
     before, last = entry(state, path[:-1]), path[-1]
     if isinstance(before, tuple):
