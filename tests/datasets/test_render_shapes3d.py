@@ -165,8 +165,8 @@ def test_real_images_have_near_drawn_ones(samples):
 def test_search_finds_the_nearest_of_all_images(samples):
     images, nearest = samples
     geometries = np.concatenate([nearest[:1, 3:], [[0, SPHERE, 3]]])
-    hues = np.stack(np.unravel_index(np.arange(1000), (10, 10, 10)), axis=-1)
-    every = np.concatenate([np.concatenate([hues, np.tile(g, (1000, 1))], axis=1) for g in geometries])  # [2000, 6]
+    hues = 2 * np.stack(np.unravel_index(np.arange(125), (5, 5, 5)), axis=-1)
+    every = np.concatenate([np.concatenate([hues, np.tile(g, (125, 1))], axis=1) for g in geometries])  # [250, 6]
     errors, factors = best_shapes3d(images[:2], every, progress=False)
     drawn = draw(every).astype(np.int16)
     for image, error, found in zip(images[:2], errors, factors, strict=True):

@@ -73,7 +73,7 @@ def test_the_documented_discrepancy_is_that_of_samples(documented) -> None:
     from mmd_vae_of_the_document import mmd_to_prior
 
     generator = torch.Generator().manual_seed(0)
-    prior = torch.randn(2000, 3, generator=generator)
+    prior = torch.randn(3000, 3, generator=generator)
     z = 0.5 * torch.randn(300, 3, generator=generator) + 1
 
     def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
