@@ -91,10 +91,20 @@ def read_csv(path: Path, rows: int | None = None) -> Table:
     for place, column in enumerate(body.columns):
         if body[column].dtype.kind not in "iufb":
             called = names[place] if names else place
-            raise UserError(f"{path}: column {called} holds text; keep numbers only, or name it index")
+            raise UserError(f"{path}: column {called} holds text; {_remedy(body[column])}")
     body = body.astype(dict.fromkeys(body.select_dtypes(bool), np.int64))  # True and False are 1 and 0
     taken.append(f"columns {', '.join(names)}" if names else f"{body.shape[1]} columns")
     return Table(body.to_numpy(), names, "; ".join(taken), index)
+
+
+def _remedy(column) -> str:
+    """What to do about a column of text."""
+    cells = column.dropna().astype(str).str.strip()
+    if cells.str.fullmatch(r"[-+]?\d+[,;][-+]?\d+").any():
+        return "write decimal points instead of commas"
+    if cells.str.fullmatch(r"[-+.\deE]+(\s+[-+.\deE]+)+").any():
+        return "separate the columns by commas, semicolons or tabs"
+    return "keep numbers only, or name it index"
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:

@@ -222,6 +222,9 @@ def test_a_header_of_numbers_is_told_from_a_sample_by_the_number_of_rows(tmp_pat
         ("a,b\n1,\n2,3\n", "rows hold NaN"),
         ("", "not a readable"),
         ("a,b\n", "rows"),
+        ("a;b\n0,5;1,5\n-2,5;3,5\n", "column a holds text; write decimal points instead of commas"),
+        ("0,5;1,5;2,5\n-2,5;3,5;4,5\n", "write decimal points instead of commas"),
+        ("1.5e+00 -2.0\n3.0 4.0\n", "separate the columns by commas, semicolons or tabs"),  # numpy.savetxt
         ('"a","b"\n"1",0.1,0.2\n"2",0.3,0.4\n', "more cells than its first line"),  # row names of R
     ],
 )
