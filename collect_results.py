@@ -89,9 +89,10 @@ def collect(args: argparse.Namespace) -> None:
         differences.columns = ["score", "difference", "ci95.low", "ci95.high", "n_seeds"]
         file = result_file.with_name(f"{result_file.stem}.paired.csv")
         write_text(file, as_csv(as_text(differences), None))
-        first, second = rows._config.iloc[compared]
-        if rows.data.iloc[compared].nunique() > 1:
-            measured = " and on ".join(rows.data.iloc[compared])
+        pair = rows.iloc[compared]
+        first, second = pair._config if pair._config.nunique() > 1 else pair.path  # rows may share a _config
+        if pair.data.nunique() > 1:
+            measured = " and on ".join(pair.data)
             print(f"note: {first} and {second} were scored on {measured}: these differ, too", file=sys.stderr)
         print(f"{first} minus {second}, over common seeds, 95% confidence: {file}")
         print(as_text(differences).to_string(index=False))

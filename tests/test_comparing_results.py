@@ -44,6 +44,13 @@ def test_paired_comparison_over_common_seeds(tmp_path, two_models, capsys):
     assert "\nfac,-0.200," in (tmp_path / "table.paired.csv").read_text()
 
 
+def test_rows_that_share_a_config_are_compared_by_their_paths(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_run(tmp_path / "logs" / name, 0, {"fac_eval": 0.5})
+    collect(tmp_path, tmp_path / "logs", "--compare", "b", "a")
+    assert f"{tmp_path}/logs/b minus {tmp_path}/logs/a, over common seeds" in capsys.readouterr().out
+
+
 def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
     for model in ("a|c", "b"):
         write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
