@@ -11,6 +11,8 @@ from logger import find_runs, read_run, reading
 from logger.run_directory import RunDirectory
 from system import files
 
+pytestmark = pytest.mark.usefixtures("cheap_pictures")
+
 
 @pytest.fixture
 def run(tmp_path) -> Path:

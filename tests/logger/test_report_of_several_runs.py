@@ -12,6 +12,8 @@ from logger.report import comparison
 from logger.report.__main__ import main
 from logger.report.charts import wrapped
 
+pytestmark = pytest.mark.usefixtures("cheap_pictures")
+
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory) -> Path:
