@@ -12,13 +12,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from logger import arguments
 from logger.run_directory import UNBORN, RunDirectory, versions
 from system.command_line import CommandLine
 from system.errors import UserError
 from system.files import locked, make_directory
-from system.processes import Group
+
+if TYPE_CHECKING:
+    from system.processes import Group  # it imports torch
 
 Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another
 

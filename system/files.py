@@ -154,11 +154,13 @@ def damage_as_user_error(path: Path, kind: str, remedy: str, also: tuple = ()) -
         ) from None
 
 
-def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | None:
+def lock(path: str | os.PathLike, wait: bool = False, **settings) -> Callable[[], None] | None:
     """Lock the file `path`, which is made if missing. The kernel releases the lock when this process dies.
 
     If the file system has no locks, prints a warning to stderr, and returns as if the file were locked.
 
+    Args:
+        settings: of filelock.FileLock, such as the `mode` of a new file.
     Returns:
         A function that releases the lock; None if another process holds it and `wait` is false.
     Raises:
@@ -166,7 +168,7 @@ def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | No
     """
     import filelock  # only for commands that lock
 
-    held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
+    held = filelock.FileLock(path, thread_local=False, fallback_to_soft=False, **settings)
     try:
         held.acquire(blocking=wait)
     except filelock.Timeout:
@@ -182,13 +184,14 @@ def lock(path: str | os.PathLike, wait: bool = False) -> Callable[[], None] | No
 def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
     """Hold the lock of the file `path` for the body. Prints `waiting` to stderr if another process holds it.
 
+    Everybody who can write in the folder shares the lock, whatever the umask.
     Raises UserError, ending in `remedy`, if the file cannot be written.
     """
     try:
-        release = lock(path)
+        release = lock(path, mode=0o666)
         if release is None:
             print(waiting, file=sys.stderr, flush=True)
-            release = lock(path, wait=True)
+            release = lock(path, wait=True, mode=0o666)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): {remedy}") from None
     try:

@@ -202,6 +202,15 @@ def test_a_lock_is_free_again_after_its_release(tmp_path):
     assert files.lock(tmp_path / "lock") is not None
 
 
+def test_all_who_can_write_in_a_folder_can_start_runs_there(tmp_path):
+    before = os.umask(0o022)
+    try:
+        begin(tmp_path, "no")
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o666
+
+
 def test_the_numbers_of_a_continued_run_may_move_without_its_end(start, tmp_path):
     log_path = tmp_path / "moved"
     assert start(log_path, "--max-steps", "4").wait() == 0
