@@ -24,7 +24,8 @@ def read_rows(path: Path, dtype: str = "u1") -> Iterator:
 
     Raises: UserError if the file has another format or dtype, is damaged, or too short.
     """
-    with damage_as_user_error(path, "file in the official format", REMEDY, also=(ValueError,)), _opened(path) as handle:
+    wrong = (ValueError, MemoryError, OverflowError)  # of what is announced
+    with damage_as_user_error(path, "file in the official format", REMEDY, also=wrong), _opened(path) as handle:
         start = handle.read(4)
         if start[:3] == _IDX and len(start) == 4 and dtype == "u1":
             shape = _integers(handle, ">i4", start[3])

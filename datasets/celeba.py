@@ -23,7 +23,7 @@ from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
 from datasets.spec import DataFile, DatasetSpec
-from system.errors import UserError
+from system.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pandas
@@ -101,7 +101,7 @@ def _attributes(path: Path) -> pandas.DataFrame:
         return table.astype(np.int64)
     except ValueError as error:
         raise UserError(
-            f"{path}: expected a count, a line of names and a row for each image ({error}): {_REMEDY}"
+            f"{path}: expected a count, a line of names and a row for each image ({first_line(error)}): {_REMEDY}"
         ) from None
 
 
@@ -112,7 +112,9 @@ def _partition(path: Path, names: Sequence[str]) -> np.ndarray:
     try:
         return pandas.read_csv(path, sep=r"\s+", header=None, index_col=0)[1].loc[names].to_numpy(np.int64)
     except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: expected a row with a number 0, 1 or 2 for each image ({error}): {_REMEDY}") from None
+        raise UserError(
+            f"{path}: expected a row with a number 0, 1 or 2 for each image ({first_line(error)}): {_REMEDY}"
+        ) from None
 
 
 SPEC = DatasetSpec(

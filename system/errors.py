@@ -22,7 +22,7 @@ def first_line(error: Exception) -> str:
 def error_line(error: OSError | UserError) -> str | None:
     """The line to print for an error that the user can fix; None for an OSError without a file name."""
     if isinstance(error, UserError):
-        return str(error)
+        return " ".join(str(error).splitlines())  # messages of libraries may have several
     if error.errno in DISK_FULL:
         return f"the disk is full ({error}); free some space, and continue a training with --resume auto"
     if error.filename is None or error.strerror is None:

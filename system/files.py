@@ -149,8 +149,9 @@ def damage_as_user_error(path: Path, kind: str, remedy: str, also: tuple = ()) -
     except (OSError, *_DAMAGE, *also) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise UserError(f"{path} cannot be read ({error.strerror}): check its permissions and the disk") from None
+        reason = first_line(error).rstrip(":")  # of a tar archive it is a list of what was tried
         raise UserError(
-            f"{path}: expected a whole {kind}, found a truncated or damaged one ({error}): {remedy}"
+            f"{path}: expected a whole {kind}, found a truncated or damaged one ({reason}): {remedy}"
         ) from None
 
 

@@ -140,6 +140,15 @@ def test_a_face_that_is_missing_is_named(tmp_path):
         load("celeba", tmp_path)
 
 
+def test_a_row_of_too_many_attributes_is_one_line(tmp_path):
+    miniatures.celeba(tmp_path)
+    path = tmp_path / "list_attr_celeba.txt"
+    path.write_text(path.read_text().replace("000002.jpg", "000002.jpg 1 1 1 1"))
+    with pytest.raises(UserError, match="expected a count, a line of names.*get it again") as caught:
+        load("celeba", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_chairs_are_in_the_lists_order(tmp_path):
     images = miniatures.chairs3d(tmp_path)
     dataset = load("chairs3d", tmp_path)
@@ -168,9 +177,27 @@ def test_files_cut_short_are_one_line_and_leave_no_copy(name, tmp_path):
     write(tmp_path)
     content = (tmp_path / file).read_bytes()
     (tmp_path / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=f"{file}.*expected"):
+    with pytest.raises(UserError, match=f"{file}.*expected") as caught:
         load(name, tmp_path)
+    assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.npy*"))
+
+
+def test_a_damaged_beginning_is_one_line(tmp_path):
+    miniatures.chairs3d(tmp_path)
+    path = tmp_path / "rendered_chairs.tar"
+    path.write_bytes(b"nothing" + path.read_bytes()[7:])
+    with pytest.raises(UserError, match=r"rendered_chairs.tar: expected a whole archive.*fetch it again") as caught:
+        load("chairs3d", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_sizes_beyond_all_memory_are_damage(tmp_path):
+    miniatures.mnist(tmp_path, unpacked=True)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:8] + b"\x7f" * 8)
+    with pytest.raises(UserError, match="damaged"):
+        load("mnist", tmp_path)
 
 
 def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path):

@@ -4,6 +4,9 @@ import importlib
 
 import pytest
 
+from system.command_line import command_line
+from system.errors import UserError
+
 COMMANDS = (
     *("main", "collect_results", "datasets.download", "metrics.cli", "logger.report.__main__", "logger.export"),
     "study.__main__",
@@ -17,3 +20,12 @@ def test_a_wrong_flag_is_one_line_and_exit_status_2(module, capsys):
     error = capsys.readouterr().err
     assert stopped.value.code == 2
     assert error.startswith("error: ") and error.count("\n") == 1 and "--help lists every flag" in error
+
+
+def test_an_error_of_a_library_with_several_lines_is_printed_in_one(capsys):
+    @command_line
+    def command():
+        raise UserError("a file is damaged (one\ntwo\n): get it again")
+
+    assert command() == 2
+    assert capsys.readouterr().err == "error: a file is damaged (one two ): get it again\n"
