@@ -15,12 +15,9 @@ def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray
     """Mean one-against-rest AUC over the classes that occur but do not fill the set; 0.5 if there are none."""
     from sklearn.metrics import roc_auc_score
 
-    areas = [
-        roc_auc_score(factor == value, probabilities[:, column])
-        for column, value in enumerate(classes)
-        if 0 < (factor == value).sum() < len(factor)
-    ]
-    return float(np.mean(areas)) if areas else 0.5
+    own = factor[:, None] == classes  # [n, classes]
+    some = own.any(axis=0) & ~own.all(axis=0)
+    return float(roc_auc_score(own[:, some], probabilities[:, some])) if some.any() else 0.5
 
 
 def score(
