@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import DATASETS
+from datasets import DATASETS, describe
 from models import MODELS
 from system.command_line import (
     CommandLine,
@@ -187,8 +187,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parse(argv)
     args = command.args
     if args.help_data:
-        from datasets.about import describe
-
         print(describe(args.dataset))
         return 0
     for name in EVALUATION_ONLY if not args.evaluate else ():

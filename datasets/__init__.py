@@ -6,13 +6,11 @@ from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
 
 from datasets.factor_dataset import FactorDataset, split_indices
+from datasets.locate import locate, prepare
+from datasets.spec import OPTIONS, DatasetSpec, allowed
 from system.errors import UserError
-
-if TYPE_CHECKING:
-    from datasets.spec import DatasetSpec
 
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
 
@@ -28,7 +26,7 @@ DATASETS: dict[str, str] = {
     "mpi3d_complex": "datasets.mpi3d:COMPLEX",
     "color_dsprites": "datasets.drawn_sprites:COLOR",
     "noisy_dsprites": "datasets.drawn_sprites:NOISY",
-    "scream_dsprites": "datasets.scream_dsprites:SPEC",
+    "scream_dsprites": "datasets.drawn_sprites:SCREAM",
     "celeba": "datasets.celeba:SPEC",
     "mnist": "datasets.digits:MNIST",
     "fashion_mnist": "datasets.digits:FASHION_MNIST",
@@ -37,21 +35,18 @@ DATASETS: dict[str, str] = {
     "arrays": "datasets.arrays:SPEC",
 }
 
-# Options of data sets -> their flags on the command line.
-OPTIONS = {
-    "fixed_shape": "--fixed_shape",
-    "channels": "--channels",
-    "resize": "--resize",
-    "resample": "--resample",
-    "crop": "--crop",
-    "part": "--part",
-    "data_seed": "--data-seed",
-}
-
 
 def find(name: str) -> DatasetSpec:
     """The spec of the data set `name` of DATASETS."""
     return resolve_name(DATASETS[name])
+
+
+def describe(name: str) -> str:
+    """The description of a data set, one line per item, for `--help-data` and `python -m datasets --list`."""
+    spec = find(name)
+    lines = {name: spec.title, **spec.description()}
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"{key:{width}}{value}" for key, value in lines.items())
 
 
 def check_args(args: Namespace) -> None:
@@ -127,11 +122,9 @@ def load_dataset(
 
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
-    from datasets.locate import prepare  # on use, as the modules of DATASETS
-
     spec, given = _declared(name, options)
-    path = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
-    return spec.load(path, progress=progress, **given)
+    paths = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
+    return spec.load(*paths, progress=progress, **given)
 
 
 def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
@@ -140,8 +133,6 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
     A file must start with the magic bytes of its format; a directory must hold the file, or be writable to download it.
     Raises: UserError also for options that the data set does not take.
     """
-    from datasets.locate import locate  # on use, as the modules of DATASETS
-
     spec, given = _declared(name, options)
     locate(name, spec, None if data_path is None else Path(data_path), given)
 
@@ -157,12 +148,5 @@ def _declared(name: str, options: dict) -> tuple[DatasetSpec, dict]:
         if option not in spec.options:
             raise UserError(f"{flag} does nothing for --dataset {name}: leave it out")
         if value not in spec.options[option]:
-            raise UserError(f"{flag}: give {describe_values(spec.options[option])}, or leave it out")
+            raise UserError(f"{flag}: give {allowed(spec.options[option])}, or leave it out")
     return spec, given
-
-
-def describe_values(values) -> str:
-    """The allowed values of an option, as text."""
-    if isinstance(values, range):
-        return f"a number from {values.start} to {values.stop - 1}"
-    return " or ".join(map(str, values))

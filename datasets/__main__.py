@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datasets import DATASETS
-from datasets.about import describe
+from datasets import DATASETS, describe
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
 

@@ -19,7 +19,6 @@ import numpy as np
 from datasets import archive
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import to_levels
-from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE
 from datasets.spec import DataFile, DatasetSpec
@@ -45,7 +44,9 @@ def files(part: str = "all", **_) -> tuple[DataFile, ...]:
 
 
 def load(
-    directory: Path,
+    source: Path,
+    attributes: Path,
+    partition: Path | None = None,
     *,
     crop: str = "center148",
     part: str = "all",
@@ -54,10 +55,9 @@ def load(
     progress: bool = True,
 ) -> FactorDataset:
     """Load the images in the order of their numbers. Raises UserError if a file is not as expected."""
-    source, attributes, *partition = (path_of(directory, file) for file in files(part))
     table = _attributes(attributes)
-    if partition:
-        table = table[np.isin(_partition(partition[0], table.index), PARTS[part])]
+    if partition is not None:
+        table = table[np.isin(_partition(partition, table.index), PARTS[part])]
     levels, sizes = to_levels(table.to_numpy())  # [n, 40]
     with archive.opened(source, _REMEDY) as (_, read):
 
@@ -75,7 +75,7 @@ def load(
 
         packed = pack(
             "celeba",
-            [source, attributes, *partition],
+            [source, attributes, *([partition] if partition else [])],
             (crop, part, resample),
             contents,
             face,

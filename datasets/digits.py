@@ -6,7 +6,8 @@ resized to 64x64 with Pillow's LANCZOS; `--resize pad` first pads them to 32x32 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,76 +15,60 @@ from PIL import Image, ImageOps
 
 from datasets.binary_matrix import REMEDY, read_rows
 from datasets.factor_dataset import FactorDataset
-from datasets.locate import path_of
+from datasets.fetch import is_official
 from datasets.packing import pack
 from datasets.resizing import resized
 from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
+ADDRESSES = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+}
+CHECKSUMS = {
+    "mnist": {"train": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", "t10k": "md5:9fb629c4189551a2d022fa330f9573f3"},
+    "fashion_mnist": {"train": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "t10k": "md5:bef4ecab320f06d8554ea6380940ec79"},
+}
 _SPLITS = {"all": ("train", "t10k"), "train": ("train",), "test": ("t10k",)}
 _PADDING = 2  # pixels on each side: 28 -> 32
 
 
-@dataclass
-class Digits:
-    """One of the two data sets.
+def files(name: str, part: str = "all", **_) -> tuple[DataFile, ...]:
+    """The image file of each split of the data set `name`."""
+    return tuple(_file(name, split) for split in _SPLITS[part])
 
-    name: its name on the command line.
-    address: URL of the folder of its files.
-    checksums: split -> checksum of its images.
-    """
 
-    name: str
-    address: str
-    checksums: dict[str, str]
+def _file(name: str, split: str) -> DataFile:
+    stem, address = f"{split}-images-idx3-ubyte", ADDRESSES[name]
+    return DataFile(f"{stem}.gz", f"{address}{stem}.gz", b"\x1f\x8b", CHECKSUMS[name][split], address, unpacked=stem)
 
-    def files(self, part: str = "all", **_) -> tuple[DataFile, ...]:
-        """The image file of each split."""
-        names = {split: f"{split}-images-idx3-ubyte" for split in _SPLITS[part]}
-        return tuple(
-            DataFile(
-                f"{name}.gz",
-                f"{self.address}{name}.gz",
-                b"\x1f\x8b",
-                self.checksums[split],
-                self.address,
-                unpacked=name,
-            )
-            for split, name in names.items()
-        )
 
-    def load(
-        self, directory: Path, *, part: str = "all", resize: str = "stretch", progress: bool = True
-    ) -> FactorDataset:
-        """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
-        paths = [path_of(directory, file) for file in self.files(part)]
-        self._check_are_not_the_other(part, paths)
-        count = sum(_count(path) for path in paths)
+def load(name: str, *paths: Path, part: str = "all", resize: str = "stretch", progress: bool = True) -> FactorDataset:
+    """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
+    _check_are_not_the_other(name, part, paths)
+    count = sum(_count(path) for path in paths)
 
-        def images():
-            for path in paths:
-                rows = read_rows(path)
-                next(rows)
-                yield from rows
+    def images():
+        for path in paths:
+            rows = read_rows(path)
+            next(rows)
+            yield from rows
 
-        def to_size(pixels: np.ndarray) -> np.ndarray:
-            image = Image.fromarray(pixels)  # [28, 28]
-            return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
+    def to_size(pixels: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(pixels)  # [28, 28]
+        return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
 
-        packed = pack(self.name, paths, (part, resize), images, to_size, count, 1, progress=progress)
-        nothing = np.zeros((count, 0), np.int64)  # [n, 0]
-        return FactorDataset(self.name, f"{self.name} {part}", [], [], packed.images, factors=nothing)
+    packed = pack(name, paths, (part, resize), images, to_size, count, 1, progress=progress)
+    nothing = np.zeros((count, 0), np.int64)  # [n, 0]
+    return FactorDataset(name, f"{name} {part}", [], [], packed.images, factors=nothing)
 
-    def _check_are_not_the_other(self, part: str, paths: list[Path]) -> None:
-        """Raises UserError if a file, by its checksum, is that of the other data set."""
-        from datasets.fetch import is_official
 
-        other = DIGITS["fashion_mnist" if self.name == "mnist" else "mnist"]
-        for file, path in zip(other.files(part), paths, strict=True):
-            if path.suffix == ".gz" and is_official(file, path):
-                raise UserError(
-                    f"--data-path {path} is the file of {other.name}, which has the same name: name another folder"
-                )
+def _check_are_not_the_other(name: str, part: str, paths: tuple[Path, ...]) -> None:
+    """Raises UserError if a file, by its checksum, is that of the other data set."""
+    other = "fashion_mnist" if name == "mnist" else "mnist"
+    for file, path in zip(files(other, part), paths, strict=True):
+        if path.suffix == ".gz" and is_official(file, path):
+            raise UserError(f"--data-path {path} is the file of {other}, which has the same name: name another folder")
 
 
 def _count(path: Path) -> int:
@@ -93,41 +78,22 @@ def _count(path: Path) -> int:
     return shape[0]
 
 
-def _spec(digits: Digits, title: str, source: str, licence: str) -> DatasetSpec:
-    return DatasetSpec(
-        title=title,
-        images="70,000 (train 60,000, test 10,000)",
-        factors="none",
-        source=source,
-        licence=licence,
-        tested="miniatures",
-        load=digits.load,
-        files=digits.files,
-        options={"part": tuple(_SPLITS), "resize": ("stretch", "pad")},
-    )
-
-
-DIGITS = {
-    "mnist": Digits(
-        "mnist",
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        {"train": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", "t10k": "md5:9fb629c4189551a2d022fa330f9573f3"},
-    ),
-    "fashion_mnist": Digits(
-        "fashion_mnist",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        {"train": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", "t10k": "md5:bef4ecab320f06d8554ea6380940ec79"},
-    ),
-}
-MNIST = _spec(
-    DIGITS["mnist"],
+MNIST = DatasetSpec(
     title="MNIST: handwritten digits (LeCun et al. 1998)",
+    images="70,000 (train 60,000, test 10,000)",
+    factors="none",
     source="downloaded from a mirror, since the publisher's address no longer works",
     licence="CC BY-SA 3.0 according to Keras",
+    tested="miniatures",
+    load=partial(load, "mnist"),
+    files=partial(files, "mnist"),
+    options={"part": tuple(_SPLITS), "resize": ("stretch", "pad")},
 )
-FASHION_MNIST = _spec(
-    DIGITS["fashion_mnist"],
+FASHION_MNIST = replace(
+    MNIST,
     title="FashionMNIST: pieces of clothing (Xiao et al. 2017)",
     source="Zalando, downloaded",
     licence="MIT",
+    load=partial(load, "fashion_mnist"),
+    files=partial(files, "fashion_mnist"),
 )

@@ -62,17 +62,12 @@ def fetch(
         what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
         raise UserError(f"{target} is {what}: move it away, or name another directory")
     if not (url or file.url):
-        raise manual_download_error(file, target.parent)
+        raise UserError(file.by_hand(target.parent))
     with making(target, "name a directory that can be written"):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
             _fetch(file, target, url or file.url, progress, retry or RetryPolicy())
     return target
-
-
-def manual_download_error(file: DataFile, directory: Path) -> UserError:
-    """The error for a missing file that has to be downloaded by hand."""
-    return UserError(f"{file.name} must be downloaded by hand: get it at {file.page} and put it into {directory}")
 
 
 def is_official(file: DataFile, path: Path) -> bool:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
-from datasets.spec import DataFile, DatasetSpec, Replica
+from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec, Replica
 from system.errors import UserError
 from system.files import can_be_written, making, write_text
-
-
-def files_of(spec: DatasetSpec, **options) -> tuple[DataFile, ...]:
-    """The official files that are needed with these options; empty for user data."""
-    return spec.files if isinstance(spec.files, tuple) else spec.files(**options)
 
 
 def cache_directory(name: str) -> Path:
@@ -33,8 +27,8 @@ def cache_directory(name: str) -> Path:
 
 def prepare(
     name: str, spec: DatasetSpec, data_path: Path | None, options: dict, progress: bool, download: bool
-) -> Path:
-    """Make all files available. Returns the path to give to `spec.load`: the file, or the directory of several.
+) -> list[Path]:
+    """Make all files available. Returns the paths to give to `spec.load`.
 
     Raises: UserError as `locate`, or if a file is missing and cannot be downloaded.
     """
@@ -42,16 +36,15 @@ def prepare(
     if data_path is None:
         assert spec.replica, "see locate"
         _draw(spec.replica, paths[0], progress)
-        return paths[0]
-    for file, path in zip(files_of(spec, **options), paths, strict=False):  # user data have a path and no file
+    for file, path in zip(spec.files_for(**options), paths, strict=False):  # user data have a path and no file
         if not path.exists() and not download:
-            command = _fetch_command(name, path)
-            raise UserError(f"--data-path {data_path}: there is no {path.name}; fetch it with {command}")
+            command = f"python -m datasets.download {name} {shlex.quote(str(path.parent))}"
+            raise UserError(f"--data-path {data_path}: there is no {path.name}; fetch it with `{command}`")
         if not path.exists():
             from datasets.fetch import fetch  # slow to import
 
             fetch(file, path.parent, progress=progress)
-    return paths[0].parent if _has_several_files(spec) else paths[0]
+    return paths
 
 
 def locate(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) -> list[Path]:
@@ -59,49 +52,42 @@ def locate(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) 
 
     Quick, reads only the start of files. Raises UserError if the data set cannot be loaded from `data_path`.
     """
-    files = files_of(spec, **options)
+    files = spec.files_for(**options)
     if data_path is None:
-        return [_replica_path(name, spec, files)]
+        return [_replica_path(name, spec)]
     _check_is_there(data_path, missing_ok=bool(files))
     if not files:
         spec.check(data_path)
         return [data_path]
-    return _official_paths(name, data_path, files, only_file=not _has_several_files(spec))
-
-
-def _official_paths(name: str, data_path: Path, files: Sequence[DataFile], only_file: bool) -> list[Path]:
-    """The path of every official file. Raises UserError if one is neither there nor can be downloaded."""
-    if data_path.name not in {name for file in files for name in (file.name, file.unpacked)}:
-        suffixes = {Path(file.name).suffix for file in files} - {""}
-        if not data_path.exists() and data_path.suffix in suffixes:
-            raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
-        if data_path.is_file() and not only_file:
-            raise UserError(f"--data-path {data_path} is no file of {name}; name {files[0].name} or its directory")
-    paths = [path_of(data_path, file, only_file) for file in files]
+    paths = _official_paths(name, spec, data_path, files)
     for file, path in zip(files, paths, strict=True):
-        _check_file(name, data_path, file, path)
+        _check_file(data_path, file, path)
     return paths
 
 
-def _has_several_files(spec: DatasetSpec) -> bool:
-    """Whether `spec.load` takes the directory of its files. User data and a replica are one path."""
-    return not isinstance(spec.files, tuple) or len(spec.files) > 1
+def _official_paths(name: str, spec: DatasetSpec, data_path: Path, files: tuple[DataFile, ...]) -> list[Path]:
+    """The path of every official file, or of what it unpacks to, for `--data-path`, a file or its directory.
 
-
-def path_of(data_path: Path, file: DataFile, only_file: bool = False) -> Path:
-    """The path of an official file, or of what it unpacks to, for `--data-path`, a file or its directory.
-
-    only_file: the data set has only this file, so that `data_path` may have another name.
+    Raises UserError if `data_path` is a file of another name. A data set's only file may have any name.
     """
-    if data_path.name == file.name or (only_file and data_path.is_file()):
-        return data_path
-    directory = data_path.parent if data_path.is_file() else data_path
-    if file.unpacked and not (directory / file.name).exists() and (directory / file.unpacked).exists():
-        return directory / file.unpacked
-    return directory / file.name
+    names = {file.name for file in files}
+    if data_path.name not in names | {file.unpacked for file in files}:
+        suffixes = {Path(name).suffix for name in names} - {""}
+        if not data_path.exists() and data_path.suffix in suffixes:
+            raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
+        if data_path.is_file() and spec.files == files and len(files) == 1:
+            return [data_path]
+        if data_path.is_file():
+            raise UserError(f"--data-path {data_path} is no file of {name}; name {files[0].name} or its directory")
+    directory = data_path.parent if data_path.is_file() or data_path.name in names else data_path
+    paths = []
+    for file in files:
+        packed, unpacked = directory / file.name, directory / file.unpacked
+        paths.append(unpacked if file.unpacked and unpacked.exists() and not packed.exists() else packed)
+    return paths
 
 
-def _check_is_there(path: Path, missing_ok: bool = False) -> None:
+def _check_is_there(path: Path, missing_ok: bool) -> None:
     """Raises UserError for a broken link, a path without permission, and a missing path unless `missing_ok`."""
     try:
         path.stat()
@@ -116,44 +102,42 @@ def _check_is_there(path: Path, missing_ok: bool = False) -> None:
         raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
 
 
-def _fetch_command(name: str, path: Path) -> str:
-    """The command that downloads the files of the data set into the directory of `path`."""
-    return f"`python -m datasets.download {name} {shlex.quote(str(path.parent))}`"
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of the file `--data-path`. Raises UserError if it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return handle.read(count)
+    except OSError as error:
+        raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
 
 
-def _check_file(name: str, data_path: Path, file: DataFile, path: Path) -> None:
+def _check_file(data_path: Path, file: DataFile, path: Path) -> None:
     """Raises UserError unless the file lies at the path, by its first bytes, or can be downloaded there."""
     _check_is_there(path, missing_ok=True)
-    if path.exists() and not path.is_file() and not (path.is_dir() and path.name == file.unpacked):
-        raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")
     if path.is_file():
-        try:
-            with path.open("rb") as handle:
-                start = handle.read(len(file.magic))
-        except OSError as error:
-            raise UserError(f"--data-path {path} cannot be read ({error.strerror}): check its permissions") from None
+        start = first_bytes(path, len(file.magic))
         if start != file.magic and path.name != file.unpacked:
-            again = f" and fetch it with {_fetch_command(name, path)}" if file.url else f" and get it from {file.page}"
+            kind = Path(file.name).suffix or "data"
             raise UserError(
-                f"--data-path {path}: expected a {Path(file.name).suffix or 'data'} file, found one that starts with "
-                f"{start!r}: name another path, or move this file away{again}"
+                f"--data-path {path}: expected a {kind} file, found one that starts with {start!r}: {FETCH_AGAIN}"
             )
-    elif not path.exists() and not file.url:
-        from datasets.fetch import manual_download_error
-
-        raise manual_download_error(file, path.parent)
-    elif not path.exists() and not can_be_written(path.parent):
+    elif path.exists():
+        if not path.is_dir() or path.name != file.unpacked:
+            raise UserError(f"--data-path {path} is not a file: name {file.name} or its directory")
+    elif not file.url:
+        raise UserError(file.by_hand(path.parent))
+    elif not can_be_written(path.parent):
         raise UserError(
             f"--data-path {data_path}: there is no {file.name}, and {path.parent} cannot be written to fetch it into: "
             "name another directory"
         )
 
 
-def _replica_path(name: str, spec: DatasetSpec, files: Sequence[DataFile]) -> Path:
+def _replica_path(name: str, spec: DatasetSpec) -> Path:
     """The path of the replica, there or to be drawn. Raises UserError if there is none, or no place for it."""
+    files = spec.files_for()
     if spec.replica is None:
-        names = " and ".join(file.name for file in files)
-        wanted = f"name {names} or the directory" if names else spec.wanted
+        wanted = spec.wanted or f"name {' and '.join(file.name for file in files)} or the directory"
         raise UserError(f"--data-path is needed for --dataset {name}: {wanted}")
     path = cache_directory(spec.replica.name) / files[0].name
     if not path.exists() and not can_be_written(path.parent):

@@ -16,7 +16,6 @@ from PIL import Image
 from datasets.binary_matrix import REMEDY, read_matrix, read_rows
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
-from datasets.locate import path_of
 from datasets.packing import pack
 from datasets.resizing import RESAMPLE, resized
 from datasets.spec import DataFile, DatasetSpec
@@ -47,15 +46,14 @@ def _file(name: str) -> DataFile:
     return DataFile(f"{stem}.gz", f"{_PAGE}{stem}.gz", b"\x1f\x8b", _CHECKSUMS[name], _PAGE, unpacked=stem)
 
 
-def load(directory: Path, *, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
+def load(*paths: Path, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
     """Load the splits of `part` from the official files. Raises UserError if a file is not as expected."""
-    paths = [path_of(directory, file) for file in files(part)]
     tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
     levels, sizes = to_levels(np.concatenate(tables))  # [n, 5]
     places = find_grid(levels, sizes)
     if places is None:
         raise UserError(
-            f"{directory}: the labels of smallNORB are not a full grid, found {sizes}: move its files away and repeat"
+            f"{paths[0].parent}: the labels of smallNORB are no grid, found {sizes}: move its files away and repeat"
         )
 
     def images():

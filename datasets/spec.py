@@ -9,6 +9,15 @@ from pathlib import Path
 from datasets.factor_dataset import FactorDataset
 
 FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # remedy for a wrong or damaged file
+OPTIONS = {  # options of data sets -> their flags on the command line
+    "fixed_shape": "--fixed_shape",
+    "channels": "--channels",
+    "resize": "--resize",
+    "resample": "--resample",
+    "crop": "--crop",
+    "part": "--part",
+    "data_seed": "--data-seed",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,10 @@ class DataFile:
     checksum: str = ""
     page: str = ""
     unpacked: str = ""
+
+    def by_hand(self, directory: Path) -> str:
+        """The message for a missing file without `url`."""
+        return f"{self.name} must be downloaded by hand: get it at {self.page} and put it into {directory}"
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,10 @@ class DatasetSpec:
     source: author and origin.
     licence: as stated by the publisher.
     tested: the files that the loader was tested on.
-    load: `(path, *, progress, **options) -> FactorDataset`. `path` is the official file, the directory of several
-        files, or the user's data.
+    load: `(*paths, progress, **options) -> FactorDataset`. The paths are those of the official files, one each, or of
+        the user's data.
     files: the official files, or a function of the options that returns them; empty for user data.
-    options: option that `load` takes -> its allowed values; flags are in `datasets.OPTIONS`.
+    options: option that `load` takes -> its allowed values; flags are in `OPTIONS`.
     replica: None: there is none.
     check: user data: raises UserError if the path cannot be right.
     wanted: user data: what `--data-path` must name, for messages.
@@ -77,3 +90,37 @@ class DatasetSpec:
     replica: Replica | None = None
     check: Callable[[Path], None] = lambda path: None
     wanted: str = ""
+
+    def files_for(self, **options) -> tuple[DataFile, ...]:
+        """The official files that are needed with these options; empty for user data."""
+        return self.files if isinstance(self.files, tuple) else self.files(**options)
+
+    def description(self) -> dict[str, str]:
+        """All that is said of the data set, for `datasets.describe` and the table of docs/data.md."""
+        files, factors = self.files_for(), self.factors
+        known = sum(bool(file.checksum) for file in files)
+        if not files:
+            checksums = "not needed"
+        elif known in (0, len(files)):
+            checksums = "known" if known else "unverified"
+        else:
+            checksums = f"known for {known} of {len(files)} files"
+        if not isinstance(factors, str):
+            factors = ", ".join(f"{name} {size}" for name, size in factors.items())
+        lines = {
+            "images": self.images,
+            "factors": factors,
+            "source": self.source,
+            "licence": self.licence,
+            "files": ", ".join(file.name for file in files) or "your own",
+            "checksum": checksums,
+            "loader tested on": self.tested,
+        }
+        return lines | {OPTIONS[option]: allowed(values) for option, values in self.options.items()}
+
+
+def allowed(values: Collection) -> str:
+    """The allowed values of an option, as text."""
+    if isinstance(values, range):
+        return f"a number from {values.start} to {values.stop - 1}"
+    return " or ".join(map(str, values))

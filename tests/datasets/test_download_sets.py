@@ -12,7 +12,6 @@ from local_publisher import BODY, MAGIC, page
 from datasets import DATASETS, download, find, load_dataset
 from datasets import digits as digits_module
 from datasets.fetch import fetch, is_official
-from datasets.locate import files_of
 from datasets.spec import DataFile
 from system.errors import UserError
 
@@ -110,7 +109,7 @@ def test_ones_own_data_are_not_fetched(tmp_path, capsys):
 
 def test_every_address_and_checksum_is_well_formed():
     for name in DATASETS:
-        for file in files_of(find(name)):
+        for file in find(name).files_for():
             assert file.url.startswith(("https://", "http://")) or file.page, file.name
             kind, _, digest = file.checksum.partition(":")
             length = {"md5": 32, "sha256": 64, "git-blob": 40, "": 0}[kind]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import main
-from datasets import check_data_path, load_dataset, scream_dsprites
-from datasets.drawn_sprites import SEEDS, random_bytes, random_words
+from datasets import check_data_path, load_dataset
+from datasets.drawn_sprites import PAINTING, SEEDS, random_bytes, random_words
 from system.errors import UserError
 
 NAMES = ["color_dsprites", "noisy_dsprites", "scream_dsprites"]
@@ -115,7 +115,7 @@ def test_a_painting_too_small_or_broken_is_refused(folder):
     Image.new("RGB", (60, 60)).save(path / "scream.jpg")
     with pytest.raises(UserError, match="too small for patches of 64x64"):
         load("scream_dsprites", path)
-    (path / "scream.jpg").write_bytes(scream_dsprites.PAINTING.magic + b"and no more")
+    (path / "scream.jpg").write_bytes(PAINTING.magic + b"and no more")
     with pytest.raises(UserError, match="scream.jpg cannot be read as a picture"):
         load("scream_dsprites", path)
 

@@ -1,13 +1,14 @@
 """The data sets of the field, read from small files in their official layouts."""
 
 import gzip
+import hashlib
 
 import miniatures
 import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import DATASETS, chairs3d, check_data_path, load_dataset, mpi3d
+from datasets import DATASETS, chairs3d, check_data_path, describe, digits, load_dataset, mpi3d
 from system.errors import UserError
 
 LANCZOS, BILINEAR = Image.Resampling.LANCZOS, Image.Resampling.BILINEAR
@@ -100,13 +101,9 @@ def test_digits_are_read_in_order_without_factors(name, unpacked, tmp_path):
 
 
 def test_the_files_of_the_other_set_are_refused(tmp_path, monkeypatch):
-    import hashlib
-
-    from datasets.digits import DIGITS
-
     miniatures.mnist(tmp_path)
     digest = hashlib.md5((tmp_path / "t10k-images-idx3-ubyte.gz").read_bytes()).hexdigest()
-    monkeypatch.setitem(DIGITS["fashion_mnist"].checksums, "t10k", f"md5:{digest}")
+    monkeypatch.setitem(digits.CHECKSUMS["fashion_mnist"], "t10k", f"md5:{digest}")
     with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz is the file of fashion_mnist, which has the same"):
         load("mnist", tmp_path)
     assert len(load("fashion_mnist", tmp_path)) == 10
@@ -209,8 +206,6 @@ def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_set_has_a_module_that_says_what_it_is(name):
-    from datasets.about import describe
-
     assert describe(name).startswith(name)
     if name not in ("images", "arrays", "dsprites", "shapes3d", "color_dsprites", "noisy_dsprites"):
         with pytest.raises(UserError, match=f"--data-path is needed for --dataset {name}: name "):

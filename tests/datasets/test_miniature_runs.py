@@ -9,7 +9,6 @@ from PIL import Image
 
 import main
 from datasets import DATASETS, find, mpi3d
-from datasets.locate import files_of
 
 TINY = ["--model=beta_shapes", "--latents=3", "--batch-size=8", "--max-steps=1", "--seed=1", "--quiet"]
 TINY += ["--num-threads=1", "--end-metrics=no", "--visualise=no"]
@@ -24,7 +23,7 @@ def write(dsprites_file, shapes3d_file, monkeypatch):
     def write(name, folder):
         folder.mkdir()
         if name.startswith("mpi3d"):
-            (file,) = files_of(find(name))
+            (file,) = find(name).files_for()
             monkeypatch.setattr(mpi3d, DATASETS[name].partition(":")[2], mpi3d.spec(name, "an object", file, GRID))
             miniatures.mpi3d(folder / file.name, GRID)
         elif name.endswith("dsprites"):
