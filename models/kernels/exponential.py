@@ -53,6 +53,8 @@ def matrix_exp(a: torch.Tensor) -> torch.Tensor:
 
 def _can_wait(a: torch.Tensor) -> bool:
     """Whether a number may be read from `a`: at no cost on a CPU; outside training at the cost of a wait."""
+    if torch._C._are_functorch_transforms_active():  # vmap has no one number to read
+        return False
     on_cpu = a.device.type == "cpu" and switched_on()
     return (on_cpu or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 

@@ -61,9 +61,9 @@ class ConvStack(nn.Sequential):
 
 
 def can_fuse(x: torch.Tensor) -> bool:
-    """Whether the operations of this module win for x: a plain tensor on a CPU, not compiled, in full precision or
-    under autocast to a bfloat16 for which oneDNN has kernels."""
-    if x.device.type != "cpu" or not switched_on() or torch.compiler.is_compiling():
+    """Whether the operations of this module win for x: a plain tensor on a CPU, not empty, not compiled, in full
+    precision or under autocast to a bfloat16 for which oneDNN has kernels."""
+    if x.device.type != "cpu" or x.numel() == 0 or not switched_on() or torch.compiler.is_compiling():
         return False
     if torch._C._are_functorch_transforms_active():
         return False
@@ -90,15 +90,17 @@ class _Convolutions(torch.autograd.Function):
             results.append(piece)
             kept += values if derived else []
         if derived:
-            ctx.save_for_backward(*weights, *kept)
+            ctx.save_for_backward(x, *parameters, *weights, *kept)
             ctx.like, ctx.dtype, ctx.downward, ctx.relu = x.dtype, dtype, downward, relu
         return torch.cat(results) if len(results) > 1 else results[0]
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad: torch.Tensor):
         layers = len(ctx.relu)
-        weights, kept = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        saved = ctx.saved_tensors  # read once: checkpointing computes them anew each time
+        inputs, weights, kept = saved[: 1 + 2 * layers], saved[1 + 2 * layers : 1 + 3 * layers], saved[1 + 3 * layers :]
+        if torch.is_grad_enabled():  # the derivative will be differentiated again
+            return _derivative_of_layers(ctx, inputs, grad)
         totals: list[torch.Tensor | None] = [None] * (2 * layers)  # of weights and biases, as in `parameters`
         of_x = []
         for piece, g in enumerate(grad.split(piece_size(ctx.dtype))):
@@ -121,6 +123,20 @@ class _Convolutions(torch.autograd.Function):
                     g = (up if ctx.downward else down)(g, weights[i], None)
             of_x.append(g)
         return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, None, *totals
+
+
+def _derivative_of_layers(ctx, inputs: Sequence[torch.Tensor], grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """The derivative by PyTorch's own layers, which can be differentiated again. inputs: x, weight, bias, weight..."""
+    layer = F.conv2d if ctx.downward else F.conv_transpose2d
+    y, *parameters = inputs
+    for weight, bias, rectified in zip(parameters[::2], parameters[1::2], ctx.relu, strict=True):
+        y = layer(y, weight, bias, stride=2, padding=1)
+        y = y.relu() if rectified else y
+    needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[5:]]
+    wanted = [value for value, wants in zip(inputs, needed, strict=True) if wants]
+    found = iter(torch.autograd.grad(y, wanted, grad.to(y.dtype), create_graph=True))
+    of_x, *totals = (next(found) if wants else None for wants in needed)
+    return of_x, None, None, None, None, *totals
 
 
 def piece_size(dtype: torch.dtype) -> int:

@@ -88,6 +88,11 @@ def test_shapes_and_that_matrices_do_not_touch_one_another():
     torch.testing.assert_close(matrix_exp(a[0]), matrix_exp(a)[0])
 
 
+def test_it_can_be_mapped_over_matrices():
+    a = matrices(3.0, 5, count=4)
+    torch.testing.assert_close(torch.func.vmap(matrix_exp)(a), matrix_exp(a))
+
+
 def test_a_norm_that_was_not_looked_at_and_is_too_large_gives_nan_there_alone():
     a = torch.stack([matrices(0.9 * LARGEST_NORM, 6, 1)[0] * 0.1, matrices(1.1 * LARGEST_NORM, 6, 1)[0]])
     with kernels.switched_off():

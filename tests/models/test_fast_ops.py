@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from models.kernels import fast_ops
 from models.networks import conv_decoder, conv_encoder
@@ -39,6 +40,34 @@ def test_values_and_gradients_are_those_of_the_layers_one_by_one(name, channels,
     expected = value_and_gradients(nn.Sequential(*network), x)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_derivatives_of_the_derivative_are_those_of_the_layers_one_by_one(name):
+    def second(network: nn.Sequential) -> list[torch.Tensor]:
+        (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
+        return [slope.detach(), *torch.autograd.grad(slope.square().sum(), [x, network[0].weight, network[-1].weight])]
+
+    network, x = networks(1)[name]
+    for a, b in zip(second(network), second(nn.Sequential(*network)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_checkpointing_changes_no_gradient(name):
+    network, x = networks(1)[name]
+    (expected,) = torch.autograd.grad(network(x).sum(), x)
+    (got,) = torch.autograd.grad(checkpoint(network, x, use_reentrant=False).sum(), x)
+    assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+def test_no_image_gives_no_result_and_no_gradient(name):
+    network, x = networks(1)[name]
+    y = network(x[:0])
+    assert y.shape == (0, *network(x).shape[1:])
+    y.sum().backward()
+    assert not any(parameter.grad.any() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("name", ["encoder", "decoder"])
