@@ -26,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "image.cmap": "cividis",
     "text.parse_math": False,  # names may hold dollar signs
 }
+MOST_PIXELS = 30_000  # Matplotlib draws up to 2^16, browsers show up to 2^15
 LARGEST_ANNOTATED = 144  # largest number of cells of a heat map that are annotated
 
 
@@ -56,7 +57,8 @@ def figure(width: float, height: float, **margins: float) -> Iterator:
 
 
 def to_array(figure) -> np.ndarray:
-    """Render the figure: uint8 `[Y, X, 3]`."""
+    """Render the figure: uint8 `[Y, X, 3]`, at most MOST_PIXELS in each direction: a larger one is drawn coarsely."""
+    figure.set_dpi(min(figure.dpi, MOST_PIXELS / max(figure.get_size_inches())))
     figure.canvas.draw()
     return np.array(figure.canvas.buffer_rgba())[..., :3]
 

@@ -210,6 +210,12 @@ def test_a_model_without_a_group_is_drawn_without_one(picture_inputs):
     assert drawn.texts == {}
 
 
+def test_a_chart_of_hundreds_of_rows_is_drawn_coarsely():
+    with charts.figure(1.5, 700) as canvas:
+        height, width, _ = charts.to_array(canvas).shape
+    assert height == charts.MOST_PIXELS and width == round(height * 1.5 / 700)
+
+
 def test_labels_stand_beside_the_grid_and_leave_the_images_as_they_are():
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 1), dtype=np.uint8)
     picture = grids.labelled(images, ["z0\nKL 1.00", "z1\nKL 0.00"], ["a", "b", "c"], title="t", x_label="x")
