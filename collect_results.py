@@ -129,12 +129,17 @@ def rows_and_members(
     """The rows of `summary`, by directory or by recorded arguments, and each row's runs as `logger.tables.table`."""
     from logger.tables import scored_on, table
 
-    variables = args.group_by or args.config_variables or ["model", "dataset"]
-    if args.group_by or args.config_variables:
-        _check_recorded(variables, [run.args for run in runs], "--group_by" if args.group_by else "--config_variables")
+    recorded = [run.args for run in runs]
+    for flag in ("group_by", "config_variables"):
+        _check_recorded(getattr(args, flag) or (), recorded, f"--{flag}")
     samples = table(runs)
-    values = samples[[]].assign(**{name: [_text(run.args.get(name)) for run in runs] for name in variables})
-    key = values.agg("\0".join, axis="columns") if args.group_by and runs else samples.folder.map(str)
+
+    def values_of(variables: Sequence[str]) -> pandas.DataFrame:
+        return samples[[]].assign(**{name: [_text(found.get(name)) for found in recorded] for name in variables})
+
+    values = values_of(args.config_variables or args.group_by or ["model", "dataset"])
+    by_value = args.group_by and runs
+    key = values_of(args.group_by).agg("\0".join, axis="columns") if by_value else samples.folder.map(str)
     rows = summary(samples, values, key)
     scored = values[[]].assign(data=[scored_on(run) for run in runs])
     rows["data"] = scored.data.groupby(key).agg(lambda names: "/".join(sorted(set(names))))

@@ -214,6 +214,8 @@ def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
         ("vae", "3", "0.250", str(tmp_path / "logs")),
     ]
     assert len(collect(tmp_path, tmp_path / "logs", "--group_by", "['seed', model]")) == 6
+    rows = collect(tmp_path, tmp_path / "logs", "--group_by", "model", "--config_variables", "model,seed")
+    assert [(row["_config"], row["n_samples"]) for row in rows] == [("lie_group-0/1/2", "3"), ("vae-0/1/2", "3")]
 
 
 def test_group_by_keeps_arguments_apart_whose_joined_values_are_equal(tmp_path):
