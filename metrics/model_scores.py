@@ -53,14 +53,17 @@ def score_model(
 def mean_codes(
     encoder: Callable, dataset, limit: int, *, batch_size: int = 256, device: str = "cpu", progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """Encode up to `limit` images, evenly spaced over the data set: the same for every model, as `udr` requires.
+    """Encode up to `limit` images, drawn at random: the same for every model, as `udr` requires.
+
+    Evenly spaced images of a grid would not do: their factors depend on one another.
 
     Args:
         encoder, batch_size, device, progress: as for `evaluate`.
 
     Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` if the data set has factors.
     """
-    index = np.linspace(0, len(dataset) - 1, min(limit, len(dataset)), dtype=np.int64)  # [m]
+    n = len(dataset)
+    index = np.sort(np.random.default_rng(0).choice(n, min(limit, n), replace=False))  # [m]
     codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
     found = {"codes": codes(index), "index": index}
     factors = source_of(dataset).factors(index)  # [m, k]

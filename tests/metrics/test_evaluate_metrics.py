@@ -21,9 +21,9 @@ def ideal(n=400, seed=0):
     return np.concatenate([cases.scaled(factors, SIZES), noise], axis=1), factors
 
 
-def grid_dataset():
-    factors = cases.all_factors(SIZES)
-    return cases.CodesAsImages(SIZES, cases.scaled(factors, SIZES))
+def grid_dataset(sizes=SIZES):
+    factors = cases.all_factors(sizes)
+    return cases.CodesAsImages(sizes, cases.scaled(factors, sizes))
 
 
 def test_result_is_a_flat_dict_of_floats_with_the_logged_names():
@@ -133,13 +133,22 @@ def test_settings_out_of_range_or_place_are_refused(settings, says):
         evaluate(*ideal(), ["mig"], **settings)
 
 
-@pytest.mark.parametrize(("limit", "index"), [(4, [0, 19, 39, 59]), (100, list(range(60)))])
-def test_mean_codes_are_those_of_images_spread_evenly_over_the_data_set(limit, index):
-    dataset = grid_dataset()
-    found = mean_codes(lambda codes: 2 * codes, dataset, limit)
-    assert found["index"].tolist() == index
-    assert (found["codes"] == 2 * dataset.codes.numpy()[index]).all()
-    assert (found["factors"] == cases.all_factors(SIZES)[index]).all()
+@pytest.mark.parametrize("limit", [4, 100])
+def test_mean_codes_are_those_of_the_same_images_for_every_model(limit):
+    dataset, kept = grid_dataset(), []
+    for scale in (1, 2):
+        found = mean_codes(lambda codes, scale=scale: scale * codes, dataset, limit)
+        kept.append(found["index"].tolist())
+        assert (found["codes"] == scale * dataset.codes.numpy()[found["index"]]).all()
+        assert (found["factors"] == cases.all_factors(SIZES)[found["index"]]).all()
+    assert kept[0] == kept[1] == sorted(set(kept[0])) and len(kept[0]) == min(limit, 60)
+
+
+def test_images_whose_codes_are_kept_have_independent_factors():
+    dataset = grid_dataset((10, 10, 10, 8, 4, 15))  # that of 3D Shapes; every 48th image would not do
+    factors = mean_codes(lambda codes: codes, dataset, 10_000)["factors"]
+    correlations = np.corrcoef(factors.T) - np.eye(6)
+    assert abs(correlations).max() < 0.04  # four standard errors
 
 
 def test_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
