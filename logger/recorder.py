@@ -47,7 +47,10 @@ def recording(run) -> Iterator[Recorder | NullObject]:
     args, run_dir = run.args, run.run_dir
     recorded = {**vars(args), "data_source": run.dataset.source, "torch": str(torch.__version__)}
     if not run_dir.is_new:
+        was_finished = run_dir.state() == "finished"
         checkpoints.check_and_rewind(run_dir, run.checkpoint, recorded, run.steps_done, run.total_steps)
+        if was_finished:  # its scores were logged after its last checkpoint: a kill of this session must not cut them
+            checkpoints.save(run_dir, run.model, run.optimisers, run.position.as_dict(), vars(args))
     machine = environment(run.device, args.precision)
     with run_dir.training(step=run.position.step, processes=run.group.size, **machine):
         run_dir.write_args(recorded)

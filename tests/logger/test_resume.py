@@ -200,6 +200,19 @@ def test_resume_starts_a_new_run_where_none_is_unfinished_and_load_model_extends
     assert "holds no run to continue" in empty.text
 
 
+def test_a_finished_run_keeps_its_scores_when_a_longer_training_of_it_is_killed(start, tmp_path):
+    log_path = tmp_path / "extended"
+    flags = ("--end-metrics", "yes", "--checkpoint-steps", "none")
+    assert start(log_path, *flags, "--epochs", "1").wait() == 0
+    run = log_path / "version_0"
+    scores, log = ((run / name).read_text() for name in ("scores.json", "log_metrics.txt"))
+    killed = start(log_path, "--load-model", "--epochs", "2", environment=signalled("step", 3, signal.SIGKILL))
+    assert killed.wait() == -signal.SIGKILL
+    again = start(log_path, "--resume", "auto", environment=signalled("step", 1, signal.SIGTERM))
+    assert again.wait() == 75 and "from step 9 of 18" in again.text
+    assert (run / "scores.json").read_text() == scores and (run / "log_metrics.txt").read_text() == log
+
+
 def test_a_run_that_another_process_trains_is_not_continued(start, tmp_path):
     log_path = tmp_path / "held"
     first = start(log_path, "--epochs", "4000", environment=signalled("step", 5, signal.SIGSTOP))
