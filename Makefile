@@ -8,9 +8,9 @@ BIN = $(VENV)/bin
 DEMO = --dataset dsprites --fixed_shape 0 --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200 --split 0 \
 	--seed 4 --metric-preset fast --log-path logs/demo
 
-# Two processes of tests, each with one thread and a file at a time (see tests/conftest.py). Compiled tests are kept for the next time.
+# Two processes of tests, each with one thread and a file at a time. Compiled tests are kept for the next time.
 AT_ONCE ?= 2
-PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 
 .PHONY: demo test test-slow test-processors lint format bench clean
 

@@ -21,16 +21,6 @@ def pytest_configure() -> None:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, a process takes a whole file; one takes all tests of runs from the server, so that it
-    starts once (tests/logger/run_server.py)."""
-    if getattr(config.option, "loadgroup", False):
-        served = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("server" if item.path in served else item.location[0]))
-
-
 def pytest_collection_finish() -> None:
     """What the imports made stays to the end: the garbage collector need not look through it, nor look so often."""
     gc.freeze()

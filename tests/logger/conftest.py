@@ -1,16 +1,18 @@
 """Small data, and real processes that train on them."""
 
 import functools
+import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import run_server
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = pytest.StashKey["Server"]()
 # Three epochs of 9 steps; checkpoints at steps that are no multiples of an epoch's.
 TINY = {
     "--dataset": "dsprites",
@@ -30,18 +32,62 @@ TINY = {
 }
 
 
+class Server:
+    """A process that starts runs, see run_server.py: a copy of this one, which has imported most of what they need."""
+
+    def __init__(self):
+        (requested, requests), (answers, answered) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(requested), os.close(answered)
+            self.requests, self.answers = os.fdopen(requests, "w"), os.fdopen(answers)
+            return
+        try:
+            os.close(requests), os.close(answers)
+            self._serve(os.fdopen(requested), os.fdopen(answered, "w"))
+        finally:
+            os._exit(0)
+
+    @staticmethod
+    def _serve(requests, answers) -> None:
+        first = requests.readline()
+        if not first:
+            return  # no test wanted it
+        os.chdir(ROOT)
+        os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        run_server.prepare()
+        run_server.serve(itertools.chain([first], requests), answers)
+
+    def ask(self, **request):
+        print(json.dumps(request), file=self.requests, flush=True)
+        return json.loads(self.answers.readline())
+
+    def end(self) -> None:
+        self.requests.close()
+        self.answers.close()
+        os.waitpid(self.pid, 0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """The server is copied before the first test, so that it has nothing of what tests change or leave."""
+    if any("server" in getattr(item, "fixturenames", ()) for item in session.items):
+        torch.optim.Adam([torch.zeros(1)])  # imports much, which tests in this process need as well
+        session.config.stash[SERVER] = Server()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SERVER in session.config.stash:
+        session.config.stash[SERVER].end()
+
+
 class Run:
     """A process that trains."""
 
-    def __init__(self, server: subprocess.Popen, flags: list[str], output: Path, environment=None, before=()):
-        self.server, self.output = server, output
+    def __init__(self, server: Server, flags: list[str], output: Path, environment=None, before=()):
+        self._ask, self.output = server.ask, output
         self.pid = self._ask(start=flags, output=str(output), environment=environment or {}, before=list(before))
         self.status: int | None = None
-
-    def _ask(self, **request):
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        return json.loads(self.server.stdout.readline())
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -73,15 +119,8 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def server():
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(Path(__file__).with_name("run_server.py"))]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    yield process
-    process.stdin.close()
-    process.wait(30)
+def server(request) -> Server:
+    return request.config.stash[SERVER]
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,18 @@
 """Starts runs of main.py as processes of their own, by forking, so that a test does not import torch for each of them.
 
-Reads one JSON object a line on stdin and answers with one: {"start": [flags], "output": file, "environment": {},
-"before": [flags]} gives the process id, {"wait": id} its exit status (negative: the signal that ended it), {"poll": id}
-the same or null while it runs, {"stopped": id} whether it stopped (SIGSTOP) before it ended. With KILL in the
-environment, it sends itself a signal at a place, see kill_places.py.
+Reads one JSON object a line and answers with one: {"start": [flags], "output": file, "environment": {}, "before":
+[flags]} gives the process id, {"wait": id} its exit status (negative: the signal that ended it), {"poll": id} the same
+or null while it runs, {"stopped": id} whether it stopped (SIGSTOP) before it ended. With KILL in the environment, it
+sends itself a signal at a place, see kill_places.py.
 """
 
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 import torch
 import torch.utils.flop_counter
@@ -89,9 +91,9 @@ def prepare() -> None:
     warm_up()
 
 
-if __name__ == "__main__":
-    prepare()
-    for line in sys.stdin:
+def serve(requests: Iterable[str], answers: TextIO) -> None:
+    """Answer each request, to the end of them."""
+    for line in requests:
         request = json.loads(line)
         if "start" in request:
             answer = start(request["start"], request["output"], request["environment"], request["before"])
@@ -102,4 +104,4 @@ if __name__ == "__main__":
             answer = os.WIFSTOPPED(os.waitpid(request["stopped"], os.WUNTRACED)[1])
         else:
             answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
