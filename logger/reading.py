@@ -97,7 +97,7 @@ def read_run(path: str | Path) -> Run:
         args = run.read_args() if recorded else {}
         state = run.state()  # before the scores: a run that finishes now must not count with those of an earlier epoch
         scores, protocol = _scores_file(run.scores_file)
-        log = () if scores else _log_lines(run.metrics_file)
+        log = () if scores else log_lines(run.metrics_file)
         scores |= {tag.removeprefix("dmetric/"): value for tag, value in log if tag.startswith("dmetric/")}
         written = run.metrics_file if run.metrics_file.is_file() else path
         pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
@@ -196,7 +196,7 @@ def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[st
             the number of validations so far.
     """
     lines, count = [], {"": 0}  # validations so far, by term
-    for tag, value in _log_lines(file):
+    for tag, value in log_lines(file):
         if tag.startswith("metric/"):
             count[tag] = count.get(tag, 0) + 1
         lines.append((re.sub("^metric/", "validation/", tag), count.get(tag, max(count.values())), value))
@@ -219,7 +219,7 @@ def _kept_scores(path: Path, validated: Sequence[int]) -> list[tuple[str, int, f
     return rows
 
 
-def _log_lines(file: Path) -> Iterator[tuple[str, float]]:
+def log_lines(file: Path) -> Iterator[tuple[str, float]]:
     """Tag and value of every line `tag : value` of log_metrics.txt with a finite number; none without the file."""
     if not file.is_file():
         return

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pandas
 
+from logger.reading import log_lines
 from logger.resume import starting
 from logger.run_directory import UNBORN, RunDirectory, versions
 from study import plan
@@ -73,11 +74,10 @@ def read_curve(log: Path) -> pandas.DataFrame:
     Epochs without scores are left out: a run that stopped before scoring repeats the epoch.
     """
     rows: list[dict[str, float]] = []
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
-        tag, _, value = line.partition(" : ")
+    for tag, value in log_lines(log):
         if not rows or (tag.startswith("metric/") and tag in rows[-1]):
             rows.append({})
-        rows[-1].setdefault(tag, float(value))
+        rows[-1].setdefault(tag, value)
     rows = [{"epoch": epoch, **row} for epoch, row in enumerate(rows, 1) if SCORE in row]
     return pandas.DataFrame(rows, columns=None if rows else ["epoch", SCORE])
 

@@ -188,6 +188,7 @@ def test_a_curve_has_the_first_scores_of_every_epoch_that_was_scored(tmp_path):
         for loss, scores in epochs:
             file.write(f"metric/loss : {loss}\nmetric/kl : 5.0\n")
             file.writelines(f"{harvest.SCORE} : {score}\n" for score in scores)
+        file.write("metric/loss : 0.5\nmetric/k")  # the disk was full
     curve = harvest.read_curve(log)
     assert curve[["epoch", "metric/loss", harvest.SCORE]].values.tolist() == [[1, 3.0, 0.1], [2, 2.0, 0.2]]
 
