@@ -221,9 +221,11 @@ def load_model(run: str | Path, *flags: str):
     import torch
 
     import trainer
+    from system import randomness
 
     command = parse(["--evaluate", "--quiet", f"--log-path={run}", *flags], RecordParser)
-    *_, dataset, model = trainer.load(command, torch.device("cpu"))
+    with randomness.kept():  # whoever draws between two calls does not draw the same again
+        *_, dataset, model = trainer.load(command, torch.device("cpu"))
     return model, dataset
 
 

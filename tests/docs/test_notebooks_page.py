@@ -40,3 +40,11 @@ def test_a_run_that_is_not_there_is_one_line(tmp_path):
         main.load_model(tmp_path)
     with pytest.raises(UserError, match="--epochs"):
         main.load_model(tmp_path, "--epochs=many")
+
+
+def test_loading_leaves_the_random_generators_as_they_are(version):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    main.load_model(version)
+    assert torch.equal(torch.rand(2), expected)
