@@ -58,11 +58,11 @@ class Run:
         import pandas
 
         rows = _event_rows(self.path)
-        logged = sorted((step, value) for tag, step, value, _ in rows if tag == "validation/loss")
+        logged = _validations(rows)
         if not logged:
             rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
         rows += _text_rows(RunDirectory(self.path).metrics_file, logged)
-        rows += _kept_scores(self.path, sorted({step for tag, step, *_ in rows if tag == "validation/loss"}))
+        rows += _kept_scores(self.path, list(dict.fromkeys(step for step, _ in _validations(rows))))
         table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
         table = table.astype({"tag": str, "step": int, "value": float})
         table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
@@ -185,6 +185,11 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
         ) from error
     tags = events.Tags()["scalars"]
     return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
+
+
+def _validations(rows: Sequence[tuple[str, int, float, float]]) -> list[tuple[int, float]]:
+    """Step and loss of every validation in order of time: --global-step may have set the steps back."""
+    return [(row[1], row[2]) for row in sorted(rows, key=lambda row: (row[3], row[1])) if row[0] == "validation/loss"]
 
 
 def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[str, int, float, float]]:
