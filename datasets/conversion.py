@@ -9,13 +9,14 @@ import os
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 from datasets.locate import cache_directory
 from system.errors import UserError
@@ -49,17 +50,23 @@ def read_ahead(path: Path) -> threading.Thread | None:
     available = 1024 * int(described.partition("MemAvailable:")[2].split()[0])
     if path.stat().st_size * 1.5 > available:
         return None
-    reader = threading.Thread(target=_read_file, args=(path,), daemon=True)
+
+    def read() -> None:
+        block = memoryview(bytearray(2**20))
+        # The mapping stays valid if the file is deleted meanwhile, and reports its own errors.
+        with suppress(OSError), path.open("rb", buffering=0) as handle:
+            while handle.readinto(block):
+                pass
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     return reader
 
 
-def _read_file(path: Path) -> None:
-    block = memoryview(bytearray(2**20))
-    # The mapping stays valid if the file is deleted meanwhile, and reports its own errors.
-    with suppress(OSError), path.open("rb", buffering=0) as handle:
-        while handle.readinto(block):
-            pass
+def stamp(path: Path) -> list[int]:
+    """Size and modification time of a file, to detect changes."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def npy_header(shape: Sequence[int]) -> bytes:
@@ -67,6 +74,17 @@ def npy_header(shape: Sequence[int]) -> bytes:
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
     return header.getvalue()
+
+
+def write_images(
+    handle: IO[bytes], shape: Sequence[int], pieces: Iterable[np.ndarray], title: str, progress: bool
+) -> None:
+    """Write a `.npy` file of uint8 `shape`, in C order, from pieces of some images each; `title` is that of the bar."""
+    handle.write(npy_header(shape))
+    with tqdm(total=shape[0], desc=title, unit=" images", unit_scale=True, disable=not progress) as bar:
+        for piece in pieces:
+            handle.write(piece.data)
+            bar.update(piece.size * shape[0] // int(np.prod(shape)))
 
 
 def convert_once(
@@ -90,13 +108,9 @@ def convert_once(
     for path in places:
         if (found := _opened(path, key)) is not None:
             return found
-    return _converted(_place_with_room(places, size), key, size, write)
-
-
-def _converted(path: Path, key: dict, size: int, write: Callable[[BinaryIO], dict]) -> tuple[np.ndarray, dict]:
-    """Convert into the file `path`, unless another process has done it meanwhile; then as `convert_once`."""
+    path = _place_with_room(places, size)
     with making(path, "set LIE_VAE_CACHE to a directory that can be written"):
-        if (found := _opened(path, key)) is not None:
+        if (found := _opened(path, key)) is not None:  # another process has made it meanwhile
             return found
         _note(path).unlink(missing_ok=True)
         with replacing(path, partial_path(path)) as temporary, temporary.open("wb") as handle:

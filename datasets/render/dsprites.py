@@ -8,12 +8,11 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from datasets.conversion import npy_header
+from datasets.conversion import write_images
 from datasets.dsprites import FACTORS, FILE
 from datasets.packing import map_in_threads
-from datasets.render.every import kept_indices, replica_path
+from datasets.render import kept_indices, replica_path
 from datasets.render.outlines import OUTLINES, filled_pixels, rotated
 from system.files import partial_path, replacing
 
@@ -103,12 +102,9 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     def sprite(which: tuple[int, int, int]) -> np.ndarray:
         return _draw_sprite(*which, kept["pos_x"], kept["pos_y"])  # [X, Y, 64, 64]
 
-    bar = tqdm(total=count, desc="drawing dSprites", unit=" images", unit_scale=True, disable=not progress)
-    with bar, archive.open("imgs.npy", "w", force_zip64=True) as member:
-        member.write(npy_header((count, _SIDE, _SIDE)))
-        for images in map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), batch=8):
-            member.write(images.data)
-            bar.update(images.shape[0] * images.shape[1])
+    sprites = map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), batch=8)
+    with archive.open("imgs.npy", "w", force_zip64=True) as member:
+        write_images(member, (count, _SIDE, _SIDE), sprites, "drawing dSprites", progress)
     classes = np.indices([len(v) for v in values.values()]).reshape(len(values), -1).T  # [n, 6]
     _write_array(archive, "latents_classes", np.ascontiguousarray(classes, np.int64))
     columns = [v[classes[:, i]] for i, v in enumerate(values.values())]

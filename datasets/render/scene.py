@@ -18,33 +18,29 @@ _NEAR = 1e-6
 _LIFT = 1e-4  # height above the floor at which shadow rays start
 _FLAT = 1e-9  # normals with a smaller elevation (radians) are horizontal
 
-
-@dataclass(frozen=True)
-class Scene:
-    """Parameters of the scene. The defaults were fitted to 25 official 3D Shapes images by least squares.
-
-    The field of view of 45 degrees, the 28 x 16 polygons and the proportions (room and cube as deep as wide, cylinder
-    as high as wide, capsule twice as high) are round values near the fit.
-    """
-
-    focal: float = 32 / np.tan(np.deg2rad(45) / 2)  # pixels
-    centre: tuple[float, float] = (0.0749, 0.8656)  # of the picture, in pixels right of and below the image's middle
-    pitch: float = 0.0361  # radians that the camera looks down
-    distance: float = 6.4  # from the camera to the z axis
-    height: float = 1.8933  # of the camera
-    wall: float = 7.5698  # from the z axis to each wall
-    wall_height: float = 4.2646
-    lamp: tuple[float, float, float] = (-3.1282, 0.9926, 16.893)  # it shines straight down and casts the shadow
-    spot: float = 11.062  # exponent of the lamp's falloff with the angle from its axis
-    cube: float = 0.8236  # half the side at scale 1, as all sizes of objects
-    cylinder: float = 0.942  # radius and half the height
-    sphere: float = 0.9834  # radius
-    capsule: float = 0.7595  # radius and half the length of the straight part
-    ambient: float = 0.3244  # brightness everywhere
-    lamp_light: float = 0.9695  # brightness added by the lamp, times the cosine of its angle and the spot's falloff
-    head_light: float = 0.6146  # brightness added by light along the camera's axis, times its cosine; without a shadow
-    gloss: float = 0.1212  # white added where the lamp shines on the object
-    facets: tuple[int, int] = (28, 16)  # polygons around and from pole to pole of round bodies; gloss is shaded between
+# Parameters of the scene, fitted to 25 official 3D Shapes images by least squares. The field of view of 45 degrees, the
+# 28 x 16 polygons and the proportions (room and cube as deep as wide, cylinder as high as wide, capsule twice as high)
+# are round values near the fit.
+_FOCAL = 32 / np.tan(np.deg2rad(45) / 2)  # pixels
+_CENTRE = (0.0749, 0.8656)  # of the picture, in pixels right of and below the image's middle
+_PITCH = 0.0361  # radians that the camera looks down
+_DISTANCE = 6.4  # from the camera to the z axis
+_HEIGHT = 1.8933  # of the camera
+_ROOM = 7.5698  # from the z axis to each wall
+_WALL_HEIGHT = 4.2646
+_LAMP = np.array([-3.1282, 0.9926, 16.893])  # it shines straight down and casts the shadow
+_SPOT = 11.062  # exponent of the lamp's falloff with the angle from its axis
+_SIZES = (  # of the objects at scale 1
+    0.8236,  # cube: half the side
+    0.942,  # cylinder: radius and half the height
+    0.9834,  # sphere: radius
+    0.7595,  # capsule: radius and half the length of the straight part
+)
+_AMBIENT = 0.3244  # brightness everywhere
+_LAMP_LIGHT = 0.9695  # brightness added by the lamp, times the cosine of its angle and the spot's falloff
+_HEAD_LIGHT = 0.6146  # brightness added by light along the camera's axis, times its cosine; without a shadow
+_GLOSS = 0.1212  # white added where the lamp shines on the object
+_FACETS = (28, 16)  # polygons around and from pole to pole of round bodies; gloss is shaded between
 
 
 @dataclass(frozen=True)
@@ -56,32 +52,32 @@ class Hits:
     normal: np.ndarray
 
 
-def camera_rays(scene: Scene, orientation: float, size: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+def camera_rays(orientation: float, size: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """The camera position `[3]` and the ray directions `[size * samples * size * samples, 3]`, row by row."""
     grid = (np.arange(size * samples) + 0.5) / samples - size / 2  # [size * samples]
-    right, down = np.meshgrid(grid - scene.centre[0], grid - scene.centre[1])  # [size * samples, size * samples]
-    right, up = right.ravel() / scene.focal, -down.ravel() / scene.focal  # [rays]
-    cos, sin = np.cos(scene.pitch), np.sin(scene.pitch)
+    right, down = np.meshgrid(grid - _CENTRE[0], grid - _CENTRE[1])  # [size * samples, size * samples]
+    right, up = right.ravel() / _FOCAL, -down.ravel() / _FOCAL  # [rays]
+    cos, sin = np.cos(_PITCH), np.sin(_PITCH)
     ahead, up = cos + up * sin, up * cos - sin  # [rays]
     cos, sin = np.cos(orientation), np.sin(orientation)
-    origin = np.array([scene.distance * sin, -scene.distance * cos, scene.height])  # [3]
+    origin = np.array([_DISTANCE * sin, -_DISTANCE * cos, _HEIGHT])  # [3]
     return origin, np.stack([right * cos - ahead * sin, right * sin + ahead * cos, up], axis=-1)
 
 
-def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int = 64, samples: int = 3) -> Hits:
+def trace(orientation: float, shape: int, scale: float, size: int = 64, samples: int = 3) -> Hits:
     """Trace every ray of one image to its first hit."""
-    origin, rays = camera_rays(scene, orientation, size, samples)
+    origin, rays = camera_rays(orientation, size, samples)
     reach = np.where(rays[:, 2] < 0, -origin[2] / _nonzero(rays[:, 2]), _FAR)  # [rays]
     material = np.where(reach < _FAR, FLOOR, SKY)  # [rays]
     normal = np.tile([0.0, 0.0, 1.0], (len(rays), 1))  # [rays, 3]
-    for axis, place in ((1, scene.wall), (0, scene.wall), (0, -scene.wall)):
+    for axis, place in ((1, _ROOM), (0, _ROOM), (0, -_ROOM)):
         t = (place - origin[axis]) / _nonzero(rays[:, axis])  # [rays]
         side = origin[1 - axis] + t * rays[:, 1 - axis]  # [rays]
         top = origin[2] + t * rays[:, 2]  # [rays]
-        met = (t > 0) & (t < reach) & (top <= scene.wall_height) & (np.abs(side) <= scene.wall)  # [rays]
+        met = (t > 0) & (t < reach) & (top <= _WALL_HEIGHT) & (np.abs(side) <= _ROOM)  # [rays]
         reach, material = np.where(met, t, reach), np.where(met, WALL, material)
         normal[met] = -np.sign(place) * np.eye(3)[axis]
-    t, facing = hit_object(scene, shape, scale, np.broadcast_to(origin, rays.shape), rays)
+    t, facing = hit_object(shape, scale, np.broadcast_to(origin, rays.shape), rays)
     met = t < reach  # [rays]
     reach, material = np.where(met, t, reach), np.where(met, OBJECT, material)
     normal[met] = facing[met]
@@ -89,11 +85,9 @@ def trace(scene: Scene, orientation: float, shape: int, scale: float, size: int 
     return Hits(material, point, normal)
 
 
-def hit_object(
-    scene: Scene, shape: int, scale: float, origin: np.ndarray, rays: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def hit_object(shape: int, scale: float, origin: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances `[rays]` to the object along rays `[rays, 3]` from origins `[rays, 3]` (1e9: no hit), and normals."""
-    r = (scene.cube, scene.cylinder, scene.sphere, scene.capsule)[shape] * scale
+    r = _SIZES[shape] * scale
     if shape == CUBE:
         return _box(origin, rays, np.array([-r, -r, 0.0]), np.array([r, r, 2 * r]))
     if shape == CYLINDER:
@@ -103,28 +97,28 @@ def hit_object(
     return _nearest(_tube(origin, rays, r, r, 3 * r), _ball(origin, rays, r, r), _ball(origin, rays, r, 3 * r))
 
 
-def brightness(scene: Scene, hits: Hits, orientation: float, shape: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def brightness(hits: Hits, orientation: float, shape: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """The factor to multiply the colour of the material by, and the white to add: two arrays `[rays]`."""
-    to_lamp = np.array(scene.lamp) - hits.point  # [rays, 3]
+    to_lamp = _LAMP - hits.point  # [rays, 3]
     to_lamp /= np.linalg.norm(to_lamp, axis=1, keepdims=True)
-    lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * np.maximum(to_lamp[:, 2], 0) ** scene.spot  # [rays]
+    lit = np.maximum((hits.normal * to_lamp).sum(1), 0) * np.maximum(to_lamp[:, 2], 0) ** _SPOT  # [rays]
     ground = np.flatnonzero(hits.material == FLOOR)
     start = hits.point[ground] + [0.0, 0.0, _LIFT]  # [floor rays, 3]
-    lit[ground] *= hit_object(scene, shape, scale, start, to_lamp[ground])[0] >= _FAR
-    head = np.maximum(hits.normal @ _backwards(scene, orientation), 0)  # [rays]
+    lit[ground] *= hit_object(shape, scale, start, to_lamp[ground])[0] >= _FAR
+    head = np.maximum(hits.normal @ _backwards(orientation), 0)  # [rays]
     white = np.zeros(len(lit))  # [rays]
     solid = hits.material == OBJECT
-    white[solid] = scene.gloss * gloss(scene, shape, hits.normal[solid], to_lamp[solid])
-    return scene.ambient + scene.lamp_light * lit + scene.head_light * head, white
+    white[solid] = _GLOSS * gloss(shape, hits.normal[solid], to_lamp[solid])
+    return _AMBIENT + _LAMP_LIGHT * lit + _HEAD_LIGHT * head, white
 
 
-def _backwards(scene: Scene, orientation: float) -> np.ndarray:
+def _backwards(orientation: float) -> np.ndarray:
     """The direction opposite to the view of the camera: `[3]`."""
-    flat = np.cos(scene.pitch)
-    return np.array([np.sin(orientation) * flat, -np.cos(orientation) * flat, np.sin(scene.pitch)])
+    flat = np.cos(_PITCH)
+    return np.array([np.sin(orientation) * flat, -np.cos(orientation) * flat, np.sin(_PITCH)])
 
 
-def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
+def gloss(shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> np.ndarray:
     """The share of the gloss of the object, 0 to 1, for normals and directions to the lamp `[rays, 3]`.
 
     A corner of a polygon is glossy if the lamp is in front of it; between corners, gloss is interpolated. In the
@@ -132,7 +126,7 @@ def gloss(scene: Scene, shape: int, normal: np.ndarray, to_lamp: np.ndarray) -> 
     """
     if shape == CUBE:
         return ((normal * to_lamp).sum(1) > 0).astype(float)
-    around, poles = 2 * np.pi / scene.facets[0], np.pi / scene.facets[1]
+    around, poles = 2 * np.pi / _FACETS[0], np.pi / _FACETS[1]
     azimuth = np.arctan2(normal[:, 1], normal[:, 0]) / around  # [rays]
     rise = np.arcsin(np.clip(normal[:, 2], -1, 1))  # [rays]
     if shape == CYLINDER:

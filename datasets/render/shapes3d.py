@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from datasets.render.every import kept_indices, replica_path
-from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, Scene, brightness, trace
+from datasets.render import kept_indices, replica_path
+from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
 from datasets.shapes3d import FILE
 from system.errors import UserError
 from system.files import partial_path, replacing
@@ -42,7 +42,6 @@ REPLICA = (
     "same factors, order and layout, but not the published pixels."
 )
 SKY_COLOUR = np.array([153, 226, 249])
-SCENE = Scene()
 _MATERIALS = (FLOOR, WALL, OBJECT)
 _LEVELS = np.arange(6) / 5  # values of the channels of the ten hues
 COLOURS = np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in FACTOR_VALUES["floor_hue"]])  # [hues, channels]
@@ -78,8 +77,8 @@ def layers_of(scale: int, shape: int, orientation: int) -> tuple[np.ndarray, np.
     """The sky's share uint16 `[channels, size, size]`, the materials' uint16 `[materials, levels, size, size]`."""
     size_factor = FACTOR_VALUES["scale"][scale]
     angle = np.deg2rad(FACTOR_VALUES["orientation"][orientation])
-    hits = trace(SCENE, angle, int(shape), size_factor, SIZE, SAMPLES)
-    light, white = brightness(SCENE, hits, angle, int(shape), size_factor)  # [rays], [rays]
+    hits = trace(angle, int(shape), size_factor, SIZE, SAMPLES)
+    light, white = brightness(hits, angle, int(shape), size_factor)  # [rays], [rays]
     layers = np.zeros((len(_MATERIALS), len(_LEVELS), SIZE, SIZE), np.uint16)
     for index, material in enumerate(_MATERIALS):
         share = (hits.material == material).astype(float)  # [rays]

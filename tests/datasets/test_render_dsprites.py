@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datasets.render import kept_indices
 from datasets.render.__main__ import main
 from datasets.render.dsprites import FACTORS, FILE_NAME, VALUES, draw, render_file
-from datasets.render.every import kept_indices
 from datasets.render.outlines import OUTLINES, filled_pixels, rotated
 from system.errors import UserError
 
