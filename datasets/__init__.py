@@ -123,7 +123,7 @@ def load_dataset(
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
     spec, given = _declared(name, options)
-    paths = prepare(name, spec, None if data_path is None else Path(data_path), given, progress, download)
+    paths = prepare(name, spec, data_path, given, progress, download)
     return spec.load(*paths, progress=progress, **given)
 
 
@@ -134,7 +134,7 @@ def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
     Raises: UserError also for options that the data set does not take.
     """
     spec, given = _declared(name, options)
-    locate(name, spec, None if data_path is None else Path(data_path), given)
+    locate(name, spec, data_path, given)
 
 
 def _declared(name: str, options: dict) -> tuple[DatasetSpec, dict]:

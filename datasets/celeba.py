@@ -59,33 +59,18 @@ def load(
     if partition is not None:
         table = table[np.isin(_partition(partition, table.index), PARTS[part])]
     levels, sizes = to_levels(table.to_numpy())  # [n, 40]
-    with archive.opened(source, _REMEDY) as (_, read):
-
-        def contents():
-            for name in (f"img_align_celeba/{number}" for number in table.index):
-                try:
-                    yield name, read(name)
-                except KeyError:
-                    raise UserError(f"{source}: {name} is missing: {_REMEDY}") from None
+    sources = [source, attributes] if partition is None else [source, attributes, partition]
+    with archive.opened(source, _REMEDY) as file:
+        names = [f"img_align_celeba/{name}" for name in table.index]
+        file.require(names)
+        faces = file.contents(names)
 
         def face(item: tuple[str, bytes]) -> np.ndarray:
-            name, content = item
-            how = {"channels": channels, "resample": resample, "middle": CROPS[crop]}
-            return archive.picture(source, name, content, _REMEDY, **how)
+            return file.picture(*item, channels=channels, resample=resample, middle=CROPS[crop])
 
-        packed = pack(
-            "celeba",
-            [source, attributes, *([partition] if partition else [])],
-            (crop, part, resample),
-            contents,
-            face,
-            len(table),
-            channels,
-            progress=progress,
-        )
-    return FactorDataset(
-        "celeba", f"celeba {part}, {crop}", list(table), sizes, packed.images, (64, 64, channels), factors=levels
-    )
+        form = (crop, part, resample)
+        packed = pack("celeba", sources, form, faces, face, len(table), channels, progress=progress)
+    return FactorDataset("celeba", f"celeba {part}, {crop}", list(table), sizes, packed.images, factors=levels)
 
 
 def _attributes(path: Path) -> pandas.DataFrame:
@@ -123,7 +108,6 @@ SPEC = DatasetSpec(
     factors="40 binary attributes: a table, not a grid",
     source="CUHK MMLAB, downloaded by hand after an agreement, from --data-path",
     licence="non-commercial research",
-    tested="miniatures",
     load=load,
     files=files,
     options={"crop": tuple(CROPS), "part": tuple(PARTS), "resample": tuple(RESAMPLE), "channels": (1, 3)},

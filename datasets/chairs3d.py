@@ -30,6 +30,7 @@ FILE = DataFile(
 )
 FACTORS = {"model": 1393, "elevation": 2, "azimuth": 31}
 CROPS = {"full": None, "center400": 400}  # side of the central square in pixels
+_LIST = "rendered_chairs/all_chair_names.mat"
 _NAME = re.compile(r"rendered_chairs/([^/]+)/renders/image_\d+_p(\d+)_t(\d+)_r\d+\.png")
 
 
@@ -37,9 +38,11 @@ def load(
     path: Path, *, crop: str = "full", channels: int = 3, resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
     """Load the data set from the archive or the unpacked folder. Raises UserError if they are not as expected."""
-    with archive.opened(path) as (names, read):
-        views = [(name, *match.groups()) for name in names if (match := _NAME.fullmatch(name))]
-        order = _order(path, names, read)
+    with archive.opened(path) as file:
+        views = [(name, *match.groups()) for name in file.names if (match := _NAME.fullmatch(name))]
+        file.require([_LIST])
+        cells = file.matlab(_LIST, "folder_names").ravel()
+        order = {str(np.asarray(cell).ravel()[0]): number for number, cell in enumerate(cells)}
         if missing := sorted({model for _, model, *_ in views} - order.keys()):
             raise UserError(f"{path}: the chair {missing[0]} is not in all_chair_names.mat: {FETCH_AGAIN}")
         labels = [(order[model], int(elevation), int(azimuth)) for _, model, elevation, azimuth in views]
@@ -48,45 +51,22 @@ def load(
         if places is None:
             found = f"{len(views)} images of {sizes[0]} chairs, {sizes[1]} elevations and {sizes[2]} azimuths"
             raise UserError(f"{path}: expected every chair from every side, found {found}: {FETCH_AGAIN}")
-
-        def contents():
-            for name, *_ in views:
-                yield name, read(name)
+        chairs = file.contents(name for name, *_ in views)
 
         def chair(item: tuple[str, bytes]) -> np.ndarray:
-            return archive.picture(path, *item, channels=channels, resample=resample, middle=CROPS[crop])
+            return file.picture(*item, channels=channels, resample=resample, middle=CROPS[crop])
 
-        packed = pack(
-            "chairs3d",
-            [path],
-            (crop, resample),
-            contents,
-            chair,
-            len(views),
-            channels,
-            places=places,
-            progress=progress,
-        )
+        form, count = (crop, resample), len(views)
+        packed = pack("chairs3d", [path], form, chairs, chair, count, channels, places=places, progress=progress)
     source = path.name if sizes == tuple(FACTORS.values()) else f"{path.name}, {sizes[0]} chairs"
-    return FactorDataset("chairs3d", source, list(FACTORS), sizes, packed.images, (64, 64, channels))
-
-
-def _order(path: Path, names: list[str], read) -> dict[str, int]:
-    """Name of a chair -> its position in the publisher's list."""
-    member = "rendered_chairs/all_chair_names.mat"
-    if member not in names:
-        raise UserError(f"{path}: expected {member} and rendered_chairs/<chair>/renders/, found no list: {FETCH_AGAIN}")
-    cells = archive.matlab(path, member, read(member), "folder_names").ravel()
-    return {str(np.asarray(cell).ravel()[0]): number for number, cell in enumerate(cells)}
+    return FactorDataset("chairs3d", source, list(FACTORS), sizes, packed.images)
 
 
 SPEC = DatasetSpec(
     title="3D Chairs: rendered chairs (Aubry et al. 2014)",
-    images="86,366",
     factors=FACTORS,
     source="INRIA Willow, downloaded",
     licence="none stated",
-    tested="miniatures",
     load=load,
     files=(FILE,),
     options={"crop": tuple(CROPS), "channels": (1, 3), "resample": tuple(RESAMPLE)},

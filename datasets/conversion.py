@@ -79,12 +79,12 @@ def npy_header(shape: Sequence[int]) -> bytes:
 def write_images(
     handle: IO[bytes], shape: Sequence[int], pieces: Iterable[np.ndarray], title: str, progress: bool
 ) -> None:
-    """Write a `.npy` file of uint8 `shape`, in C order, from pieces of some images each; `title` is that of the bar."""
+    """Write a `.npy` file of uint8 `shape` from pieces of some images each, `[m, ...]`; `title` is that of the bar."""
     handle.write(npy_header(shape))
     with tqdm(total=shape[0], desc=title, unit=" images", unit_scale=True, disable=not progress) as bar:
         for piece in pieces:
             handle.write(piece.data)
-            bar.update(piece.size * shape[0] // int(np.prod(shape)))
+            bar.update(len(piece))
 
 
 def convert_once(
@@ -154,17 +154,15 @@ def _place_with_room(places: Sequence[Path], size: int) -> Path:
     """The first path whose directory is writable and has room for `size` bytes. Raises UserError if there is none."""
     found = []
     for path in places:
-        directory = path.parent
-        if not can_be_written(directory):
-            found.append(f"{directory} cannot be written")
-            continue
-        while not directory.exists():
-            directory = directory.parent
-        partial = partial_path(path)  # of a running or killed process; will be overwritten
-        free = free_bytes(directory) + (partial.stat().st_size if partial.exists() else 0)
-        if free > size + _SPARE:
+        free, partial = free_bytes(path.parent), partial_path(path)
+        if partial.exists():  # of a running or killed process; will be overwritten
+            free += partial.stat().st_size
+        if not can_be_written(path.parent):
+            found.append(f"{path.parent} cannot be written")
+        elif free > size + _SPARE:
             return path
-        found.append(f"{path.parent} has {free / 1e6:,.0f} MB")
+        else:
+            found.append(f"{path.parent} has {free / 1e6:,.0f} MB")
     raise UserError(
         f"{(size + _SPARE) / 1e6:,.0f} MB of disk are needed once for an uncompressed copy, but {' and '.join(found)}: "
         "free some space, or set LIE_VAE_CACHE to a directory on a larger disk"

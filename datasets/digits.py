@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from datasets.binary_matrix import REMEDY, read_rows
+from datasets.binary_matrix import REMEDY, read_rows, read_shape
 from datasets.factor_dataset import FactorDataset
 from datasets.fetch import is_official
 from datasets.packing import pack
@@ -46,19 +45,14 @@ def _file(name: str, split: str) -> DataFile:
 def load(name: str, *paths: Path, part: str = "all", resize: str = "stretch", progress: bool = True) -> FactorDataset:
     """Load training images, then test images, resized to 64x64. Raises UserError if a file is not as expected."""
     _check_are_not_the_other(name, part, paths)
-    count = sum(_count(path) for path in paths)
-
-    def images():
-        for path in paths:
-            rows = read_rows(path)
-            next(rows)
-            yield from rows
-
-    def to_size(pixels: np.ndarray) -> np.ndarray:
-        image = Image.fromarray(pixels)  # [28, 28]
-        return resized(ImageOps.expand(image, _PADDING) if resize == "pad" else image, 1)
-
-    packed = pack(name, paths, (part, resize), images, to_size, count, 1, progress=progress)
+    shapes = [read_shape(path) for path in paths]
+    for path, shape in zip(paths, shapes, strict=True):
+        if len(shape) != 3 or 0 in shape:
+            raise UserError(f"{path}: expected images [n, 28, 28], found {list(shape)}: {REMEDY}")
+    count = sum(shape[0] for shape in shapes)
+    padding = _PADDING if resize == "pad" else 0
+    images = (np.pad(image, padding) for path in paths for image in read_rows(path))
+    packed = pack(name, paths, (part, resize), images, partial(resized, channels=1), count, 1, progress=progress)
     nothing = np.zeros((count, 0), np.int64)  # [n, 0]
     return FactorDataset(name, f"{name} {part}", [], [], packed.images, factors=nothing)
 
@@ -71,20 +65,12 @@ def _check_are_not_the_other(name: str, part: str, paths: tuple[Path, ...]) -> N
             raise UserError(f"--data-path {path} is the file of {other}, which has the same name: name another folder")
 
 
-def _count(path: Path) -> int:
-    shape = next(read_rows(path))
-    if len(shape) != 3 or 0 in shape:
-        raise UserError(f"{path}: expected images [n, 28, 28], found {list(shape)}: {REMEDY}")
-    return shape[0]
-
-
 MNIST = DatasetSpec(
     title="MNIST: handwritten digits (LeCun et al. 1998)",
     images="70,000 (train 60,000, test 10,000)",
     factors="none",
     source="downloaded from a mirror, since the publisher's address no longer works",
     licence="CC BY-SA 3.0 according to Keras",
-    tested="miniatures",
     load=partial(load, "mnist"),
     files=partial(files, "mnist"),
     options={"part": tuple(_SPLITS), "resize": ("stretch", "pad")},

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from datasets import DATASETS, find
 from datasets.fetch import fetch, is_official, warn_unverified
-from datasets.spec import DataFile
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
 
@@ -29,22 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--url {args.url}: {args.dataset} has {len(files)} files ({names}): put them there yourself")
     try:
         for file in files:
-            fetch_and_verify(file, args.directory, args.url, not args.quiet)
+            there = (args.directory / file.name).is_file()
+            path = fetch(file, args.directory, url=args.url, progress=not args.quiet)  # verifies what it downloads
+            if there and not file.checksum:
+                warn_unverified(file, path)
+            elif there and not is_official(file, path):
+                raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
+            print(path)
     except KeyboardInterrupt:
         print("interrupted; the same command continues from here", file=sys.stderr)
         return 130
     return 0
-
-
-def fetch_and_verify(file: DataFile, directory: Path, url: str | None, progress: bool) -> None:
-    """Download the file if it is missing, verify its checksum, and print its path. Raises UserError."""
-    there = (directory / file.name).is_file()
-    path = fetch(file, directory, url=url, progress=progress)  # verifies what it downloads
-    if there and not file.checksum:
-        warn_unverified(file, path)
-    elif there and not is_official(file, path):
-        raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
-    print(path)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,11 @@ class DrawnImages:
     def __len__(self) -> int:
         return len(self.packed)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (len(self), 64, 64, 3)
+
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         """int64 `[n]` -> uint8 `[n, 64, 64, 3]`."""
         index = np.asarray(index)
@@ -103,7 +108,7 @@ def load_drawn(
     """Load the variant `name` from the dSprites file at `path`."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
     images = DrawnImages(base.images, paint, data_seed)
-    return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images, (64, 64, 3))
+    return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, images)
 
 
 def _coloured(seed: int, masks: np.ndarray, index: np.ndarray) -> np.ndarray:

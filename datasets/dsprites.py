@@ -6,23 +6,23 @@ pixels per byte, which is then memory-mapped.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from tqdm import tqdm
 
 from datasets import npz
-from datasets.conversion import convert_once, npy_header
+from datasets.conversion import convert_once, write_images
 from datasets.factor_dataset import FactorDataset
-from datasets.grid import check_size, grid_sizes
+from datasets.grid import grid_sizes
 from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec, Replica
 from system.errors import UserError
 
 FILE = DataFile(
     name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
     url="https://github.com/deepmind/dsprites-dataset/raw/master/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
-    magic=b"PK\x03\x04",
+    magic=npz.MAGIC,
     checksum="git-blob:d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
 )
 REPLICA = Replica("dsprites", "datasets.render.dsprites:render_file", version=1)
@@ -30,7 +30,6 @@ FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 32}
 LEFT_OUT = ("shape",)  # the reference leaves it out of MIG and factor leakage
 _COLUMNS = {"color": 1, **FACTORS}  # the official file counts the one colour as a factor
 _PIXELS = 64 * 64
-_CHUNK = 4096  # images unpacked at a time: 16 MB
 
 
 def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -> FactorDataset:
@@ -70,40 +69,38 @@ def _marks(file: npz.NpzFile) -> list[str]:
 
 def _check_arrays(file: npz.NpzFile) -> int:
     """The number of images, read from the headers. Raises UserError if shapes or dtypes are not the official ones."""
-    shape, fortran, dtype = file.header("imgs")
-    if shape[1:] != (64, 64) or fortran or dtype != np.uint8:
+    shape, dtype = file.header("imgs")
+    if shape[1:] != (64, 64) or dtype != np.uint8:
         raise UserError(f"{file.path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
     for name, kind in (("latents_classes", "i"), ("latents_values", "f")):
-        found = file.header(name)
-        if found.shape != (shape[0], len(_COLUMNS)) or found.dtype.kind != kind:
+        found, dtype = file.header(name)
+        if found != (shape[0], len(_COLUMNS)) or dtype.kind != kind:
             expected = f"{'integers' if kind == 'i' else 'floats'} [{shape[0]}, {len(_COLUMNS)}]"
-            got = f"{found.dtype} {list(found.shape)}"
-            raise UserError(f"{file.path}: expected {name} {expected}, found {got}: {FETCH_AGAIN}")
+            raise UserError(f"{file.path}: expected {name} {expected}, found {dtype} {list(found)}: {FETCH_AGAIN}")
     return shape[0]
 
 
 def _convert(file: npz.NpzFile, handle: BinaryIO, progress: bool) -> dict:
-    """Pack the images into a `.npy` file, chunk by chunk. Returns the sizes of the factors and if it is a replica."""
+    """Pack the images into a `.npy` file, some at a time. Returns the sizes of the factors and if it is a replica."""
     count = _check_arrays(file)
     marks = _marks(file)
-    sizes = grid_sizes(file.path, file.read("latents_classes"), list(_COLUMNS))  # from classes [n, 6]
-    check_size(file.path, sizes, tuple(_COLUMNS.values()), list(_COLUMNS), marked=bool(marks))
+    sizes = grid_sizes(file.path, file.read("latents_classes"), _COLUMNS, marked=bool(marks))
     if sizes[0] != 1:
         raise UserError(f"{file.path}: expected one colour, found {sizes[0]}")
-    handle.write(npy_header((count, _PIXELS // 8)))
-    bar = tqdm(total=count, desc="packing dSprites once", unit=" images", unit_scale=True, disable=not progress)
-    with bar:
-        for images in file.rows("imgs", _CHUNK):
-            if images.max() > 1:
-                raise UserError(f"{file.path}: expected pixels 0 and 1, found {images.max()}: {FETCH_AGAIN}")
-            handle.write(np.packbits(images).tobytes())
-            bar.update(len(images))
+    write_images(handle, (count, _PIXELS // 8), _packed_images(file), "packing dSprites once", progress)
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}
+
+
+def _packed_images(file: npz.NpzFile) -> Iterator[np.ndarray]:
+    """Yields the images, some at a time, eight pixels per byte: uint8 `[m, 512]`."""
+    for images in file.rows("imgs"):
+        if images.max() > 1:
+            raise UserError(f"{file.path}: expected pixels 0 and 1, found {images.max()}: {FETCH_AGAIN}")
+        yield np.packbits(images.reshape(-1, _PIXELS), axis=1)
 
 
 SPEC = DatasetSpec(
     title="dSprites: a white shape on black (Matthey et al. 2017)",
-    images="737,280",
     factors=FACTORS,
     source="DeepMind, downloaded; a replica without --data-path",
     licence="Apache-2.0",

@@ -26,13 +26,12 @@ class FactorDataset:
         source: origin of the images: `replica`, or the name of the file.
         factor_names: K names.
         factor_sizes: number of values of each of the K factors; for a grid, their product is n.
-        images: uint8 `[n, height, width, channels]`, a NumPy array, which may be memory-mapped, or anything that can be
-            indexed like it with int64 `[m]`.
-        image_shape: height, width, channels.
+        images: uint8 `[n, height, width, channels]`, a NumPy array, which may be memory-mapped, or anything with its
+            length and shape that can be indexed like it with int64 `[m]`.
         pixel_max: the uint8 value that stands for 1.0 (1 for dSprites, 255 for 3D Shapes).
         factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
         left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; unknown names are ignored.
-        packed: the images are binary, with eight pixels per byte: `[n, height * width / 8]`, of np.packbits.
+        packed: the images are binary and 64x64, with eight pixels per byte: `[n, 512]`, of np.packbits.
 
     Raises: ValueError if the numbers of images, factors and names do not match.
     """
@@ -44,7 +43,6 @@ class FactorDataset:
         factor_names: Sequence[str],
         factor_sizes: Sequence[int],
         images: Any,
-        image_shape: tuple[int, int, int] = (64, 64, 1),
         pixel_max: int = 255,
         factors: np.ndarray | None = None,
         left_out: Sequence[str] = (),
@@ -59,15 +57,15 @@ class FactorDataset:
         self.factors = factors
         self.images, self.packed = images, packed
         self.on_device: torch.Tensor | None = None  # the images, as stored, after `to_device`
-        self.height, self.width, self.channels = image_shape
+        self.channels = 1 if packed else images.shape[-1]
         self.pixel_max = pixel_max
         count = int(np.prod(self.factor_sizes, dtype=np.int64))
         if factors is None and len(images) != count:
             raise ValueError(f"{len(images)} images for {count} combinations of the factors {self.factor_sizes}")
         if factors is not None and factors.shape != (len(images), len(self.factor_names)):
             raise ValueError(f"factors {factors.shape} for {len(images)} images and {len(self.factor_names)} names")
-        if packed and (images.dtype != np.uint8 or images.shape[1:] != (self.height * self.width // 8,)):
-            raise ValueError(f"{images.dtype} {images.shape} cannot hold images of {self.height} x {self.width} bits")
+        if packed and (images.dtype != np.uint8 or images.shape[1:] != (64 * 64 // 8,)):
+            raise ValueError(f"{images.dtype} {images.shape} cannot hold images of 64 x 64 bits")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,7 +91,7 @@ class FactorDataset:
     def uint8(self, index: np.ndarray | torch.Tensor) -> np.ndarray:
         """int64 `[n]` -> uint8 `[n, height, width, channels]` (0..pixel_max)."""
         rows = self.images[_as_numpy(index)]
-        return np.unpackbits(rows, axis=-1).reshape(-1, self.height, self.width, 1) if self.packed else rows
+        return np.unpackbits(rows, axis=-1).reshape(-1, 64, 64, 1) if self.packed else rows
 
     def batch(self, index: np.ndarray | torch.Tensor, device: torch.device | str | None = None) -> torch.Tensor:
         """int64 `[n]` -> float32 `[n, channels, height, width]` in [0, 1], in channels-last memory order.
@@ -123,7 +121,7 @@ class FactorDataset:
             rows = send(torch.from_numpy(self.images[_as_numpy(index)]), torch.device(device or "cpu"))
         if self.packed:
             shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=rows.device)  # [8], as np.packbits orders them
-            rows = (rows[..., None] >> shifts).bitwise_and_(1).view(-1, self.height, self.width, 1)
+            rows = (rows[..., None] >> shifts).bitwise_and_(1).view(-1, 64, 64, 1)
         images = rows.float() if self.pixel_max == 1 else rows.float().div_(self.pixel_max)
         return images.to(device or images.device).permute(0, 3, 1, 2)  # [n, channels, height, width]
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from datasets.spec import DataFile
 from system.errors import DISK_FULL, UserError
-from system.files import free_bytes, making, partial_path
+from system.files import flush_to_disk, free_bytes, making, partial_path
 
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth a retry
 _SPARE = 2**24  # bytes to leave free on the disk
@@ -44,7 +44,7 @@ def fetch(
     *,
     url: str | None = None,
     progress: bool = True,
-    retry: RetryPolicy | None = None,
+    retry: RetryPolicy = RetryPolicy(),
 ) -> Path:
     """Download the official file into `directory`, unless it is there already.
 
@@ -66,7 +66,7 @@ def fetch(
     with making(target, "name a directory that can be written"):
         if not target.exists():
             print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
-            _fetch(file, target, url or file.url, progress, retry or RetryPolicy())
+            _fetch(file, target, url or file.url, progress, retry)
     return target
 
 
@@ -107,8 +107,7 @@ def _fetch(file: DataFile, target: Path, url: str, progress: bool, retry: RetryP
             f"{url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, or "
             f"fetch it another way and put it into {target.parent}"
         )
-    with partial.open("rb+") as handle:
-        os.fsync(handle.fileno())
+    flush_to_disk(partial)
     os.replace(partial, target)
 
 
@@ -150,8 +149,12 @@ class _Transfer:
     def _receive(self, bar: tqdm) -> None:
         """Download over one connection: the rest of the file, or all of it if the server cannot resume."""
         offset = self._size()
+        headers = {"User-Agent": "lie-group-vae", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            headers |= {"If-Range": self.version} if self.version else {}
         try:
-            with self._open(offset) as response:
+            with urlopen(Request(self.url, headers=headers), timeout=self.retry.timeout) as response:
                 self._store(response, offset, bar)
         except HTTPError as error:
             self.answered = True
@@ -180,14 +183,6 @@ class _Transfer:
         self.partial.unlink(missing_ok=True)
         self.version = None
         raise _Interrupted(why)
-
-    def _open(self, offset: int) -> http.client.HTTPResponse:
-        headers = {"User-Agent": "lie-group-vae", "Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-            if self.version:
-                headers["If-Range"] = self.version
-        return urlopen(Request(self.url, headers=headers), timeout=self.retry.timeout)
 
     def _store(self, response: http.client.HTTPResponse, offset: int, bar: tqdm) -> None:
         self.answered = True

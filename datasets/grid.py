@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,31 +30,28 @@ def to_levels(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     return levels.astype(np.int64), tuple(len(values) for values, _ in ranks)
 
 
-def grid_sizes(path: Path, columns: np.ndarray, names: Sequence[str]) -> tuple[int, ...]:
-    """The sizes of the K factors with values `[n, K]`. Raises UserError unless they are a grid in row-major order."""
+def grid_sizes(path: Path, columns: np.ndarray, official: Mapping[str, int], marked: bool) -> tuple[int, ...]:
+    """The sizes of the K factors of an official file, with values `[n, K]`.
+
+    Raises UserError unless they are a grid in row-major order: the `official` one, or any if the file is `marked` as a
+    replica or a subset.
+    """
     levels, sizes = to_levels(columns)  # [n, K]
-    count = int(np.prod(sizes, dtype=np.int64))
-    if count != len(columns):
+    places = find_grid(levels, sizes)
+    if places is None:
         raise UserError(
-            f"{path}: expected all combinations of its factors ({_listed(names, sizes)}: {count} rows), "
-            f"found {len(columns)} rows"
+            f"{path}: expected all combinations of its factors, each once ({_listed(official, sizes)}: "
+            f"{np.prod(sizes, dtype=np.int64)} rows), found {len(columns)} rows"
         )
-    for name, column, expected in zip(names, levels.T, np.unravel_index(np.arange(count), sizes), strict=True):
-        if not (column == expected).all():
-            raise UserError(
-                f"{path}: expected the factors in row-major order, the last one fastest; found {name} out of order"
-            )
+    if not (places == np.arange(len(places))).all():
+        raise UserError(f"{path}: expected the factors in row-major order, the last one fastest")
+    if sizes != tuple(official.values()) and not marked:
+        raise UserError(
+            f"{path}: expected the official factors ({_listed(official, official.values())}), found "
+            f"({_listed(official, sizes)}), and the file does not say that it is a replica or a subset: fetch it again"
+        )
     return sizes
 
 
-def check_size(path: Path, found: Sequence[int], official: Sequence[int], names: Sequence[str], marked: bool) -> None:
-    """Raises UserError unless the file holds the official grid, or is `marked` as a replica or a subset."""
-    if tuple(found) != tuple(official) and not marked:
-        raise UserError(
-            f"{path}: expected the official factors ({_listed(names, official)}), found ({_listed(names, found)}), "
-            "and the file does not say that it is a replica or a subset: fetch it again"
-        )
-
-
-def _listed(names: Sequence[str], sizes: Sequence[int]) -> str:
+def _listed(names: Iterable[str], sizes: Iterable[int]) -> str:
     return ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from datasets.conversion import stamp
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import pack, stamp, white
+from datasets.packing import pack, white
 from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -56,7 +58,7 @@ def load(
         "images",
         [path.resolve()],
         (resize, resample),
-        lambda: files,
+        files,
         read,
         len(files),
         channels,
@@ -66,8 +68,7 @@ def load(
     _report_skipped(path, [files[number] for number in packed.left_out])
     pixel_max = white(packed.brightest, path)
     nothing = np.zeros((len(packed.images), 0), np.int64)  # [n, 0]
-    shape = (64, 64, channels)
-    return FactorDataset("images", path.resolve().name, [], [], packed.images, shape, pixel_max, factors=nothing)
+    return FactorDataset("images", path.resolve().name, [], [], packed.images, pixel_max, factors=nothing)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -107,15 +108,13 @@ def _channels(files: list[Path]) -> int:
 
 
 def _fingerprint(folder: Path, files: list[Path]) -> str:
-    listing = [[file.relative_to(folder).as_posix(), *_stamp(file)] for file in files]
+    """A hash of the paths, sizes and dates of the files."""
+    listing: list[list] = []
+    for file in files:
+        listing.append([file.relative_to(folder).as_posix()])
+        with suppress(OSError):  # of a broken link
+            listing[-1] += stamp(file)
     return hashlib.sha256(repr((READING, listing)).encode()).hexdigest()
-
-
-def _stamp(file: Path) -> list:
-    try:
-        return stamp(file)
-    except OSError:  # a broken link
-        return []
 
 
 def _report_skipped(folder: Path, skipped: list[Path]) -> None:

@@ -26,7 +26,7 @@ def cache_directory(name: str) -> Path:
 
 
 def prepare(
-    name: str, spec: DatasetSpec, data_path: Path | None, options: dict, progress: bool, download: bool
+    name: str, spec: DatasetSpec, data_path: str | Path | None, options: dict, progress: bool, download: bool
 ) -> list[Path]:
     """Make all files available. Returns the paths to give to `spec.load`.
 
@@ -47,7 +47,7 @@ def prepare(
     return paths
 
 
-def locate(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) -> list[Path]:
+def locate(name: str, spec: DatasetSpec, data_path: str | Path | None, options: dict) -> list[Path]:
     """The path of every file of the data set, there or still to be downloaded; of the replica; or of the user's data.
 
     Quick, reads only the start of files. Raises UserError if the data set cannot be loaded from `data_path`.
@@ -55,6 +55,7 @@ def locate(name: str, spec: DatasetSpec, data_path: Path | None, options: dict) 
     files = spec.files_for(**options)
     if data_path is None:
         return [_replica_path(name, spec)]
+    data_path = Path(data_path)
     _check_is_there(data_path, missing_ok=bool(files))
     if not files:
         spec.check(data_path)

@@ -41,8 +41,8 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
     count = int(np.prod(sizes))
     expected = (count, 64, 64, 3)
     with npz.opened(path) as file:
-        shape, fortran, dtype = file.header("images")
-        if shape != expected or dtype != np.uint8 or fortran:
+        shape, dtype = file.header("images")
+        if shape != expected or dtype != np.uint8:
             raise UserError(
                 f"{path}: expected images uint8 {list(expected)}, found {dtype} {list(shape)}, whose factors would "
                 f"be wrong (files of the challenge have fewer colours and shapes): {FETCH_AGAIN}"
@@ -52,9 +52,9 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
             array = mapped(path, shape, offset)
             read_ahead(path)
         else:
-            images = chain.from_iterable(file.rows("images", 256))
-            array = pack(name, [path], (), lambda: images, np.asarray, count, 3, progress=progress).images
-    return FactorDataset(name, path.name, list(factors), sizes, array, (64, 64, 3))
+            images = chain.from_iterable(file.rows("images"))
+            array = pack(name, [path], (), images, np.asarray, count, 3, progress=progress).images
+    return FactorDataset(name, path.name, list(factors), sizes, array)
 
 
 def spec(
@@ -67,18 +67,16 @@ def spec(
     """The spec of one of the four; `shows`: the arm carries it."""
     return DatasetSpec(
         title=f"MPI3D {name.partition('_')[2]}: a robot arm that carries {shows} (Gondal et al. 2019)",
-        images=f"{int(np.prod(list(factors.values()))):,}",
         factors=factors,
         source=f"MPI Tübingen, {source}",
         licence="CC BY 4.0",
-        tested="miniatures",
         load=partial(load, name, factors),
         files=(file,),
     )
 
 
 def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
-    return DataFile(name, f"{address}/{name}", b"PK\x03\x04", checksum, _PAGE)
+    return DataFile(name, f"{address}/{name}", npz.MAGIC, checksum, _PAGE)
 
 
 TOY = spec(

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,13 +15,8 @@ from datasets.spec import FETCH_AGAIN
 from system.errors import UserError
 from system.files import damage_as_user_error
 
-
-class Header(NamedTuple):
-    """The header of an array. fortran: whether its values are in Fortran order."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype
+MAGIC = b"PK\x03\x04"
+PIECE = 2**24  # bytes read at a time
 
 
 @contextmanager
@@ -48,26 +42,28 @@ class NpzFile:
             raise UserError(f"{self.path}: expected an array {name}, found only {found}: {self.remedy}")
         return self.archive.getinfo(f"{name}.npy")
 
-    def header(self, name: str) -> Header:
-        """Read the header of an array."""
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of an array."""
         with self.archive.open(self.stored(name)) as member:
-            return self._read_header(name, member)
+            shape, _, dtype = self._read_header(name, member)
+        return shape, dtype
 
     def read(self, name: str) -> np.ndarray:
         """Read a whole array."""
         try:
-            with self.archive.open(f"{name}.npy") as member:
+            with self.archive.open(self.stored(name)) as member:
                 return np.lib.format.read_array(member, allow_pickle=False)
         except ValueError as error:
             raise UserError(f"{self.path}: {name} cannot be read ({error}): {self.remedy}") from None
 
-    def rows(self, name: str, batch: int) -> Iterator[np.ndarray]:
-        """Yields the rows of a uint8 array in C order, `batch` at a time: `[m, ...]`."""
-        with self.archive.open(f"{name}.npy") as member:
-            count, *shape = self._read_header(name, member).shape
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """Yields the rows of a uint8 array in C order, some at a time: `[m, ...]`."""
+        with self.archive.open(self.stored(name)) as member:
+            count, *shape = self._start(name, member)
             size = int(np.prod(shape, dtype=np.int64))
-            for start in range(0, count, batch):
-                wanted = min(batch, count - start)
+            some = max(1, PIECE // size)
+            for start in range(0, count, some):
+                wanted = min(some, count - start)
                 read = np.frombuffer(member.read(wanted * size), np.uint8)
                 if read.size != wanted * size:
                     found = start + read.size // size
@@ -76,7 +72,7 @@ class NpzFile:
             member.read()  # zipfile compares the checksum at the end
 
     def stored_at(self, name: str) -> int | None:
-        """The offset in the file of the contents of an array; None if it is compressed."""
+        """The offset in the file of the values of an array in C order; None if it is compressed."""
         info = self.stored(name)
         if info.compress_type != zipfile.ZIP_STORED:
             return None
@@ -84,14 +80,25 @@ class NpzFile:
             handle.seek(info.header_offset + 26)
             lengths = struct.unpack("<HH", handle.read(4))  # of the name and the extra field, which follow
             handle.seek(sum(lengths), 1)
-            self._read_header(name, handle)
+            self._start(name, handle)
             return handle.tell()
 
-    def _read_header(self, name: str, member) -> Header:
-        """Read the header from an open member, whose next byte is then the first of the contents."""
+    def sources(self, *names: str) -> list[Path]:
+        """The files of these arrays: this one."""
+        return [self.path]
+
+    def _start(self, name: str, member) -> tuple[int, ...]:
+        """Read up to the first of the values, which must be in C order. Returns the shape."""
+        shape, fortran, _ = self._read_header(name, member)
+        if fortran:
+            raise UserError(f"{self.path}: {name} are in Fortran order: save np.ascontiguousarray({name})")
+        return shape
+
+    def _read_header(self, name: str, member) -> tuple[tuple[int, ...], bool, np.dtype]:
+        """Shape, whether in Fortran order, and dtype, from an open member."""
         try:
             version = np.lib.format.read_magic(member)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            return Header(*read(member))
+            return read(member)
         except (ValueError, SyntaxError, tokenize.TokenError) as error:  # the header is parsed as a Python literal
             raise UserError(f"{self.path}: expected {name} to be a NumPy array ({error}): {self.remedy}") from None

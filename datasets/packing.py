@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from datasets.conversion import convert_once, npy_header
+from datasets.conversion import convert_once, npy_header, stamp
 from datasets.resizing import SIDE
 from system.errors import UserError
 
@@ -29,12 +29,6 @@ class Packed(NamedTuple):
     brightest: int
 
 
-def stamp(path: Path) -> list:
-    """Size and modification time of a file, to detect changes."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
 def white(brightest: int, path: Path) -> int:
     """The pixel value that stands for 1.0 in a user's images: 255, or 1 in masks of 0 and 1, as stderr then says."""
     if brightest == 0:
@@ -48,7 +42,7 @@ def pack(
     name: str,
     sources: Sequence[Path],
     form: Sequence,
-    items: Callable[[], Iterable[T]],
+    items: Iterable[T],
     work: Callable[[T], np.ndarray | None],
     count: int,
     channels: int,
@@ -63,7 +57,7 @@ def pack(
         name: name of the data set.
         sources: the files that the images come from; if one changes, the images are packed again.
         form: the options that the images depend on, such as `("crop", "lanczos")`; each has its own packed file.
-        items: returns an iterable of `count` items.
+        items: `count` of them; they are only iterated over if the images have to be packed.
         work: item -> uint8 `[64, 64, channels]`, or None to leave it out. Called in several threads.
         key: identifies the contents of the sources (JSON); None: their sizes and dates.
         places: int64 `[count]`, position of each image; None: in order. With places, no item may be left out.
@@ -74,7 +68,7 @@ def pack(
 
     def write(handle: BinaryIO) -> dict:
         images = tqdm(
-            map_in_threads(work, items()),
+            map_in_threads(work, items),
             desc=f"packing {name} once",
             total=count,
             unit=" images",

@@ -16,7 +16,7 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def resized(
-    image: Image.Image,
+    image: Image.Image | np.ndarray,
     channels: int,
     resize: str = "stretch",
     resample: str = "lanczos",
@@ -25,6 +25,7 @@ def resized(
     """Resize an image to 64x64.
 
     Args:
+        image: of Pillow, or uint8 `[h, w]`, `[h, w, 1]` or `[h, w, 3]`.
         channels: 1 (grey) or 3. Transparent pixels become white; 16 bits are reduced to 8.
         resize: `crop` to the central square, `pad` with black to a square, or `stretch`; then resample.
         resample: Pillow's `lanczos` or `bilinear`, with antialiasing.
@@ -32,6 +33,8 @@ def resized(
 
     Returns: uint8 `[64, 64, channels]`. Errors of Pillow for undecodable files are not caught.
     """
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
     image = _convert_mode(image, "L" if channels == 1 else "RGB")
     if middle is not None:
         left, upper = ((length - middle) // 2 for length in image.size)

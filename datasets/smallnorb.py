@@ -8,12 +8,14 @@ factor. Resized from 96x96 to 64x64 with Pillow's LANCZOS, as disentanglement_li
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from datasets.binary_matrix import REMEDY, read_matrix, read_rows
+from datasets.binary_matrix import REMEDY, read_rows, read_shape
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
 from datasets.packing import pack
@@ -55,23 +57,15 @@ def load(*paths: Path, part: str = "all", resample: str = "lanczos", progress: b
         raise UserError(
             f"{paths[0].parent}: the labels of smallNORB are no grid, found {sizes}: move its files away and repeat"
         )
-
-    def images():
-        for path, table in zip(paths[::3], tables, strict=True):
-            yield from _left_images(path, len(table))
-
-    def to_size(image: np.ndarray) -> np.ndarray:
-        return resized(Image.fromarray(image), 1, resample=resample)
-
-    packed = pack(
-        "smallnorb", paths, (part, resample), images, to_size, len(levels), 1, places=places, progress=progress
-    )
+    images = chain.from_iterable(_left_images(path, len(table)) for path, table in zip(paths[::3], tables, strict=True))
+    form, to_size = (part, resample), partial(resized, channels=1, resample=resample)
+    packed = pack("smallnorb", paths, form, images, to_size, len(levels), 1, places=places, progress=progress)
     return FactorDataset("smallnorb", f"smallnorb {part}", list(FACTORS), sizes, packed.images)
 
 
 def _labels(categories: Path, further: Path) -> np.ndarray:
     """int64 `[n, 5]`: category, instance, elevation, azimuth, lighting."""
-    category, rest = read_matrix(categories, "i4"), read_matrix(further, "i4")
+    category, rest = (np.array(list(read_rows(path, "i4"))) for path in (categories, further))
     if category.ndim != 1 or rest.shape != (len(category), 4):
         found = f"{list(category.shape)} and {list(rest.shape)}"
         raise UserError(f"{further}: expected categories [n] and labels [n, 4], found {found}: {REMEDY}")
@@ -80,14 +74,12 @@ def _labels(categories: Path, further: Path) -> np.ndarray:
     return table
 
 
-def _left_images(path: Path, count: int):
-    """Yields the left image of each stereo pair: uint8 `[96, 96]`."""
-    images = read_rows(path)
-    shape = next(images)
+def _left_images(path: Path, count: int) -> Iterator[np.ndarray]:
+    """The left image of each stereo pair: uint8 `[96, 96]`."""
+    shape = read_shape(path)
     if len(shape) != 4 or shape[:2] != (count, 2):
         raise UserError(f"{path}: expected images [{count}, 2, 96, 96], found {list(shape)}: {REMEDY}")
-    for pair in images:
-        yield pair[0]
+    return (left for left, _ in read_rows(path))
 
 
 SPEC = DatasetSpec(
@@ -96,7 +88,6 @@ SPEC = DatasetSpec(
     factors=FACTORS,
     source="New York University, downloaded",
     licence="for research, may not be sold",
-    tested="miniatures",
     load=load,
     files=files,
     options={"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)},

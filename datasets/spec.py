@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,29 +65,29 @@ class DatasetSpec:
     """How to describe, find and load a data set.
 
     title: what the images show.
-    images: the number of images, as text.
     factors: name -> number of values, the last factor varying fastest; or a text.
     source: author and origin.
     licence: as stated by the publisher.
-    tested: the files that the loader was tested on.
     load: `(*paths, progress, **options) -> FactorDataset`. The paths are those of the official files, one each, or of
         the user's data.
     files: the official files, or a function of the options that returns them; empty for user data.
     options: option that `load` takes -> its allowed values; flags are in `OPTIONS`.
+    images: the number of images, as text; default: all combinations of the factors.
+    tested: the files that the loader was tested on; miniatures: small ones of the same format, which the tests write.
     replica: None: there is none.
     check: user data: raises UserError if the path cannot be right.
     wanted: user data: what `--data-path` must name, for messages.
     """
 
     title: str
-    images: str
     factors: Mapping[str, int] | str
     source: str
     licence: str
-    tested: str
     load: Callable[..., FactorDataset]
     files: tuple[DataFile, ...] | Callable[..., tuple[DataFile, ...]] = ()
     options: Mapping[str, Collection] = field(default_factory=dict)
+    images: str = ""
+    tested: str = "miniatures"
     replica: Replica | None = None
     check: Callable[[Path], None] = lambda path: None
     wanted: str = ""
@@ -97,7 +98,7 @@ class DatasetSpec:
 
     def description(self) -> dict[str, str]:
         """All that is said of the data set, for `datasets.describe` and the table of docs/data.md."""
-        files, factors = self.files_for(), self.factors
+        files, factors, images = self.files_for(), self.factors, self.images
         known = sum(bool(file.checksum) for file in files)
         if not files:
             checksums = "not needed"
@@ -106,9 +107,10 @@ class DatasetSpec:
         else:
             checksums = f"known for {known} of {len(files)} files"
         if not isinstance(factors, str):
+            images = images or f"{math.prod(factors.values()):,}"
             factors = ", ".join(f"{name} {size}" for name, size in factors.items())
         lines = {
-            "images": self.images,
+            "images": images,
             "factors": factors,
             "source": self.source,
             "licence": self.licence,

@@ -96,14 +96,20 @@ def make_directory(directory: Path, remedy: str) -> Path:
 
 def can_be_written(directory: Path) -> bool:
     """Whether files can be created in the directory or, if it does not exist, the directory itself."""
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
+    directory = _existing(directory)
     return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
 
 
 def free_bytes(directory: Path) -> int:
-    """Free bytes on the disk of the directory."""
-    return shutil.disk_usage(directory).free
+    """Free bytes on the disk of the directory, which may not exist yet."""
+    return shutil.disk_usage(_existing(directory)).free
+
+
+def _existing(directory: Path) -> Path:
+    """The directory, or the nearest one above it that exists."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    return directory
 
 
 def writable_folder(path: str | os.PathLike, flag: str) -> None:

@@ -136,7 +136,7 @@ def test_a_table_is_scored_as_its_rows_are():
     from datasets import FactorDataset
 
     pixels = np.broadcast_to(FACTORS[:-1].astype(np.uint8)[:, :, None, None], (47, 3, 1, 1))
-    dataset = FactorDataset("table", "here", ["a", "b", "c"], SIZES, pixels, (3, 1, 1), factors=FACTORS[:-1])
+    dataset = FactorDataset("table", "here", ["a", "b", "c"], SIZES, pixels, factors=FACTORS[:-1])
 
     def encoder(x):
         return x.flatten(1)

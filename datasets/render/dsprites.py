@@ -100,7 +100,7 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     _write_array(archive, "replica", np.array(REPLICA))
 
     def sprite(which: tuple[int, int, int]) -> np.ndarray:
-        return _draw_sprite(*which, kept["pos_x"], kept["pos_y"])  # [X, Y, 64, 64]
+        return _draw_sprite(*which, kept["pos_x"], kept["pos_y"]).reshape(-1, _SIDE, _SIDE)  # [X * Y, 64, 64]
 
     sprites = map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), batch=8)
     with archive.open("imgs.npy", "w", force_zip64=True) as member:

@@ -11,7 +11,7 @@ SIZES = (3, 2, 4)
 @pytest.fixture
 def raw():
     images = np.random.RandomState(0).randint(0, 201, (24, 64, 64, 3)).astype(np.uint8)
-    return FactorDataset("toy", "toy.npy", ["a", "b", "c"], SIZES, images, (64, 64, 3), pixel_max=200), images
+    return FactorDataset("toy", "toy.npy", ["a", "b", "c"], SIZES, images, pixel_max=200), images
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def times_done(data_path, step):
 
 def test_processes_at_once_convert_once(tmp_path, dsprites_file):
     path, _ = dsprites_file(tmp_path / "data")
-    assert times_done(path.parent, (dsprites, "npy_header")) == 1
+    assert times_done(path.parent, (dsprites, "write_images")) == 1
     left = sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir())
     assert left == ["", ".packed.npy", ".packed.npy.json"]
 

@@ -83,7 +83,7 @@ BAD_ARRAYS = {
         {"images": np.zeros((72, 64, 64, 1), np.uint8)},
         r"expected images uint8 \[n, 64, 64, 3\], found uint8 \[72, 64, 64, 1\]",
     ),
-    "no_labels": ({"labels": None}, "expected arrays images and labels, found images"),
+    "no_labels": ({"labels": None}, "expected an array labels, found images"),
     "labels_of_integers": ({"labels": np.zeros((72, 6), int)}, r"expected labels floats \[72, 6\], found int64"),
     "fewer_labels": ({"labels": np.zeros((71, 6))}, r"expected labels floats \[72, 6\], found float64 \[71, 6\]"),
     "rows_out_of_order": ({"labels": np.zeros((72, 6))}, r"expected all combinations .*: 1 rows\), found 72 rows"),

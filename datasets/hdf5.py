@@ -1,0 +1,99 @@
+"""Reads arrays of HDF5 files piece by piece. (Of `.npz` files: `datasets.npz`, with the same methods.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from datasets import npz
+from datasets.spec import FETCH_AGAIN
+from system.errors import UserError
+from system.files import damage_as_user_error
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[Hdf5File]:
+    """Open a file. Raises UserError, ending in `remedy`, if it is damaged, also while the body reads it."""
+    import h5py
+
+    with damage_as_user_error(path, "HDF5 file", remedy), h5py.File(path, "r") as file:
+        yield Hdf5File(path, file, remedy)
+
+
+class Hdf5File:
+    """An open HDF5 file. Its methods raise UserError, ending in `remedy`, for missing and damaged arrays."""
+
+    def __init__(self, path: Path, file, remedy: str):
+        self.path, self.file, self.remedy = path, file, remedy
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.file
+
+    def array(self, name: str):
+        """The array as h5py.Dataset."""
+        import h5py
+
+        if name not in self:
+            found = ", ".join(self.file) or "nothing"
+            raise UserError(f"{self.path}: expected an array {name}, found {found}: {self.remedy}")
+        try:
+            found = self.file[name]
+        except KeyError as error:
+            reason = f"is a link to what is not there ({error.args[0]})"
+            raise UserError(f"{self.path}: {name} {reason}: {self.remedy}") from None
+        if not isinstance(found, h5py.Dataset) or found.shape is None:
+            kind = "an empty array" if isinstance(found, h5py.Dataset) else f"a {type(found).__name__.lower()}"
+            raise UserError(f"{self.path}: expected {name} to be an array, found {kind}: {self.remedy}")
+        return found
+
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of an array."""
+        array = self.array(name)
+        return array.shape, array.dtype
+
+    def read(self, name: str) -> np.ndarray:
+        """Read a whole array; texts are bytes."""
+        import h5py
+
+        array = self.array(name)
+        values = np.asarray(array[()])
+        return values if h5py.check_string_dtype(array.dtype) is None else values.astype("S")
+
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """Yields the rows of an array, some at a time, in whole chunks: `[m, ...]`."""
+        array = self.array(name)
+        chunk = array.chunks[0] if array.chunks else 1
+        some = chunk * max(1, npz.PIECE // (chunk * array.dtype.itemsize * int(np.prod(array.shape[1:]))))
+        for start in range(0, len(array), some):
+            with self.reading():
+                rows = array[start : start + some]
+            yield rows
+
+    def reading(self) -> AbstractContextManager[None]:
+        """For a body that reads and does no more: errors mean that the file is damaged, also those like of a disk."""
+        return damage_as_user_error(self.path, "HDF5 file", self.remedy)
+
+    def sources(self, *names: str) -> list[Path]:
+        """The files of these arrays: this one, and others, by an external link, in external storage, or virtually.
+
+        Raises UserError if one is missing: HDF5 would read zeros.
+        """
+        others = set()
+        for array in (self.array(name) for name in names if name in self):
+            lies_in = Path(array.file.filename)
+            if not lies_in.samefile(self.path):
+                others.add(lies_in)
+            parts = [name for name, *_ in array.external or ()]
+            parts += [source.file_name for source in array.virtual_sources()] if array.is_virtual else []
+            for part in set(parts) - {"."}:  # "." is the file itself
+                beside = lies_in.parent / part
+                others.add(beside if beside.exists() else Path(part))
+        for other in others:
+            if not other.is_file():
+                raise UserError(f"{self.path}: a part of it lies in {other}, which is not there: put it there")
+        return [self.path, *sorted(others)]
