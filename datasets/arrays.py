@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from datasets import hdf5, npz
+from datasets.array_file import ArrayFile
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
-from datasets.hdf5 import Hdf5File
 from datasets.locate import first_bytes
-from datasets.npz import NpzFile
 from datasets.packing import pack, white
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from datasets.spec import DatasetSpec
@@ -74,7 +73,7 @@ def _checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> tuple
     return shape
 
 
-def _factors(file: NpzFile | Hdf5File, count: int) -> tuple[list[str], Sequence[int], np.ndarray]:
+def _factors(file: ArrayFile, count: int) -> tuple[list[str], Sequence[int], np.ndarray]:
     """Names, sizes and levels int64 `[n, k]` of the factors. Raises UserError if they are not usable as factors."""
     if "factors" not in file:
         return [], [], np.zeros((count, 0), np.int64)

@@ -67,22 +67,11 @@ def _marks(file: npz.NpzFile) -> list[str]:
     return [name for name in ("replica", "subset") if name in file]
 
 
-def _check_arrays(file: npz.NpzFile) -> int:
-    """The number of images, read from the headers. Raises UserError if shapes or dtypes are not the official ones."""
-    shape, dtype = file.header("imgs")
-    if shape[1:] != (64, 64) or dtype != np.uint8:
-        raise UserError(f"{file.path}: expected imgs uint8 [n, 64, 64], found {dtype} {list(shape)}: {FETCH_AGAIN}")
-    for name, kind in (("latents_classes", "i"), ("latents_values", "f")):
-        found, dtype = file.header(name)
-        if found != (shape[0], len(_COLUMNS)) or dtype.kind != kind:
-            expected = f"{'integers' if kind == 'i' else 'floats'} [{shape[0]}, {len(_COLUMNS)}]"
-            raise UserError(f"{file.path}: expected {name} {expected}, found {dtype} {list(found)}: {FETCH_AGAIN}")
-    return shape[0]
-
-
 def _convert(file: npz.NpzFile, handle: BinaryIO, progress: bool) -> dict:
     """Pack the images into a `.npy` file, some at a time. Returns the sizes of the factors and if it is a replica."""
-    count = _check_arrays(file)
+    count = file.require("imgs", "uint8", None, 64, 64)
+    file.require("latents_classes", "integers", count, len(_COLUMNS))
+    file.require("latents_values", "floats", count, len(_COLUMNS))
     marks = _marks(file)
     sizes = grid_sizes(file.path, file.read("latents_classes"), _COLUMNS, marked=bool(marks))
     if sizes[0] != 1:

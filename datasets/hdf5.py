@@ -1,4 +1,4 @@
-"""Reads arrays of HDF5 files piece by piece. (Of `.npz` files: `datasets.npz`, with the same methods.)"""
+"""Reads arrays of HDF5 files piece by piece."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import npz
+from datasets import array_file
+from datasets.array_file import ArrayFile
 from datasets.spec import FETCH_AGAIN
 from system.errors import UserError
 from system.files import damage_as_user_error
@@ -25,11 +26,8 @@ def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[Hdf5File]:
         yield Hdf5File(path, file, remedy)
 
 
-class Hdf5File:
-    """An open HDF5 file. Its methods raise UserError, ending in `remedy`, for missing and damaged arrays."""
-
-    def __init__(self, path: Path, file, remedy: str):
-        self.path, self.file, self.remedy = path, file, remedy
+class Hdf5File(ArrayFile):
+    """An open HDF5 file; `file` is its h5py.File."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.file
@@ -52,23 +50,21 @@ class Hdf5File:
         return found
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of an array."""
         array = self.array(name)
         return array.shape, array.dtype
 
     def read(self, name: str) -> np.ndarray:
-        """Read a whole array; texts are bytes."""
         import h5py
 
         array = self.array(name)
-        values = np.asarray(array[()])
+        with self.reading():
+            values = np.asarray(array[()])
         return values if h5py.check_string_dtype(array.dtype) is None else values.astype("S")
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
-        """Yields the rows of an array, some at a time, in whole chunks: `[m, ...]`."""
         array = self.array(name)
-        chunk = array.chunks[0] if array.chunks else 1
-        some = chunk * max(1, npz.PIECE // (chunk * array.dtype.itemsize * int(np.prod(array.shape[1:]))))
+        chunk = array.chunks[0] if array.chunks else 1  # to unpack every one once
+        some = chunk * max(1, array_file.PIECE // (chunk * array.dtype.itemsize * int(np.prod(array.shape[1:]))))
         for start in range(0, len(array), some):
             with self.reading():
                 rows = array[start : start + some]
@@ -79,7 +75,7 @@ class Hdf5File:
         return damage_as_user_error(self.path, "HDF5 file", self.remedy)
 
     def sources(self, *names: str) -> list[Path]:
-        """The files of these arrays: this one, and others, by an external link, in external storage, or virtually.
+        """As of every ArrayFile; others are named by external links, in external storage, or virtually.
 
         Raises UserError if one is missing: HDF5 would read zeros.
         """

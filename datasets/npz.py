@@ -1,4 +1,4 @@
-"""Reads arrays of `.npz` files piece by piece, without unpickling."""
+"""Reads arrays of `.npz` files piece by piece, without unpickling; uint8 arrays must be in C order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets import array_file
+from datasets.array_file import ArrayFile
 from datasets.spec import FETCH_AGAIN
 from system.errors import UserError
 from system.files import damage_as_user_error
 
 MAGIC = b"PK\x03\x04"
-PIECE = 2**24  # bytes read at a time
 
 
 @contextmanager
@@ -26,42 +27,36 @@ def opened(path: Path, remedy: str = FETCH_AGAIN) -> Iterator[NpzFile]:
         yield NpzFile(path, archive, remedy)
 
 
-class NpzFile:
-    """An open `.npz` file. Its methods raise UserError, ending in `remedy`, for missing and damaged arrays."""
-
-    def __init__(self, path: Path, archive: zipfile.ZipFile, remedy: str):
-        self.path, self.archive, self.remedy = path, archive, remedy
+class NpzFile(ArrayFile):
+    """An open `.npz` file; `file` is its ZipFile."""
 
     def __contains__(self, name: str) -> bool:
-        return f"{name}.npy" in self.archive.namelist()
+        return f"{name}.npy" in self.file.namelist()
 
     def stored(self, name: str) -> zipfile.ZipInfo:
         """What the directory of the file says about an array: `CRC`, its checksum, and `file_size`, with the header."""
         if name not in self:
-            found = ", ".join(self.archive.namelist())
+            found = ", ".join(self.file.namelist())
             raise UserError(f"{self.path}: expected an array {name}, found only {found}: {self.remedy}")
-        return self.archive.getinfo(f"{name}.npy")
+        return self.file.getinfo(f"{name}.npy")
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of an array."""
-        with self.archive.open(self.stored(name)) as member:
+        with self.file.open(self.stored(name)) as member:
             shape, _, dtype = self._read_header(name, member)
         return shape, dtype
 
     def read(self, name: str) -> np.ndarray:
-        """Read a whole array."""
         try:
-            with self.archive.open(self.stored(name)) as member:
+            with self.file.open(self.stored(name)) as member:
                 return np.lib.format.read_array(member, allow_pickle=False)
         except ValueError as error:
             raise UserError(f"{self.path}: {name} cannot be read ({error}): {self.remedy}") from None
 
     def rows(self, name: str) -> Iterator[np.ndarray]:
-        """Yields the rows of a uint8 array in C order, some at a time: `[m, ...]`."""
-        with self.archive.open(self.stored(name)) as member:
+        with self.file.open(self.stored(name)) as member:
             count, *shape = self._start(name, member)
             size = int(np.prod(shape, dtype=np.int64))
-            some = max(1, PIECE // size)
+            some = max(1, array_file.PIECE // size)
             for start in range(0, count, some):
                 wanted = min(some, count - start)
                 read = np.frombuffer(member.read(wanted * size), np.uint8)
@@ -82,10 +77,6 @@ class NpzFile:
             handle.seek(sum(lengths), 1)
             self._start(name, handle)
             return handle.tell()
-
-    def sources(self, *names: str) -> list[Path]:
-        """The files of these arrays: this one."""
-        return [self.path]
 
     def _start(self, name: str, member) -> tuple[int, ...]:
         """Read up to the first of the values, which must be in C order. Returns the shape."""

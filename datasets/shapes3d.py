@@ -18,8 +18,7 @@ from datasets.conversion import convert_once, mapped, read_ahead, stamp, write_i
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import grid_sizes
 from datasets.hdf5 import Hdf5File
-from datasets.spec import FETCH_AGAIN, DataFile, DatasetSpec, Replica
-from system.errors import UserError
+from datasets.spec import DataFile, DatasetSpec, Replica
 
 FILE = DataFile(
     name="3dshapes.h5",
@@ -37,7 +36,8 @@ _LARGEST_SLAB = 2**29 // _BYTES
 def load(path: Path, *, progress: bool = True) -> FactorDataset:
     """Load the data set from a file of the official layout. Raises UserError if the file is not as expected."""
     with hdf5.opened(path) as file:
-        _check_arrays(file)
+        count = file.require("images", "uint8", None, 64, 64, 3)
+        file.require("labels", "floats", count, len(FACTORS))
         images = file.array("images")
         replica, subset = (bool(file.file.attrs.get(mark, False)) for mark in ("replica", "subset"))
         offset = images.id.get_offset() if images.chunks is None and images.compression is None else None
@@ -57,18 +57,6 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
             sizes = note["factor_sizes"]
     source = "replica" if replica else path.name
     return FactorDataset("shapes3d", source, list(FACTORS), sizes, array, left_out=LEFT_OUT)
-
-
-def _check_arrays(file: Hdf5File) -> None:
-    """Raises UserError if shapes or dtypes are not the official ones."""
-    shape, dtype = file.header("images")
-    if dtype != np.uint8 or shape[1:] != (64, 64, 3):
-        expected, found = "uint8 [n, 64, 64, 3]", f"{dtype} {list(shape)}"
-        raise UserError(f"{file.path}: expected images {expected}, found {found}: {FETCH_AGAIN}")
-    labels, dtype = file.header("labels")
-    if dtype.kind != "f" or labels != (shape[0], len(FACTORS)):
-        expected, found = f"floats [{shape[0]}, {len(FACTORS)}]", f"{dtype} {list(labels)}"
-        raise UserError(f"{file.path}: expected labels {expected}, found {found}: {FETCH_AGAIN}")
 
 
 def _convert(file: Hdf5File, marked: bool, handle: BinaryIO, progress: bool) -> dict:

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets import check_data_path, load_dataset, npz
+from datasets import array_file, check_data_path, load_dataset
 from system.errors import UserError
 
 SIZES = (3, 2, 4)
@@ -83,7 +83,7 @@ def test_masks_of_0_and_1_are_white_where_they_are_1(tmp_path, suffix):
 
 
 def test_more_images_than_are_read_at_once(tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr(npz, "PIECE", 2**20)
+    monkeypatch.setattr(array_file, "PIECE", 2**20)
     images = np.random.RandomState(0).randint(0, 256, (600, 64, 64)).astype(np.uint8)
     dataset = load(write(tmp_path / f"a{suffix}", images=images, factors=np.arange(600)[::-1] // 2))
     assert (dataset.uint8(np.arange(600))[..., 0] == images).all()
