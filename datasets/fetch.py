@@ -170,11 +170,18 @@ class _Transfer:
             )
             said = " ".join(str(error.reason).split())  # three lines for a loop of redirections
             raise UserError(f"{self.url} answers HTTP {error.code} {said}: {remedy}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except http.client.HTTPException as error:
+            raise _Interrupted(str(error) or type(error).__name__) from None
+        except OSError as error:
             reason = error.reason if isinstance(error, URLError) else error
             if isinstance(reason, ssl.SSLCertVerificationError):
                 remedy = "if a proxy replaces certificates, name its authority's file in SSL_CERT_FILE"
                 raise UserError(f"{self.url} has no valid certificate ({reason.verify_message}): {remedy}") from None
+            if error.errno in DISK_FULL:
+                raise UserError(self._no_room("the rest")) from None
+            if error.filename:  # that of the partial file: it cannot be opened
+                where = f"{error.filename} cannot be written ({error.strerror})"
+                raise UserError(f"{where}: move it away, and repeat") from None
             raise _Interrupted(str(reason) or type(reason).__name__) from None
         except ValueError as error:
             raise UserError(f"{self.url} is no address to fetch from ({error}): name another with --url") from None
@@ -194,43 +201,26 @@ class _Transfer:
         else:
             offset = 0
         total = offset + int(length) if length and length.isdecimal() else None
-        start = response.read1(2**16)
-        self._check_start(response, start if offset == 0 else b"")
+        block = response.read1(2**16)
+        self._check_start(response, block if offset == 0 else b"")
         if total is not None and free_bytes(self.partial.parent) < total - offset + _SPARE:
-            raise UserError(self._no_room((total - offset) / 1e6))
+            raise UserError(self._no_room(f"{(total - offset) / 1e6:.1f} MB"))
         etag = response.headers.get("ETag", "")
         self.version = etag if etag.startswith('"') else None  # weak ETags (W/) do not allow resuming
         bar.total, bar.n = total, offset
         bar.refresh()
-        received = offset + self._write(response, start, "ab" if offset else "wb", bar)
-        if total is not None and received != total:
-            raise _Interrupted(f"the connection ended after {received} of {total} bytes")
-
-    def _write(self, response: http.client.HTTPResponse, block: bytes, mode: str, bar: tqdm) -> int:
-        """Write `block` and the rest of the response; returns the number of bytes."""
-        received = 0
-        try:
-            opened = self.partial.open(mode, buffering=0)
-        except OSError as error:
-            raise UserError(f"{self.partial} cannot be written ({error.strerror}): move it away, and repeat") from None
-        with opened as handle:
+        with self.partial.open("ab" if offset else "wb") as handle:
             while block:
-                rest = memoryview(block)
-                try:
-                    while rest:  # an unbuffered write may be partial
-                        rest = rest[handle.write(rest) :]
-                except OSError as error:
-                    if error.errno in DISK_FULL:
-                        raise UserError(self._no_room(None)) from None
-                    raise UserError(f"{self.partial} cannot be written ({error.strerror}): check the disk") from None
-                received += len(block)
+                handle.write(block)
+                handle.flush()  # a killed process leaves what it has received
+                offset += len(block)
                 bar.update(len(block))
                 block = response.read1(2**16)
-        return received
+        if total is not None and offset != total:
+            raise _Interrupted(f"the connection ended after {offset} of {total} bytes")
 
-    def _no_room(self, megabytes: float | None) -> str:
-        needed = "for the rest" if megabytes is None else f"for {megabytes:.1f} MB"
-        return f"no room {needed} of {self.url} on the disk of {self.partial.parent}: free some space, then repeat"
+    def _no_room(self, what: str) -> str:
+        return f"no room for {what} of {self.url} on the disk of {self.partial.parent}: free some space, then repeat"
 
     def _check_start(self, response: http.client.HTTPResponse, start: bytes) -> None:
         """Raises UserError if the response is an HTML page, as sent by proxies that ask for a password."""
