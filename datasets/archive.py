@@ -42,8 +42,9 @@ class Archive:
         if missing := sorted(set(names) - set(self.names)):
             raise UserError(f"{self.path}: {missing[0]} is missing: {self.remedy}")
 
-    def picture(self, name: str, content: bytes, **how) -> np.ndarray:
-        """Decode the content of an image member, and resize it with `resized(..., **how)`."""
+    def picture(self, member: tuple[str, bytes], **how) -> np.ndarray:
+        """Decode an image, given by its name and content, and resize it with `resized(..., **how)`."""
+        name, content = member
         with self._reading(name), Image.open(BytesIO(content)) as image:
             return resized(image, **how)
 

@@ -11,6 +11,7 @@ attributes are binary factors. Not all combinations occur, so they are a table, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,13 +64,9 @@ def load(
     with archive.opened(source, _REMEDY) as file:
         names = [f"img_align_celeba/{name}" for name in table.index]
         file.require(names)
-        faces = file.contents(names)
-
-        def face(item: tuple[str, bytes]) -> np.ndarray:
-            return file.picture(*item, channels=channels, resample=resample, middle=CROPS[crop])
-
-        form = (crop, part, resample)
-        packed = pack("celeba", sources, form, faces, face, len(table), channels, progress=progress)
+        form, faces = (crop, part, resample), file.contents(names)
+        to_size = partial(file.picture, channels=channels, resample=resample, middle=CROPS[crop])
+        packed = pack("celeba", sources, form, faces, to_size, len(names), channels, progress=progress)
     return FactorDataset("celeba", f"celeba {part}, {crop}", list(table), sizes, packed.images, factors=levels)
 
 

@@ -9,6 +9,7 @@ disentangling-vae does.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,9 @@ def load(
         if places is None:
             found = f"{len(views)} images of {sizes[0]} chairs, {sizes[1]} elevations and {sizes[2]} azimuths"
             raise UserError(f"{path}: expected every chair from every side, found {found}: {FETCH_AGAIN}")
-        chairs = file.contents(name for name, *_ in views)
-
-        def chair(item: tuple[str, bytes]) -> np.ndarray:
-            return file.picture(*item, channels=channels, resample=resample, middle=CROPS[crop])
-
-        form, count = (crop, resample), len(views)
-        packed = pack("chairs3d", [path], form, chairs, chair, count, channels, places=places, progress=progress)
+        form, chairs = (crop, resample), file.contents(name for name, *_ in views)
+        to_size = partial(file.picture, channels=channels, resample=resample, middle=CROPS[crop])
+        packed = pack("chairs3d", [path], form, chairs, to_size, len(views), channels, places=places, progress=progress)
     source = path.name if sizes == tuple(FACTORS.values()) else f"{path.name}, {sizes[0]} chairs"
     return FactorDataset("chairs3d", source, list(FACTORS), sizes, packed.images)
 

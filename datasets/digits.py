@@ -53,8 +53,7 @@ def load(name: str, *paths: Path, part: str = "all", resize: str = "stretch", pr
     padding = _PADDING if resize == "pad" else 0
     images = (np.pad(image, padding) for path in paths for image in read_rows(path))
     packed = pack(name, paths, (part, resize), images, partial(resized, channels=1), count, 1, progress=progress)
-    nothing = np.zeros((count, 0), np.int64)  # [n, 0]
-    return FactorDataset(name, f"{name} {part}", [], [], packed.images, factors=nothing)
+    return FactorDataset(name, f"{name} {part}", [], [], packed.images)
 
 
 def _check_are_not_the_other(name: str, part: str, paths: tuple[Path, ...]) -> None:

@@ -29,7 +29,7 @@ class FactorDataset:
         images: uint8 `[n, height, width, channels]`, a NumPy array, which may be memory-mapped, or anything with its
             length and shape that can be indexed like it with int64 `[m]`.
         pixel_max: the uint8 value that stands for 1.0 (1 for dSprites, 255 for 3D Shapes).
-        factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid.
+        factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid, or without factors.
         left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; unknown names are ignored.
         packed: the images are binary and 64x64, with eight pixels per byte: `[n, 512]`, of np.packbits.
 
@@ -54,6 +54,8 @@ class FactorDataset:
         self.factor_names = tuple(factor_names)
         self.left_out = tuple(name for name in left_out if name in self.factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
+        if factors is None and not factor_names:
+            factors = np.zeros((len(images), 0), np.int64)
         self.factors = factors
         self.images, self.packed = images, packed
         self.on_device: torch.Tensor | None = None  # the images, as stored, after `to_device`

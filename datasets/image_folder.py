@@ -66,9 +66,7 @@ def load(
         progress=progress,
     )
     _report_skipped(path, [files[number] for number in packed.left_out])
-    pixel_max = white(packed.brightest, path)
-    nothing = np.zeros((len(packed.images), 0), np.int64)  # [n, 0]
-    return FactorDataset("images", path.resolve().name, [], [], packed.images, pixel_max, factors=nothing)
+    return FactorDataset("images", path.resolve().name, [], [], packed.images, white(packed.brightest, path))
 
 
 def _pictures(folder: Path) -> list[Path]:
