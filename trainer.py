@@ -241,7 +241,6 @@ def load(command: CommandLine, device: torch.device):
 def evaluate(command: CommandLine) -> None:
     """Score the run of --log-path, and draw its pictures. Raises UserError if it does not exist or is damaged."""
     from logger import scores
-    from logger.gallery import Gallery
 
     group = this_group()
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
@@ -267,6 +266,8 @@ def evaluate(command: CommandLine) -> None:
         with contextlib.closing(event_writer(results)) as writer:
             scores.record(results, writer, scored, **place)
             if args.visualise:
+                from logger.gallery import Gallery  # imports Matplotlib
+
                 gallery = Gallery(results, writer, model, dataset, args.seed, device)
                 gallery.pictures(**place)
                 gallery.score_matrices(scored.matrices, dataset.factor_names, **place)

@@ -10,7 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
+from cycler import cycler
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 STYLE: dict[Any, Any] = {
@@ -22,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
     "figure.dpi": 100,
     "image.cmap": "cividis",
     "text.parse_math": False,  # names may hold dollar signs
@@ -38,13 +43,8 @@ def figure(width: float, height: float, **margins: float) -> Iterator:
         width, height: in inches.
         margins: left, right, top, bottom, in inches. An automatic layout would render everything twice.
     """
-    import matplotlib
-    from cycler import cycler
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     inches = {"left": 0.8, "right": 0.2, "top": 0.4, "bottom": 0.6, **margins}
-    with matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=OKABE_ITO)}):
+    with matplotlib.rc_context(STYLE):
         result = Figure(figsize=(width, height))
         result.subplots_adjust(
             left=inches["left"] / width,
@@ -120,11 +120,3 @@ def stacked_bars(axes, parts: dict[str, np.ndarray], names: Sequence[str]) -> No
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(0, 1.18 * bottom.max(initial=0) or 1)
     axes.legend(ncols=len(parts), loc="upper center")
-
-
-def signed_colours(values: np.ndarray, limit: float) -> np.ndarray:
-    """Values in [-limit, limit] -> uint8 colours `[..., 3]`: purple if negative, white at 0, orange if positive."""
-    import matplotlib
-
-    scaled = 0.5 + 0.5 * np.clip(values / max(limit, 1e-12), -1, 1)
-    return (matplotlib.colormaps["PuOr_r"](scaled)[..., :3] * 255).astype(np.uint8)

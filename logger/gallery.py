@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from logger import charts, grids, panels, pictures
@@ -35,6 +34,7 @@ class Gallery:
     def __init__(self, run: RunDirectory, writer, model, dataset, seed: int, device: torch.device):
         self.run, self.writer, self.model = run, writer, model
         self.inputs = pictures.gather(dataset, seed, device)
+        self._frames = FrameRecorder(run.path)
         self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
     def frame(self, step: int) -> None:
@@ -62,7 +62,7 @@ class Gallery:
         """Write the training animation, if frames were stored."""
         frames = self._frames.read()
         if frames:
-            animation = grids.gif_bytes(frames, TRAINING, PAUSE)
+            animation = grids.gif_bytes(frames, [TRAINING] * (len(frames) - 1) + [PAUSE])
             self._image("training_animation", animation, frames[0].shape, step)
 
     def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
@@ -92,10 +92,6 @@ class Gallery:
         summary = Summary(value=[Summary.Value(tag=entry.tag, image=image)])
         self.writer.file_writer.add_summary(summary, step)
 
-    @functools.cached_property
-    def _frames(self) -> FrameRecorder:
-        return FrameRecorder(self.run.path)
-
 
 class FrameRecorder:
     """Writes a frame at step 20, and then whenever the step has grown by a quarter: about 40 in 200,000 steps.
@@ -109,8 +105,7 @@ class FrameRecorder:
 
     def steps(self) -> list[int]:
         """Steps of the recorded frames, ascending."""
-        found = (re.fullmatch(r"(\d+)\.png", path.name) for path in self.folder.glob("*.png"))
-        return sorted(int(match[1]) for match in found if match)
+        return sorted(int(path.stem) for path in self.folder.glob("*.png") if path.stem.isdecimal())
 
     def due(self, step: int) -> bool:
         """Whether to record a frame at this step; also after a step back, to an earlier checkpoint."""
@@ -129,8 +124,6 @@ class FrameRecorder:
 
     def read(self) -> list[np.ndarray]:
         """The frames, uint8 `[Y, X, 3]` each, padded to a common size."""
-        from PIL import Image
-
         frames = []
         for step in self.steps():
             with Image.open(self.folder / f"{step:09d}.png") as image:

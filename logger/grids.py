@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 MARGIN = 2
 FRAME, FRAME_COLOUR = 3, (230, 159, 0)  # one of its pixels covers the image
@@ -48,11 +49,7 @@ def labelled(
     Returns:
         uint8 `[Y, X, 3]`.
     """
-    from PIL import Image, ImageDraw
-
     cells = grid(images)
-    for row, column in enumerate(framed):
-        _frame(cells, row, column, *images.shape[2:4])
     left = 14 + max(_text_width(line) for name in rows for line in (name.split("\n") or [""]))
     top = FONT_SIZE + 12 if title else 4
     below = (FONT_SIZE + 8) * (bool(columns) + bool(x_label)) + 4
@@ -62,6 +59,9 @@ def labelled(
     draw, font = ImageDraw.Draw(picture), _font()
     draw.text((6, 4), title, INK, font)
     pitch_y, pitch_x = images.shape[2] + MARGIN, images.shape[3] + MARGIN
+    for row, column in enumerate(framed):
+        x, y = left + column * pitch_x, top + row * pitch_y
+        draw.rectangle((x, y, x + pitch_x + MARGIN - 1, y + pitch_y + MARGIN - 1), outline=FRAME_COLOUR, width=FRAME)
     for row, name in enumerate(rows):
         middle = top + MARGIN + row * pitch_y + images.shape[2] / 2
         draw.multiline_text((left - 6, middle), name, INK, font, anchor="rm", align="right", spacing=2)
@@ -74,74 +74,39 @@ def labelled(
     return np.asarray(picture)
 
 
-def with_header(picture: np.ndarray, images: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Put a row of named images, uint8 `[height, width, channels]` each, above a picture `[Y, X, 3]`."""
-    from PIL import Image, ImageDraw
-
-    cells = {name: grid(image[None, None]) for name, image in images.items()}
-    height = max(len(cell) for cell in cells.values()) + 8
-    width = sum(_text_width(name) + cell.shape[1] + 36 for name, cell in cells.items())
-    line = Image.new("RGB", (max(width, picture.shape[1]), height), (BACKGROUND,) * 3)
-    draw, x = ImageDraw.Draw(line), 6
-    for name, cell in cells.items():
-        draw.text((x, height / 2), name, INK, _font(), anchor="lm")
-        x += _text_width(name) + 12
-        line.paste(Image.fromarray(cell), (x, 4))
-        x += cell.shape[1] + 24
-    padded = np.pad(picture, ((0, 0), (0, line.width - picture.shape[1]), (0, 0)), constant_values=BACKGROUND)
-    return np.concatenate([np.asarray(line), padded])
-
-
-def side_by_side(*pictures: np.ndarray) -> np.ndarray:
-    """Join pictures `[Y, X, 3]` horizontally, padded with white."""
-    height = max(len(picture) for picture in pictures)
-    padded = [np.pad(p, ((0, height - len(p)), (0, 12), (0, 0)), constant_values=BACKGROUND) for p in pictures]
-    return np.concatenate(padded, axis=1)
+def with_header(picture: np.ndarray, image: np.ndarray, name: str) -> np.ndarray:
+    """Put an image, uint8 `[height, width, channels]`, with its name on the left, above a picture `[Y, X, 3]`."""
+    cell, x = grid(image[None, None]), 18 + _text_width(name)
+    width = max(picture.shape[1], x + cell.shape[1] + 24)
+    header = Image.new("RGB", (width, len(cell) + 8), (BACKGROUND,) * 3)
+    ImageDraw.Draw(header).text((6, header.height / 2), name, INK, _font(), anchor="lm")
+    header.paste(Image.fromarray(cell), (x, 4))
+    padded = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=BACKGROUND)
+    return np.concatenate([np.asarray(header), padded])
 
 
 def png_bytes(picture: np.ndarray) -> bytes:
     """Encode a picture uint8 `[Y, X, 3]` as PNG."""
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 
-def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int, last: int | None = None) -> bytes:
-    """Encode frames uint8 `[Y, X, 3]` of one size as a looping GIF.
+def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int | list[int]) -> bytes:
+    """Encode frames uint8 `[Y, X, 3]` of one size as a looping GIF. milliseconds: duration of every, or of each, frame.
 
     Frames that are the same array object are quantised only once.
-
-    Args:
-        milliseconds: duration of a frame.
-        last: duration of the last frame; None: as the others.
     """
-    from PIL import Image
-
     distinct = {id(frame): frame for frame in frames}
     images = {key: Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for key, frame in distinct.items()}
     first, *others = [images[id(frame)] for frame in frames]
-    durations = [milliseconds] * len(others) + [last or milliseconds]
     buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
     return buffer.getvalue()
-
-
-def _frame(cells: np.ndarray, row: int, column: int, height: int, width: int) -> None:
-    """Draw a coloured frame around one image of a `grid`, in place."""
-    y, x = row * (height + MARGIN), column * (width + MARGIN)
-    window = cells[y : y + height + 2 * MARGIN, x : x + width + 2 * MARGIN]
-    inner = (slice(FRAME, -FRAME),) * 2
-    kept = window[inner].copy()
-    window[:] = FRAME_COLOUR
-    window[inner] = kept
 
 
 @functools.cache
 def _font():
-    from PIL import ImageFont
-
     return ImageFont.load_default(size=FONT_SIZE)
 
 

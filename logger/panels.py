@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 import torch
 
@@ -49,7 +50,8 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     pairs = {name: tuple(model.encode(x)[0] for x in pair) for name, pair in inputs.pairs.items()}
     paths = {name: model.encode(x)[0].cpu().numpy() for name, x in inputs.paths.items()}
     findings = model.diagnostics(mu, pairs)
-    rows = pictures.reconstructions(model, inputs.examples)
+    examples = {"input": inputs.examples, **model.reconstructions(inputs.examples)}
+    rows = {name: pictures.to_uint8(images) for name, images in examples.items()}  # uint8 [examples, h, w, c] each
     image = rows["input"][0]  # uint8 [h, w, c]
     drawn = {
         "reconstructions": reconstruction_picture(rows),
@@ -92,7 +94,7 @@ def own_traversal_picture(traversals: np.ndarray, names: list[str], own: np.ndar
         name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, np.round(own, 1) + 0.0, strict=True)
     ]
     title = "Traversals around the image; framed: nearest to its value"
-    return grids.with_header(traversal_picture(traversals, rows, title, framed=nearest), {"The image": image})
+    return grids.with_header(traversal_picture(traversals, rows, title, framed=nearest), image, "The image")
 
 
 def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
@@ -103,9 +105,9 @@ def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
 def composition_picture(images: np.ndarray, difference: np.ndarray, first: str, second: str) -> np.ndarray:
     """Two grids side by side, from uint8 `[9, 9, h, w, c]` each."""
     values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, len(images))]
-    left = grids.labelled(images, values, values, title=f"{first} down, then {second} across", x_label=second)
-    right = grids.labelled(difference, values, values, title="difference to the other order", x_label=second)
-    return grids.side_by_side(left, right)
+    sides = {f"{first} down, then {second} across": images, "difference to the other order": difference}
+    drawn = [grids.labelled(side, values, values, title=title, x_label=second) for title, side in sides.items()]
+    return np.hstack([np.pad(side, ((0, 0), (0, 12), (0, 0)), constant_values=grids.BACKGROUND) for side in drawn])
 
 
 def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
@@ -113,7 +115,10 @@ def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
     moved = elements - np.eye(elements.shape[-1])
     limit = float(np.quantile(np.abs(moved), 0.995)) or 1.0
     enlarge = max(1, 64 // elements.shape[-1])
-    cells = charts.signed_colours(moved, limit).repeat(enlarge, axis=2).repeat(enlarge, axis=3)
+    colours = matplotlib.colormaps["PuOr_r"](0.5 + 0.5 * np.clip(moved / limit, -1, 1))[
+        ..., :3
+    ]  # purple, white, orange
+    cells = (255 * colours).astype(np.uint8).repeat(enlarge, axis=2).repeat(enlarge, axis=3)
     values = [f"t = {value:g}" for value in SHOWN_VALUES]
     title = f"exp(t A) - I, colours from {-limit:.2g} to {limit:.2g}"
     return grids.labelled(cells, names, values, title=title, x_label="")

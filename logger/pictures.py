@@ -1,4 +1,4 @@
-"""The images that pictures are drawn from, and those decoded by a model: traversals, reconstructions, compositions."""
+"""The images that pictures are drawn from, and those decoded by a model: traversals, compositions."""
 
 from __future__ import annotations
 
@@ -79,21 +79,10 @@ def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarr
 
 def traversal_codes(z: torch.Tensor, count: int) -> torch.Tensor:
     """The codes that `traversals` decodes: z `[1, latents]` -> `[latents * count, latents]`."""
-    latents = z.shape[1]
-    codes = z.expand(latents * count, latents).clone().view(latents, count, latents)  # [latents, count, latents]
-    for latent in range(latents):
-        codes[latent, :, latent] = steps(count, z.device)
+    latents = range(z.shape[1])
+    codes = z.repeat(len(latents), count, 1)  # [latents, count, latents]
+    codes[latents, :, latents] = steps(count, z.device)
     return codes.flatten(0, 1)
-
-
-@torch.no_grad()
-def reconstructions(model, x: torch.Tensor) -> dict[str, np.ndarray]:
-    """The images x `[n, channels, height, width]` as `input`, and the model's reconstructions of them, by name.
-
-    Returns: name -> uint8 `[n, height, width, channels]`.
-    """
-    rows = {"input": x, **model.reconstructions(x)}
-    return {name: to_uint8(images) for name, images in rows.items()}
 
 
 @torch.no_grad()

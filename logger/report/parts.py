@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from logger import grids
 from logger.catalogue import PICTURES
@@ -98,8 +99,6 @@ def chart_figure(picture: np.ndarray, title: str, alt: str, caption: str = "") -
 
 def picture_figure(path: Path, name: str) -> Figure | Text:
     """Embed a picture of the catalogue with its caption; a note instead if the file is damaged."""
-    from PIL import Image
-
     entry = PICTURES[name]
     try:
         content = path.read_bytes()
