@@ -28,10 +28,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def speed_measured_once() -> Iterator[None]:
-    """What only the printed speed is made of is measured once in a process, not at the start of every training."""
-    from system import speed
+def measured_once() -> Iterator[None]:
+    """What only the printed speed and the record are made of is found once in a process, not in every training."""
+    from system import device, speed
 
+    revision, own = device.revision, functools.cache(device.revision)
     counted: dict[tuple, float] = {}
     count = speed.step_flops
 
@@ -45,6 +46,7 @@ def speed_measured_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed, "product_rate", functools.cache(speed.product_rate))
         patch.setattr(speed, "step_flops", step_flops)
+        patch.setattr(device, "revision", lambda *folder: revision(*folder) if folder else own())
         yield
 
 

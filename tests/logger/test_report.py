@@ -144,7 +144,7 @@ def test_arguments_of_any_kind_are_shown(tmp_path):
     for n, (name, value) in enumerate(odd.items()):
         write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, drawn=False, **{name: value})
     check_page(written([tmp_path]))
-    text = " ".join(check_page(written([write_run(tmp_path / "all", {"fac_eval": 0.5}, **odd)])).text)
+    text = " ".join(check_page(written([write_run(tmp_path / "all", {"fac_eval": 0.5}, drawn=False, **odd)])).text)
     assert all(str(value) in text for value in odd.values())
 
 
