@@ -71,8 +71,8 @@ def _official_paths(name: str, spec: DatasetSpec, data_path: Path, files: tuple[
 
     Raises UserError if `data_path` is a file of another name. A data set's only file may have any name.
     """
-    names = {file.name for file in files}
-    if data_path.name not in names | {file.unpacked for file in files}:
+    names, unpacked = {file.name for file in files}, {file.unpacked for file in files} - {""}
+    if data_path.name not in names | unpacked:
         suffixes = {Path(name).suffix for name in names} - {""}
         if not data_path.exists() and data_path.suffix in suffixes:
             raise UserError(f"--data-path {data_path}: there is no such file; name {files[0].name} or its directory")
@@ -80,12 +80,16 @@ def _official_paths(name: str, spec: DatasetSpec, data_path: Path, files: tuple[
             return [data_path]
         if data_path.is_file():
             raise UserError(f"--data-path {data_path} is no file of {name}; name {files[0].name} or its directory")
-    directory = data_path.parent if data_path.is_file() or data_path.name in names else data_path
-    paths = []
-    for file in files:
-        packed, unpacked = directory / file.name, directory / file.unpacked
-        paths.append(unpacked if file.unpacked and unpacked.exists() and not packed.exists() else packed)
-    return paths
+    holds_files = any((data_path / name).exists() for name in names | unpacked)
+    is_unpacked = data_path.name in unpacked and data_path.is_dir() and not holds_files
+    in_parent = data_path.is_file() or data_path.name in names or is_unpacked
+    directory = data_path.parent if in_parent else data_path
+    return [_packed_or_not(directory, file) for file in files]
+
+
+def _packed_or_not(directory: Path, file: DataFile) -> Path:
+    packed, unpacked = directory / file.name, directory / file.unpacked
+    return unpacked if file.unpacked and unpacked.exists() and not packed.exists() else packed
 
 
 def _check_is_there(path: Path, missing_ok: bool) -> None:

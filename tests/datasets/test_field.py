@@ -112,7 +112,7 @@ def test_the_files_of_the_other_set_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_celeba_has_its_attributes_as_a_table(unpacked, tmp_path):
     levels, attributes = miniatures.celeba(tmp_path / "celeba", unpacked=unpacked)
-    dataset = load("celeba", tmp_path / "celeba")
+    dataset = load("celeba", tmp_path / "celeba" / ("img_align_celeba" if unpacked else ""))
     assert dataset.factor_names == ("Bald", "Smiling", "Young") and not dataset.is_grid
     assert (dataset.index_to_factors(np.arange(6)) == (attributes + 1) // 2).all()
     pixels = dataset.uint8(np.arange(6)).astype(int)
