@@ -105,8 +105,8 @@ class Run:
         speed.set_precision(self.model, args.precision, device)
         step_flops = speed.step_flops(self.model, self.optimisers, device, args.batch_size)
         self.speed.flops_per_image = step_flops / args.batch_size
-        if args.compile:  # CUDA graphs on a GPU, where launching the many small operations dominates
-            self.model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
+        if args.compile:
+            speed.compile_model(self.model, device)
         group.average_gradients(self.optimisers.values())
 
     def _restore(self) -> tuple[dict | None, Position]:

@@ -15,6 +15,7 @@ import torch
 
 from system import randomness
 from system.device import hardware, synchronise
+from system.errors import UserError, first_line
 
 PRODUCT_SIZE = 1024
 MAX_LAPS = 10_000
@@ -73,6 +74,17 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if precision == "bf16":
         model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
+
+
+def compile_model(model: torch.nn.Module, device: torch.device) -> None:
+    """Have the model compiled at its first step. Raises UserError if this machine cannot compile one operation."""
+    try:
+        torch.compile(torch.neg)(torch.zeros(2, device=device))
+    except RuntimeError as error:
+        reason = first_line(error)[:150]
+        raise UserError(f"--compile: {reason}; install a C++ compiler, or train without --compile") from error
+    # CUDA graphs on a GPU, where launching the many small operations dominates.
+    model.compile(mode="reduce-overhead" if device.type == "cuda" else None)
 
 
 def product_rate(device: torch.device, precision: str = "fp32", seconds: float = 0.15) -> float:

@@ -17,6 +17,7 @@ from models.lie_algebra import LieAlgebra
 from models.lie_vae import LieGroupVAE
 from models.penalties import dip_terms
 from system import device, speed
+from system.errors import UserError
 from system.speed import product_rate, step_flops  # as they are: conftest.py replaces those of the module
 
 CPU = torch.device("cpu")
@@ -212,6 +213,15 @@ def test_a_step_reads_no_number_from_the_device(monkeypatch):
     with kernels.switched_off():
         assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)) == 0
         assert numbers_read(lambda: one_step(model, dataset, optimisers, 0)["loss"].item()) == 1
+
+
+def test_a_machine_without_a_compiler_is_told_in_one_line(monkeypatch):
+    def fail(function):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(UserError, match="--compile: .* compiler found; install a C"):
+        speed.compile_model(small_model(), CPU)
 
 
 @pytest.mark.slow
