@@ -127,7 +127,7 @@ def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
     normal matrix, shears (Henrici's departure from normality). For a zero matrix all three are 0.
     """
     spectra = eigenvalues(bases)
-    total = basis_norms([basis.double() for basis in bases]).cpu().numpy() ** 2  # [latents]
+    total = basis_norms([basis.detach().double() for basis in bases]).cpu().numpy() ** 2  # [latents]
     rotate = np.array([np.square(values.imag).sum() for values in spectra])  # [latents]
     scale = np.array([np.square(values.real).sum() for values in spectra])  # [latents]
     shear = np.clip(total - rotate - scale, 0, None)  # [latents]

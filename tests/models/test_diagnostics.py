@@ -86,6 +86,11 @@ def test_readings_do_not_depend_on_an_orthogonal_change_of_basis():
     np.testing.assert_allclose(sum(before.values()), 1)
 
 
+def test_readings_are_those_of_a_learned_basis_that_wants_a_gradient():
+    shares = diagnostics.readings([COMMUTING.clone().requires_grad_()])
+    assert all((share == diagnostics.readings([COMMUTING])[name]).all() for name, share in shares.items())
+
+
 def test_readings_of_a_zero_matrix_are_zero():
     assert sum(share.item() for share in diagnostics.readings([torch.zeros(1, 4, 4)]).values()) == 0
 
