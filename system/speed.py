@@ -10,6 +10,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from types import MethodType
 
 import torch
 
@@ -73,7 +74,8 @@ def set_precision(model: torch.nn.Module, precision: str, device: torch.device) 
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if precision == "bf16":
-        model.forward = torch.autocast(device.type, torch.bfloat16)(model.forward)
+        autocast = torch.autocast(device.type, torch.bfloat16)
+        model.forward = MethodType(autocast(type(model).forward), model)  # a method, so that a copy has its own
 
 
 def compile_model(model: torch.nn.Module, device: torch.device) -> None:

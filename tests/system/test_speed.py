@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import time
 
@@ -196,6 +197,15 @@ def test_bf16_stays_close_to_fp32_and_leaves_encoding_alone():
         torch.testing.assert_close(rounded[name], exact[name], rtol=0.03, atol=1e-3)
         assert rounded[name].dtype == torch.float32
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_copy_of_a_model_in_bf16_computes_with_its_own_weights():
+    model, x = small_model(), small_dataset().batch(np.arange(4), CPU)
+    speed.set_precision(model, "bf16", CPU)
+    loss, other = model(x, None, 0)["loss"], copy.deepcopy(model)
+    assert torch.equal(other(x, None, 0)["loss"], loss)
+    torch.nn.init.zeros_(other.decoder.post_exp[0].weight)
+    assert not torch.equal(other(x, None, 0)["loss"], loss) and torch.equal(model(x, None, 0)["loss"], loss)
 
 
 def numbers_read(function) -> int:
