@@ -115,9 +115,8 @@ def element_picture(elements: np.ndarray, names: list[str]) -> np.ndarray:
     moved = elements - np.eye(elements.shape[-1])
     limit = float(np.quantile(np.abs(moved), 0.995)) or 1.0
     enlarge = max(1, 64 // elements.shape[-1])
-    colours = matplotlib.colormaps["PuOr_r"](0.5 + 0.5 * np.clip(moved / limit, -1, 1))[
-        ..., :3
-    ]  # purple, white, orange
+    purple_to_orange = matplotlib.colormaps["PuOr_r"]
+    colours = purple_to_orange(0.5 + 0.5 * np.clip(moved / limit, -1, 1))[..., :3]  # white at 0
     cells = (255 * colours).astype(np.uint8).repeat(enlarge, axis=2).repeat(enlarge, axis=3)
     values = [f"t = {value:g}" for value in SHOWN_VALUES]
     title = f"exp(t A) - I, colours from {-limit:.2g} to {limit:.2g}"

@@ -88,7 +88,7 @@ def read_run(path: str | Path) -> Run:
     run = RunDirectory(path)
     try:
         os.listdir(path)  # a folder without permission raises here
-        recorded = run.args_file.is_file() or run.reference_args_file.is_file()
+        recorded = run.is_run
         if not recorded and not run.metrics_file.is_file():
             raise UserError(
                 f"{path} is not a run: neither args.json, checkpoints/args.pt nor log_metrics.txt in it; name one run, "
