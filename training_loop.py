@@ -69,7 +69,8 @@ def train_step(
         (terms["loss"] if weight == 1 else terms["loss"] * weight).backward()
         optimiser.step()
         prefix = f"{objective}_" if reported else ""
-        reported |= {prefix + name: term.detach() for name, term in terms.items()}
+        # Clones, since a compiled model on a GPU writes its next terms into the same memory.
+        reported |= {prefix + name: term.detach().clone() for name, term in terms.items()}
     return reported
 
 
