@@ -13,7 +13,7 @@ from system.errors import UserError
 # Never taken from the run: what concerns the command itself and its machine.
 COMMAND_FLAGS = {
     *("log_path", "resume", "load_model", "evaluate", "epoch", "bootstrap", "global_step"),
-    *("device", "num_threads", "data_on_device", "quiet"),
+    *("device", "num_threads", "data_on_device", "compile", "quiet"),
 }
 # May be changed when a run is continued: its length, what is logged, where the data are, the precision.
 CHANGEABLE_FLAGS = {
