@@ -41,7 +41,7 @@ def states() -> dict:
         "python": random.getstate(),
         "numpy": [state["bit_generator"], twister["key"].tolist(), twister["pos"], state["has_gauss"], state["gauss"]],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
 
 
@@ -51,7 +51,7 @@ def restore(states: dict) -> None:
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available() and torch.cuda.device_count() == len(states["cuda"]):
+    if states["cuda"] and torch.cuda.is_initialized() and torch.cuda.device_count() == len(states["cuda"]):
         torch.cuda.set_rng_state_all(states["cuda"])
 
 

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # of tests/system/test_cuda.py alone
+os.environ["CUDA_VISIBLE_DEVICES"] = (
+    ""  # the tests state what holds on a CPU, and fork, which a process with CUDA cannot
+)
+
 
 def pytest_configure() -> None:
     """Temporary files lie in memory where there is room for them and programs may run: no test waits for a disk."""

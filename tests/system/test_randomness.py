@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 
 from system import randomness
@@ -72,3 +73,13 @@ def test_an_order_holds_every_index_once_and_repeats_for_its_seed_alone():
     index = np.arange(100, 200)
     first, again, other = (randomness.permutation(index, 0, "order", epoch) for epoch in (0, 0, 1))
     assert sorted(first) == list(index) and (first == again).all() and (first != other).any()
+
+
+def test_a_run_on_the_cpu_leaves_the_gpus_of_the_machine_alone(monkeypatch):
+    """To read the state of a GPU's generator takes half a gigabyte of its memory."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: pytest.fail("the GPU was started"))
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda states: pytest.fail("the GPU was started"))
+    states = randomness.states()
+    assert states["cuda"] == []
+    randomness.restore({**states, "cuda": [states["torch"]]})

@@ -15,7 +15,7 @@ import training_loop
 from datasets import FactorDataset
 from models import kernels
 from models.lie_algebra import LieAlgebra
-from models.lie_vae import LieGroupVAE
+from models.lie_vae import BottleneckVAE, LieGroupVAE
 from models.penalties import dip_terms
 from system import device, speed
 from system.errors import UserError
@@ -247,6 +247,44 @@ def test_a_compiled_model_is_not_compiled_again_at_every_step():
         model(x, noise, step)["loss"].backward()
     torch._dynamo.reset()
     assert 1 <= counter.frame_count <= 2
+
+
+@pytest.mark.slow
+def test_a_compiled_model_has_the_gradients_of_the_plain_one_in_bf16():
+    """Of the model in which the heads and the loss read one tensor, the features: see compile_model."""
+
+    def gradients(compiled: bool) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        model = BottleneckVAE(1)
+        speed.set_precision(model, "bf16", CPU)
+        if compiled:
+            speed.compile_model(model, CPU)
+        x = torch.rand(8, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+        model(x, model.draw_noise(8, torch.Generator().manual_seed(2)), 0)["loss"].backward()
+        return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
+
+    torch._dynamo.reset()
+    plain, compiled = gradients(False), gradients(True)
+    torch._dynamo.reset()
+    for name, gradient in plain.items():
+        assert (compiled[name] - gradient).norm() < 0.1 * gradient.norm(), name
+
+
+def test_the_terms_of_a_step_outlive_the_next_one():
+    """A compiled model on a GPU writes the terms of every step into the same memory."""
+
+    class Reusing(torch.nn.Linear):
+        memory = torch.zeros(())
+
+        def forward(self, x, noise, step, objective):
+            loss = super().forward(x).square().mean()
+            self.memory.copy_(loss.detach())
+            return {"loss": loss, "recon": self.memory}
+
+    model = Reusing(2, 2)
+    optimisers = {"vae": torch.optim.SGD(model.parameters(), lr=0.1)}
+    first, second = (training_loop.train_step(model, optimisers, torch.ones(1, 2), {}, step) for step in range(2))
+    assert first["recon"] == first["loss"] != second["loss"] == second["recon"]
 
 
 def test_a_step_leaves_no_memory_behind():
