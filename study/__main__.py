@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder with the official files in dsprites/ and shapes3d/"
+    )
+    parser.add_argument(
+        "--machine",
+        type=shlex.split,
+        default=[],
+        metavar="FLAGS",
+        help="flags of main.py for this machine, such as '--device cuda --data-on-device --compile'",
     )
     own = Path(__file__).resolve().parent
     parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="folder of records and report [study]")
@@ -68,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.jobs < 1:
         raise UserError(f"--jobs {args.jobs}: give 1 or more")
+    _check_machine(args.machine)
     if args.harvest:
         from logger import find_runs
 
@@ -83,6 +92,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_report(args.into)
         return 0
     return _run_plan(args)
+
+
+def _check_machine(flags: Sequence[str]) -> None:
+    """Raise UserError if the flags change what a run computes: the plan says that."""
+    from main import build_parser as main_parser
+
+    given = vars(main_parser().parse_args(flags))
+    changed = [name for name, value in vars(main_parser().parse_args([])).items() if given[name] != value]
+    if wrong := [name for name in changed if name not in ("device", "data_on_device", "compile")]:
+        raise UserError(f"--machine: --{wrong[0]} is for the plan to say; give --device, --data-on-device, --compile")
 
 
 def _run_plan(args: argparse.Namespace) -> int:
@@ -108,7 +127,7 @@ def _run_plan(args: argparse.Namespace) -> int:
             analyse(run, args.into)
         make_report(args.into)
 
-    return Runner(args.into, logs, data).run(jobs, args.jobs, after)
+    return Runner(args.into, logs, data, args.machine).run(jobs, args.jobs, after)
 
 
 if __name__ == "__main__":

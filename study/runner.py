@@ -23,9 +23,12 @@ HOW = ["--num-threads=1", "--quiet"]
 class Runner:
     """Runs main.py under `logs`/<configuration>/seed_<n>. A signal of `stop_signals` stops them after a checkpoint."""
 
-    def __init__(self, study: Path, logs: Path, data: Path | None = None):
-        """data: folder with a folder for each data set's official file; None: use the replicas."""
-        self.study, self.logs, self.data = study, logs, data
+    def __init__(self, study: Path, logs: Path, data: Path | None = None, machine: Sequence[str] = ()):
+        """data: folder with a folder for each data set's official file; None: use the replicas.
+
+        machine: flags of main.py for this machine, which change no result but its last digits, such as --compile.
+        """
+        self.study, self.logs, self.data, self.machine = study, logs, data, machine
         self.stopping = False
         self._live: set[subprocess.Popen] = set()
         # No signal is handled between the start of a process and its entry in the set; one may come during another.
@@ -101,7 +104,7 @@ class Runner:
             with self._lock:
                 if self.stopping:
                     return "stopped"
-                command = [sys.executable, "main.py", *flags, *HOW]
+                command = [sys.executable, "main.py", *flags, *HOW, *self.machine]
                 environment = {**os.environ, "OMP_NUM_THREADS": "1"}
                 process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
                 self._live.add(process)

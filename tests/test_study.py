@@ -273,6 +273,17 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more(tmp_path, monkeypatch,
     assert capsys.readouterr().out == "vae seed 0: stopped; the same command continues it\n"
 
 
+def test_flags_of_the_machine_are_given_to_every_run_and_others_are_refused(tmp_path, monkeypatch, capsys):
+    fake_interpreter(tmp_path, monkeypatch, "exit 2")
+    flags = ["--only", "hes_40_fp32", "--logs", str(tmp_path / "logs"), "--into", str(tmp_path / "study"), "--machine"]
+    assert command_line.main([*flags, "--device=cpu --compile"]) == 1
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) == 2 and all(call.endswith(" --device=cpu --compile") for call in calls)
+    for wrong in ("--epochs 3", "--compile --precision=bf16"):
+        assert command_line.main([*flags, wrong]) == 2
+        assert "is for the plan to say; give --device, --data-on-device, --compile" in capsys.readouterr().err
+
+
 def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_path, monkeypatch, capsys):
     fake_interpreter(tmp_path, monkeypatch, "echo 'error: the disk is full'; exit 2")
     jobs = missing(tmp_path, tmp_path / "logs", ["hes_40_fp32"])
