@@ -86,7 +86,7 @@ def compile_model(model: torch.nn.Module, device: torch.device) -> None:
         reason = first_line(error)[:150]
         raise UserError(f"--compile: {reason}; install a C++ compiler, or train without --compile") from error
     # Else a backward pass may write into a saved tensor of which another saved one is a view: with subgroups cut out of
-    # the features, the gradients of BottleneckVAE's heads are several times too large in bf16 (PyTorch 2.11 to 2.13).
+    # the features, the gradients of BottleneckVAE's heads are several times too large in bf16 (PyTorch 2.11 and 2.13).
     torch._functorch.config.donated_buffer = False
     # CUDA graphs on a GPU, where launching the many small operations dominates.
     model.compile(mode="reduce-overhead" if device.type == "cuda" else None)

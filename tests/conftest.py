@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # of tests/system/test_cuda.py alone
-os.environ["CUDA_VISIBLE_DEVICES"] = (
-    ""  # the tests state what holds on a CPU, and fork, which a process with CUDA cannot
-)
+# The tests state what holds on a CPU, and fork, which a process with CUDA cannot; test_cuda.py alone sees a GPU.
+GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_configure() -> None:

@@ -15,14 +15,12 @@ from tests.conftest import GPUS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="needs an NVIDIA GPU")]
 ROOT = Path(__file__).resolve().parents[2]
-RUN = (
-    "main.py --dataset=dsprites --recons_loss_type=bce --batch-size=8 --epochs=3 --seed=1 --split=0 --quiet"  # 45 steps
-)
+RUN = "main.py --dataset=dsprites --recons_loss_type=bce --batch-size=8 --epochs=3 --seed=1 --split=0 --quiet"
 OFF = "--end-metrics=no --visualise=no --num-threads=1"
 
 
 def train(data: Path, log_path: Path, *flags: str) -> Path:
-    """Trains a small Lie group VAE; returns the run directory."""
+    """Trains a Lie group VAE for 45 steps; returns the run directory."""
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     if GPUS is not None:
         environment["CUDA_VISIBLE_DEVICES"] = GPUS
