@@ -70,8 +70,9 @@ def save(
                 )
     # model.pt first: a run killed between the two resumes from the previous checkpoint and writes both again. In the
     # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
+    weights = {name: value.cpu() for name, value in model.reference_state_dict().items()}  # torch.load: on any machine
     for file in (kept, run.model_file) if kept else (run.model_file,):
-        write_tensors(model.reference_state_dict(), file)
+        write_tensors(weights, file)
     content = state(model, optimisers, progress, args, log_lengths(run))
     write_tensors(content, run.training_file, keep=run.previous_training_file)
     run.is_new = False

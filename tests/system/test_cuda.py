@@ -30,7 +30,7 @@ def train(data: Path, log_path: Path, *flags: str) -> Path:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints" / "model.pt", weights_only=True, map_location="cpu")
+    return torch.load(run / "checkpoints" / "model.pt", weights_only=True)
 
 
 def last_loss(run: Path) -> float:
@@ -45,6 +45,10 @@ def eager(small_dsprites, tmp_path_factory) -> Path:
 def test_the_same_seed_gives_the_same_bits(small_dsprites, eager, tmp_path):
     again = train(small_dsprites, tmp_path, "--device=cuda", "--data-on-device")
     assert all(torch.equal(value, weights(again)[name]) for name, value in weights(eager).items())
+
+
+def test_weights_are_stored_for_machines_without_a_gpu(eager):
+    assert {value.device.type for value in weights(eager).values()} == {"cpu"}
 
 
 def test_it_trains_as_on_a_cpu(small_dsprites, eager, tmp_path):
