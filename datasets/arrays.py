@@ -51,9 +51,8 @@ def load(
         places = find_grid(levels, sizes)
         images = chain.from_iterable(file.rows("images"))
         to_size = partial(resized, channels=channels, resize=resize, resample=resample)
-        packed = pack(
-            "arrays", [path], (resize, resample), images, to_size, shape[0], channels, places=places, progress=progress
-        )
+        form = (resize, resample)
+        packed = pack("arrays", [path], form, images, to_size, shape[0], channels, places=places, progress=progress)
     table = None if places is not None else levels
     return FactorDataset("arrays", path.name, names, sizes, packed.images, white(packed.brightest, path), table)
 
