@@ -107,9 +107,7 @@ def _options(args: Namespace, name: str) -> dict:
     return {option: getattr(args, option, None) for option in OPTIONS if name == args.dataset}  # older runs lack some
 
 
-def load_dataset(
-    name: str, data_path: str | Path | None = None, *, progress: bool = True, download: bool = True, **options
-) -> FactorDataset:
+def load_dataset(name: str, data_path: str | Path | None = None, *, progress: bool = True, **options) -> FactorDataset:
     """Load a data set: from its file, downloaded if missing, or as a replica.
 
     Args:
@@ -117,13 +115,12 @@ def load_dataset(
         data_path: the file, or its directory; a missing file is downloaded there. None: a replica, rendered on first
             use into the cache directory (`$LIE_VAE_CACHE`, else `~/.cache/lie-group-vae`).
         progress: show a progress bar on stderr.
-        download: download missing files.
         options: options of the data set (see OPTIONS), such as `fixed_shape=1`; None means not given.
 
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
     spec, given = _declared(name, options)
-    paths = prepare(name, spec, data_path, given, progress, download)
+    paths = prepare(name, spec, data_path, given, progress)
     return spec.load(*paths, progress=progress, **given)
 
 

@@ -35,10 +35,6 @@ class ArrayFile:
         """Yields the rows of a uint8 array, some at a time: `[m, ...]`."""
         raise NotImplementedError
 
-    def sources(self, *names: str) -> list[Path]:
-        """The files that these arrays lie in: this one first."""
-        return [self.path]
-
     def require(self, name: str, kind: str, *shape: int | None) -> int:
         """The length of an array. Raises UserError unless it has this shape (None: any size) and is of this kind."""
         found, dtype = self.header(name)

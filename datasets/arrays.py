@@ -49,10 +49,10 @@ def load(
         names, sizes, levels = _factors(file, shape[0])
         channels = channels or (3 if shape[3:] == (3,) else 1)
         places = find_grid(levels, sizes)
-        sources, form = file.sources("images", "factors", "factor_names"), (resize, resample)
         images = chain.from_iterable(file.rows("images"))
         to_size = partial(resized, channels=channels, resize=resize, resample=resample)
-        packed = pack("arrays", sources, form, images, to_size, shape[0], channels, places=places, progress=progress)
+        form = (resize, resample)
+        packed = pack("arrays", [path], form, images, to_size, shape[0], channels, places=places, progress=progress)
     table = None if places is not None else levels
     return FactorDataset("arrays", path.name, names, sizes, packed.images, white(packed.brightest, path), table)
 

@@ -45,28 +45,25 @@ def files(part: str = "all", **_) -> tuple[DataFile, ...]:
 
 
 def load(
-    source: Path,
-    attributes: Path,
-    partition: Path | None = None,
-    *,
+    *paths: Path,
     crop: str = "center148",
     part: str = "all",
     resample: str = "lanczos",
     channels: int = 3,
     progress: bool = True,
 ) -> FactorDataset:
-    """Load the images in the order of their numbers. Raises UserError if a file is not as expected."""
+    """Load the images in the order of their numbers, from `files(part)`. Raises UserError if one is not as expected."""
+    source, attributes, *partition = paths
     table = _attributes(attributes)
-    if partition is not None:
-        table = table[np.isin(_partition(partition, table.index), PARTS[part])]
+    if partition:
+        table = table[np.isin(_partition(partition[0], table.index), PARTS[part])]
     levels, sizes = to_levels(table.to_numpy())  # [n, 40]
-    sources = [source, attributes] if partition is None else [source, attributes, partition]
     with archive.opened(source, _REMEDY) as file:
         names = [f"img_align_celeba/{name}" for name in table.index]
         file.require(names)
         form, faces = (crop, part, resample), file.contents(names)
         to_size = partial(file.picture, channels=channels, resample=resample, middle=CROPS[crop])
-        packed = pack("celeba", sources, form, faces, to_size, len(names), channels, progress=progress)
+        packed = pack("celeba", paths, form, faces, to_size, len(names), channels, progress=progress)
     return FactorDataset("celeba", f"celeba {part}, {crop}", list(table), sizes, packed.images, factors=levels)
 
 

@@ -76,12 +76,17 @@ def npy_header(shape: Sequence[int]) -> bytes:
     return header.getvalue()
 
 
+def images_bar(images: Iterable | None, count: int, title: str, progress: bool) -> tqdm:
+    """A progress bar of `count` images: of those that it passes on, or else of those that `update` counts."""
+    return tqdm(images, total=count, desc=title, unit=" images", unit_scale=True, disable=not progress)
+
+
 def write_images(
     handle: IO[bytes], shape: Sequence[int], pieces: Iterable[np.ndarray], title: str, progress: bool
 ) -> None:
     """Write a `.npy` file of uint8 `shape` from pieces of some images each, `[m, ...]`; `title` is that of the bar."""
     handle.write(npy_header(shape))
-    with tqdm(total=shape[0], desc=title, unit=" images", unit_scale=True, disable=not progress) as bar:
+    with images_bar(None, shape[0], title, progress) as bar:
         for piece in pieces:
             handle.write(piece.data)
             bar.update(len(piece))

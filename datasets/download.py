@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import DATASETS, find
-from datasets.fetch import fetch, is_official, warn_unverified
+from datasets.fetch import fetch, is_accepted
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
 
@@ -29,10 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for file in files:
             there = (args.directory / file.name).is_file()
-            path = fetch(file, args.directory, url=args.url, progress=not args.quiet)  # verifies what it downloads
-            if there and not file.checksum:
-                warn_unverified(file, path)
-            elif there and not is_official(file, path):
+            path = fetch(
+                replace(file, url=args.url or file.url), args.directory, progress=not args.quiet
+            )  # verifies what it downloads
+            if there and not is_accepted(file, path):
                 raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
             print(path)
     except KeyboardInterrupt:

@@ -38,21 +38,11 @@ class RetryPolicy:
     timeout: float = 30.0
 
 
-def fetch(
-    file: DataFile,
-    directory: str | Path,
-    *,
-    url: str | None = None,
-    progress: bool = True,
-    retry: RetryPolicy = RetryPolicy(),
-) -> Path:
+def fetch(file: DataFile, directory: str | Path, *, progress: bool = True, retry: RetryPolicy = RetryPolicy()) -> Path:
     """Download the official file into `directory`, unless it is there already.
 
     Data is written to `<name>.partial`, from which an interrupted download resumes, and renamed after the checksum is
     verified. If several processes ask for the file, one downloads it and the others wait.
-
-    Args:
-        url: default: the publisher's.
 
     Returns: the path of the file.
     Raises: UserError if it cannot be downloaded, or the checksum differs.
@@ -61,12 +51,12 @@ def fetch(
     if target.is_dir() or (target.is_symlink() and not target.exists()):
         what = "a folder" if target.is_dir() else f"a link to {target.readlink()}, which is not there"
         raise UserError(f"{target} is {what}: move it away, or name another directory")
-    if not (url or file.url):
+    if not file.url:
         raise UserError(file.by_hand(target.parent))
     with making(target, "name a directory that can be written"):
         if not target.exists():
-            print(f"fetching {url or file.url} into {target.parent}", file=sys.stderr)
-            _fetch(file, target, url or file.url, progress, retry)
+            print(f"fetching {file.url} into {target.parent}", file=sys.stderr)
+            _fetch(file, target, progress, retry)
     return target
 
 
@@ -84,28 +74,29 @@ def checksum(path: Path, kind: str) -> str:
         return hashlib.file_digest(handle, lambda: hashlib.new(algorithm, start, usedforsecurity=False)).hexdigest()
 
 
-def warn_unverified(file: DataFile, path: Path) -> None:
-    """Print on stderr that the file could not be verified, with its checksum."""
+def is_accepted(file: DataFile, path: Path) -> bool:
+    """Whether the file at `path` is official, or no checksum is known, as stderr then says."""
+    if file.checksum:
+        return is_official(file, path)
     found = checksum(path, "sha256")
     print(f"{file.name} is unverified: no official checksum is known; received sha256:{found}", file=sys.stderr)
+    return True
 
 
-def _fetch(file: DataFile, target: Path, url: str, progress: bool, retry: RetryPolicy) -> None:
+def _fetch(file: DataFile, target: Path, progress: bool, retry: RetryPolicy) -> None:
     partial = partial_path(target)
     resumed = partial.exists()
-    _Transfer(file, partial, url, retry).run(progress)
+    _Transfer(file, partial, retry).run(progress)
     if resumed and file.checksum and not is_official(file, partial):
         # The partial file of an earlier run may have been the start of another file.
         partial.unlink()
-        _Transfer(file, partial, url, retry).run(progress)
-    if not file.checksum:
-        warn_unverified(file, partial)
-    elif not is_official(file, partial):
+        _Transfer(file, partial, retry).run(progress)
+    if not is_accepted(file, partial):
         size = partial.stat().st_size
         partial.unlink()
         raise UserError(
-            f"{url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, or "
-            f"fetch it another way and put it into {target.parent}"
+            f"{file.url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, "
+            f"or fetch it another way and put it into {target.parent}"
         )
     flush_to_disk(partial)
     os.replace(partial, target)
@@ -118,8 +109,8 @@ class _Interrupted(Exception):
 class _Transfer:
     """Download of one file into `partial`, over one or more connections."""
 
-    def __init__(self, file: DataFile, partial: Path, url: str, retry: RetryPolicy):
-        self.file, self.partial, self.url, self.retry = file, partial, url, retry
+    def __init__(self, file: DataFile, partial: Path, retry: RetryPolicy):
+        self.file, self.partial, self.url, self.retry = file, partial, file.url, retry
         self.answered = False  # whether the server has answered at all
         self.version: str | None = None  # ETag of the server: only the same version can be resumed
 

@@ -47,6 +47,8 @@ class Hdf5File(ArrayFile):
         if not isinstance(found, h5py.Dataset) or found.shape is None:
             kind = "an empty array" if isinstance(found, h5py.Dataset) else f"a {type(found).__name__.lower()}"
             raise UserError(f"{self.path}: expected {name} to be an array, found {kind}: {self.remedy}")
+        if found.external or found.is_virtual or not Path(found.file.filename).samefile(self.path):
+            raise UserError(f"{self.path}: {name} lies in other files, which are not read: save it in this one")
         return found
 
     def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -73,23 +75,3 @@ class Hdf5File(ArrayFile):
     def reading(self) -> AbstractContextManager[None]:
         """For a body that reads and does no more: errors mean that the file is damaged, also those like of a disk."""
         return damage_as_user_error(self.path, "HDF5 file", self.remedy)
-
-    def sources(self, *names: str) -> list[Path]:
-        """As of every ArrayFile; others are named by external links, in external storage, or virtually.
-
-        Raises UserError if one is missing: HDF5 would read zeros.
-        """
-        others = set()
-        for array in (self.array(name) for name in names if name in self):
-            lies_in = Path(array.file.filename)
-            if not lies_in.samefile(self.path):
-                others.add(lies_in)
-            parts = [name for name, *_ in array.external or ()]
-            parts += [source.file_name for source in array.virtual_sources()] if array.is_virtual else []
-            for part in set(parts) - {"."}:  # "." is the file itself
-                beside = lies_in.parent / part
-                others.add(beside if beside.exists() else Path(part))
-        for other in others:
-            if not other.is_file():
-                raise UserError(f"{self.path}: a part of it lies in {other}, which is not there: put it there")
-        return [self.path, *sorted(others)]

@@ -32,12 +32,7 @@ def check(path: Path) -> None:
 
 
 def load(
-    path: Path,
-    *,
-    channels: int | None = None,
-    resize: str = "crop",
-    resample: str = "lanczos",
-    progress: bool = True,
+    path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
     """Load the images in the order of their paths, without factors.
 
@@ -54,17 +49,8 @@ def load(
         except Exception:  # decoders raise many types on broken files
             return None
 
-    packed = pack(
-        "images",
-        [path.resolve()],
-        (resize, resample),
-        files,
-        read,
-        len(files),
-        channels,
-        key=_fingerprint(path, files),
-        progress=progress,
-    )
+    sources, form, key = [path.resolve()], (resize, resample), _fingerprint(path, files)
+    packed = pack("images", sources, form, files, read, len(files), channels, key=key, progress=progress)
     _report_skipped(path, [files[number] for number in packed.left_out])
     return FactorDataset("images", path.resolve().name, [], [], packed.images, white(packed.brightest, path))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from pkgutil import resolve_name
@@ -25,9 +24,7 @@ def cache_directory(name: str) -> Path:
         raise UserError(f"the home directory of {root} is not known: set LIE_VAE_CACHE to another directory") from None
 
 
-def prepare(
-    name: str, spec: DatasetSpec, data_path: str | Path | None, options: dict, progress: bool, download: bool
-) -> list[Path]:
+def prepare(name: str, spec: DatasetSpec, data_path: str | Path | None, options: dict, progress: bool) -> list[Path]:
     """Make all files available. Returns the paths to give to `spec.load`.
 
     Raises: UserError as `locate`, or if a file is missing and cannot be downloaded.
@@ -37,9 +34,6 @@ def prepare(
         assert spec.replica, "see locate"
         _draw(spec.replica, paths[0], progress)
     for file, path in zip(spec.files_for(**options), paths, strict=False):  # user data have a path and no file
-        if not path.exists() and not download:
-            command = f"python -m datasets.download {name} {shlex.quote(str(path.parent))}"
-            raise UserError(f"--data-path {data_path}: there is no {path.name}; fetch it with `{command}`")
         if not path.exists():
             from datasets.fetch import fetch  # slow to import
 

@@ -52,11 +52,7 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
 
 
 def spec(
-    name: str,
-    shows: str,
-    file: DataFile,
-    factors: dict[str, int] = FACTORS,
-    source: str = "downloaded (12.7 GB)",
+    name: str, shows: str, file: DataFile, factors: dict[str, int] = FACTORS, source: str = "downloaded (12.7 GB)"
 ) -> DatasetSpec:
     """The spec of one of the four; `shows`: the arm carries it."""
     return DatasetSpec(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
-from datasets.conversion import convert_once, npy_header, stamp
+from datasets.conversion import convert_once, images_bar, npy_header, stamp
 from datasets.resizing import SIDE
 from system.errors import UserError
 
@@ -67,14 +66,7 @@ def pack(
     suffix = ".".join(["", *map(str, form), f"{SIDE}x{SIDE}x{channels}", "npy"])
 
     def write(handle: BinaryIO) -> dict:
-        images = tqdm(
-            map_in_threads(work, items),
-            desc=f"packing {name} once",
-            total=count,
-            unit=" images",
-            unit_scale=True,
-            disable=not progress,
-        )
+        images = images_bar(map_in_threads(work, items), count, f"packing {name} once", progress)
         return _write(handle, sources[0], count, channels, images, places)
 
     key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}

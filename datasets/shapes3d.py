@@ -40,7 +40,7 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
         file.require("labels", "floats", count, len(FACTORS))
         images = file.array("images")
         replica, subset = (bool(file.file.attrs.get(mark, False)) for mark in ("replica", "subset"))
-        offset = images.id.get_offset() if images.chunks is None and images.compression is None else None
+        offset = images.id.get_offset()  # None: in chunks, which may be compressed
         if offset is not None:
             sizes = grid_sizes(path, file.read("labels"), FACTORS, replica or subset)
             array = mapped(path, images.shape, offset)

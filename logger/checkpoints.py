@@ -37,14 +37,7 @@ def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, 
     }
 
 
-def save(
-    run: RunDirectory,
-    model,
-    optimisers: dict,
-    progress: dict,
-    args: dict,
-    kept: Path | None = None,
-) -> None:
+def save(run: RunDirectory, model, optimisers: dict, progress: dict, args: dict, kept: Path | None = None) -> None:
     """Write training.pt (see `state`) and model.pt (the state dict alone, in the reference layout).
 
     The previous training.pt becomes training.previous.pt. Everything logged must have been handed to the system.

@@ -123,17 +123,17 @@ class RunDirectory:
 
         `environment` (plain data) is added to the session's entry in status.json.
         """
-        session = {"started": _timestamp(time.time()), **environment}
+        session = {"started": timestamp(time.time()), **environment}
         sessions = [*self.sessions(), session]
         try:
             self.write_running(sessions=sessions)
             yield
-            session["stopped"] = _timestamp(time.time())
+            session["stopped"] = timestamp(time.time())
             self.write_status("finished", sessions=sessions)
         except BaseException as error:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             with contextlib.suppress(UserError):  # on a full disk this fails too
-                session["stopped"] = _timestamp(time.time())
+                session["stopped"] = timestamp(time.time())
                 self.write_status(state, reason=str(error) or type(error).__name__, sessions=sessions)
             raise
 
@@ -150,7 +150,7 @@ class RunDirectory:
         if not isinstance(sessions, list) or not all(isinstance(s, dict) and "started" in s for s in sessions):
             return []  # not written by a run
         if sessions and "stopped" not in sessions[-1] and self.training_file.is_file():
-            sessions[-1]["stopped"] = max(_timestamp(self.training_file.stat().st_mtime), str(sessions[-1]["started"]))
+            sessions[-1]["stopped"] = max(timestamp(self.training_file.stat().st_mtime), str(sessions[-1]["started"]))
         return sessions
 
     def _status(self) -> dict:
@@ -166,7 +166,7 @@ class RunDirectory:
             file.write(lines)
 
 
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """Seconds since 1970 as UTC: `2026-01-31T12:00:00Z`. Sorts by time."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 

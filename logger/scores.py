@@ -11,7 +11,7 @@ import numpy as np
 
 from logger import score_guide
 from logger.report import published
-from logger.run_directory import RunDirectory
+from logger.run_directory import RunDirectory, timestamp
 from system.files import replacing, write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -38,7 +38,7 @@ def write_scores(path: Path, scored, place: dict) -> None:
 
 def append_scores(path: Path, scored, place: dict) -> None:
     """Append the contents of scores.json, and the time, as one JSON line to a file."""
-    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **_content(scored, place)}
+    line = {"time": timestamp(time.time()), **_content(scored, place)}
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 

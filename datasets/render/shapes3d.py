@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from datasets.conversion import images_bar
 from datasets.render import kept_indices, replica_path
 from datasets.render.scene import FLOOR, OBJECT, SKY, WALL, brightness, trace
 from datasets.shapes3d import FILE
@@ -153,8 +155,7 @@ def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
         file.create_dataset("labels", data=labels)
         shape, chunk = (count, SIZE, SIZE, 3), (per_hue, CHUNK, CHUNK, 1)
         images = file.create_dataset("images", shape, np.uint8, chunks=chunk, compression=_COMPRESSION)
-        bar = tqdm(total=count, desc="drawing 3D Shapes", unit=" images", unit_scale=True, disable=not progress)
-        with bar:
+        with images_bar(None, count, "drawing 3D Shapes", progress) as bar:
             for index, packed in enumerate(_packed(layers, kept[:3])):
                 for place, data in packed:
                     images.id.write_direct_chunk((index * per_hue, *place), data)
@@ -163,10 +164,9 @@ def _write(path: Path, kept: list[np.ndarray], progress: bool) -> None:
 
 def _all_layers(kept: list[np.ndarray], progress: bool) -> tuple[np.ndarray, np.ndarray]:
     """`layers_of` for all kept geometry, g of it: `[g, channels, size, size]`, `[g, materials, levels, size, size]`."""
-    combinations = np.stack(np.meshgrid(*kept, indexing="ij"), axis=-1).reshape(-1, len(kept))  # [g, 3]
-    bar = tqdm(combinations.tolist(), desc="tracing 3D Shapes", unit=" scenes", disable=not progress)
-    traced = [layers_of(*combination) for combination in bar]
-    return np.stack([sky for sky, _ in traced]), np.stack([layers for _, layers in traced])
+    bar = tqdm(list(product(*kept)), desc="tracing 3D Shapes", unit=" scenes", disable=not progress)
+    skies, layers = zip(*(layers_of(*combination) for combination in bar), strict=True)
+    return np.stack(skies), np.stack(layers)
 
 
 def _packed(layers: tuple[np.ndarray, np.ndarray], kept: list[np.ndarray]) -> Iterator[list[tuple[tuple, bytes]]]:

@@ -10,9 +10,9 @@ import pandas
 from logger import score_guide
 from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
-from logger.report import charts, published
-from logger.report.one_run import DIAGNOSTICS, left_out_note, replica_note, score_tables
-from logger.report.parts import Cell, Panels, Section, Table, Text, picture_figure, render
+from logger.report import charts
+from logger.report.one_run import DIAGNOSTICS, NO_LOSSES, left_out_note, pictures, replica_note, score_tables
+from logger.report.parts import Cell, Panels, Section, Table, Text, panels, render
 from logger.score_guide import number
 from logger.tables import ABOUT, doubts, paired, table
 
@@ -85,29 +85,17 @@ def _members(groups: dict[str, list[Run]], shared: dict) -> list:
 def _scores(groups: dict[str, list[Run]], tables: Tables, shown: dict[str, str]) -> list:
     if not shown:
         return [Text("No scores were taken.")]
-    settings = {
-        (
-            str(run.protocol.get("dataset", run.args.get("dataset"))),
-            str(run.args.get("model")),
-            run.protocol.get("varying_factors"),
-        )
-        for members in groups.values()
-        for run in members
-    }
-    # Show published values only if all runs are of one model on one data set: otherwise they would be ambiguous.
-    sources = published.published(*settings.pop()) if len(settings) == 1 else {}
     values = {name: [spread(rows[name]) for _, rows in tables] for name in tables[0][1].columns.drop(ABOUT)}
-    texts = score_tables(values, list(groups), sources)
-    panels = Panels(
+    texts = score_tables(values, list(groups), [run for members in groups.values() for run in members])
+    spreads = Panels(
         charts.spread_figures(tables, shown),
         f"One point per run; with {charts.BOX_FROM} or more runs, a box spans the quartiles, its bar is the median, "
         "whiskers reach 1.5 box lengths.",
     )
-    over_training = charts.scores_over_training(list(groups.items()))
     band = "Scores during training: mean, and a band from the lowest to the highest run."
-    more = [Panels(over_training, band)] if over_training else []
+    over_training = panels(charts.scores_over_training(list(groups.items())), band)
     remark = Text("Mean ± sample standard deviation (number of runs).", "soft")
-    return [texts[0], remark, texts[1], panels, *more, *texts[2:]]
+    return [texts[0], remark, texts[1], spreads, *over_training, *texts[2:]]
 
 
 def _differences(tables: Tables, shown: dict[str, str]) -> list:
@@ -135,9 +123,8 @@ def _differences(tables: Tables, shown: dict[str, str]) -> list:
 
 
 def _curves(groups: dict[str, list[Run]]) -> list:
-    figures = charts.curves_of_groups(list(groups.items()))
     text = "The mean over the runs of a group (number of runs), and a band from the lowest to the highest run."
-    return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
+    return panels(charts.curves_of_groups(list(groups.items())), text, NO_LOSSES)
 
 
 def _diagnostics(groups: dict[str, list[Run]]) -> list:
@@ -160,6 +147,5 @@ def _pictures(groups: dict[str, list[Run]]) -> list:
         parts.append(Text(f"Pictures of the first {MOST_SHOWN} of {len(runs)} runs.", "note"))
     for name, run in runs[:MOST_SHOWN]:
         parts.append(Text(f"{name}: {run.name}" if len(groups) > 1 else run.name, "heading"))
-        found = [picture_figure(run.pictures[picture], picture) for picture in SHOWN if picture in run.pictures]
-        parts += found or [Text("No pictures were drawn.")]
+        parts += pictures(run, SHOWN) or [Text("No pictures were drawn.")]
     return parts

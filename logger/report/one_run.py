@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from logger import score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.reading import Run
 from logger.report import charts, published
-from logger.report.parts import Cell, Figure, Panels, Section, Table, Text, picture_figure, render
+from logger.report.parts import Cell, Figure, Section, Table, Text, panels, picture_figure, render
 from logger.score_guide import number
 
 DIAGNOSTICS = {
@@ -23,6 +23,7 @@ DIAGNOSTICS = {
     "algebra/condition_number_max": "condition number of the group elements, largest",
     "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
 }
+NO_LOSSES = "No losses were logged."
 ARROW = {"higher": "↑", "lower": "↓", "": ""}
 
 
@@ -35,9 +36,10 @@ def page(run: Run, left_out: Sequence[str] = ()) -> str:
         "group": diagnostics(run, "algebra/"),
         "symmetries": diagnostics(run, "equivariance_error/"),
     }
-    sections = [
-        Section(heading, anchor, [*own.get(anchor, []), *pictures(run, anchor)]) for anchor, heading in SECTIONS.items()
-    ]
+    sections = []
+    for anchor, heading in SECTIONS.items():
+        drawn = pictures(run, [name for name, entry in PICTURES.items() if entry.section == anchor])
+        sections.append(Section(heading, anchor, [*own.get(anchor, []), *drawn]))
     arguments = [[name, str(value)] for name, value in sorted(run.args.items())]
     if arguments:
         folded = Table(["argument", "value"], arguments, numbers_from=2, folded=f"{len(arguments)} arguments")
@@ -79,22 +81,29 @@ def scores(run: Run) -> list:
     """Tables of the scores, with published values if data set and model match."""
     if not run.scores:
         return [Text("No scores were taken. To score the run: python main.py --evaluate=True --log-path=<run>")]
-    dataset = run.protocol.get("dataset", run.args.get("dataset", ""))
-    sources = published.published(dataset, run.args.get("model", ""), run.protocol.get("varying_factors"))
     remarks = score_guide.remarks(run.scores, run.protocol)
     values = {name: [_value(run, name, remarks.get(name, ""))] for name in run.scores}
-    parts = [*score_tables(values, ["this run"], sources), Text(_protocol(run), "soft")]
-    over_training = charts.scores_over_training([("this run", [run])])
-    return [*parts, *([Panels(over_training, "Scores during training.")] if over_training else [])]
+    over_training = panels(charts.scores_over_training([("this run", [run])]), "Scores during training.")
+    return [*score_tables(values, ["this run"], [run]), Text(_protocol(run), "soft"), *over_training]
 
 
-def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[str], sources: dict) -> list:
+def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[str], runs: Sequence[Run]) -> list:
     """One table per question, all but the first folded; the first includes published values.
 
     Args:
         values: score -> its text in each of `columns`.
-        sources: from `published.published`.
+        runs: those scored. Published values are shown only if all are of one model on one data set: otherwise they
+            would be ambiguous.
     """
+    settings = [
+        (
+            run.protocol.get("dataset", run.args.get("dataset")),
+            run.args.get("model"),
+            run.protocol.get("varying_factors"),
+        )
+        for run in runs
+    ]
+    sources = published.published(*settings[0]) if settings.count(settings[0]) == len(settings) else {}
     parts: list = []
     for question, group in score_guide.grouped(values).items():
         rows = []
@@ -138,9 +147,8 @@ def _protocol(run: Run) -> str:
 
 def curves(run: Run) -> list:
     """Every loss term over training."""
-    figures = charts.curves(run)
     text = "Training terms are of single batches; validation is in evaluation mode, at the mean code."
-    return [Panels(figures, text)] if figures else [Text("No losses were logged.")]
+    return panels(charts.curves(run), text, NO_LOSSES)
 
 
 def diagnostics(run: Run, group: str) -> list:
@@ -152,10 +160,6 @@ def diagnostics(run: Run, group: str) -> list:
     return [Table(["at the last validation", "value"], rows)] if rows else []
 
 
-def pictures(run: Run, section: str) -> list[Figure | Text]:
-    """The pictures of a section that the run has."""
-    return [
-        picture_figure(run.pictures[n], n)
-        for n, entry in PICTURES.items()
-        if entry.section == section and n in run.pictures
-    ]
+def pictures(run: Run, names: Iterable[str]) -> list[Figure | Text]:
+    """Those of the pictures that the run has."""
+    return [picture_figure(run.pictures[name], name) for name in names if name in run.pictures]

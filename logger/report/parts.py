@@ -62,6 +62,13 @@ class Panels:
     caption: str = ""
 
 
+def panels(figures: Sequence[Figure], caption: str = "", otherwise: str = "") -> list[Panels | Text]:
+    """The figures side by side; if there are none, the text `otherwise`, if given."""
+    if figures:
+        return [Panels(figures, caption)]
+    return [Text(otherwise)] if otherwise else []
+
+
 @dataclass
 class Section:
     """A section of the page with its heading."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import DATASETS, chairs3d, check_data_path, describe, digits, load_dataset, mpi3d
+from datasets import DATASETS, chairs3d, check_data_path, describe, digits, fetch, load_dataset, mpi3d
 from system.errors import UserError
 
 LANCZOS, BILINEAR = Image.Resampling.LANCZOS, Image.Resampling.BILINEAR
@@ -16,7 +16,7 @@ SMALL = {"color": 2, "shape": 2, "size": 2, "camera_height": 1, "horizontal_axis
 
 
 def load(name, path, **options):
-    return load_dataset(name, path, progress=False, download=False, **options)
+    return load_dataset(name, path, progress=False, **options)
 
 
 def shrunk(pixels, method=LANCZOS):
@@ -56,10 +56,13 @@ def test_smallnorb_is_sorted_into_its_grid(unpacked, part, splits, tmp_path):
             assert (image[..., 0] == shrunk(images[row, 0])).all()  # the left camera's
 
 
-def test_smallnorb_without_the_second_split_says_what_is_missing(tmp_path):
+def test_smallnorb_without_the_second_split_fetches_it(tmp_path, monkeypatch):
     miniatures.smallnorb(tmp_path, ("training",))
-    with pytest.raises(UserError, match="there is no smallnorb-5x01235x9x18x6x2x96x96-testing-dat.mat.gz; fetch it"):
+    asked = []
+    monkeypatch.setattr(fetch, "fetch", lambda file, *_, **__: asked.append(file.name))
+    with pytest.raises(UserError, match="testing-cat"):
         load("smallnorb", tmp_path)
+    assert asked == [f"smallnorb-5x01235x9x18x6x2x96x96-testing-{kind}.mat.gz" for kind in ("dat", "cat", "info")]
 
 
 @pytest.mark.parametrize("compressed", [False, True])

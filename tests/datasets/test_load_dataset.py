@@ -61,11 +61,6 @@ def test_an_unknown_home_directory_is_told(monkeypatch):
         check_data_path("dsprites", None)
 
 
-def test_missing_file_without_download_says_how_to_get_it(tmp_path):
-    with pytest.raises(UserError, match=r"--data-path .*python -m datasets.download shapes3d"):
-        load_dataset("shapes3d", tmp_path, download=False)
-
-
 def test_unknown_data_set_lists_the_known_ones():
     with pytest.raises(UserError, match="--dataset imagenet is not known: choose from dsprites, shapes3d"):
         check_data_path("imagenet", None)
