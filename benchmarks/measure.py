@@ -79,16 +79,12 @@ class Yardstick:
         for function in functions.values():
             function()
         self._product()
-        seconds: dict[str, list[float]] = {name: [] for name in functions}
-        utilizations: dict[str, list[float]] = {name: [] for name in functions}
+        turns: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}  # seconds, utilization
         for _ in range(self.rounds):
             for name, function in functions.items():
                 product, taken = self._product(), self._time(function)
-                seconds[name].append(taken)
-                utilizations[name].append(flops[name] / taken * product / (2 * SIZE**3))
-        return {
-            name: Figures(statistics.median(seconds[name]), statistics.median(utilizations[name])) for name in functions
-        }
+                turns[name].append((taken, flops[name] / taken * product / (2 * SIZE**3)))
+        return {name: Figures(*map(statistics.median, zip(*figures, strict=True))) for name, figures in turns.items()}
 
     def describe(self) -> str:
         """One line on the machine, after the measurements."""

@@ -46,7 +46,7 @@ def score(folder: Path, name: str) -> dict[str, float]:
     return json.loads(kept.read_text())["scores"]
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = Parser(prog="python -m benchmarks.processors", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(COMBINATIONS)} [all]")
@@ -64,8 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     print("| score | value | largest difference |\n|---|---:|---:|")
     for name, value in first.items():
         print(f"| `{name}` | {value:.4f} | {max(abs(other[name] - value) for other in others):.1g} |")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -83,7 +83,7 @@ def print_profile(case: Case) -> None:
         print(f"| {event.key} | {event.self_cpu_time_total / total:.1%} | {event.count / 2:.0f} |")
 
 
-def main() -> int:
+def main() -> None:
     options = parser("train_step", __doc__.splitlines()[0])
     options.add_argument("--only", nargs="+", choices=CONFIGURATIONS, help="these configurations alone")
     options.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of the step (fp32)")
@@ -92,7 +92,6 @@ def main() -> int:
     args = options.parse_args()
     with kernels.switched_off() if args.plain else contextlib.nullcontext():
         report(args)
-    return 0
 
 
 def report(args: Namespace) -> None:
@@ -114,4 +113,4 @@ def report(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -39,13 +39,13 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
     return result.astype(dict.fromkeys(columns, float)).replace([np.inf, -np.inf], np.nan)
 
 
-def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float = 0.95) -> pandas.DataFrame:
+def paired(first: pandas.DataFrame, second: pandas.DataFrame) -> pandas.DataFrame:
     """Differences first minus second, paired by seed. Of several runs with the same seed, the newest is used.
 
     Args:
         first, second: rows of `table`.
     Returns:
-        One row per score: `difference` (mean over pairs), `low` and `high` (its confidence interval, Student's t),
+        One row per score: `difference` (mean over pairs), `low` and `high` (its 95% confidence interval, Student's t),
         `seeds` (number of pairs). NaN if undefined: an interval needs two pairs.
     """
     from scipy.stats import t
@@ -57,7 +57,7 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame, confidence: float 
     scores = first.columns.drop(ABOUT)
     gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN if one is missing
     seeds, mean = gaps.count(), gaps.mean()
-    half = t.ppf((1 + confidence) / 2, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
+    half = t.ppf(0.975, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
     return pandas.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})
 
 

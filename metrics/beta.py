@@ -8,16 +8,18 @@ import numpy as np
 
 from metrics.inputs import constant
 from metrics.metric import ONE_FACTOR, Metric, Score
+from metrics.presets import Preset
 
 SOLVER = {"tol": 1e-8, "max_iter": 10_000}  # L-BFGS; 30 to 10,000 iterations, at most about a second
 
 
-def draw(source, points: int, batch: int, rng: np.random.Generator) -> dict:
+def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
     """Draw all samples of the protocol.
 
     Returns: for each split (`train`, `eval`), `<split>_label` `[points]` (the shared factor), and the pairs
         `<split>_first` and `<split>_second` `[points, batch]`, always of two different samples.
     """
+    points, batch = preset.beta_points, preset.beta_batch
     drawn = {}
     for split in ("train", "eval"):
         fixed = rng.choice(source.varying, points) if len(source.varying) else np.zeros(points, dtype=np.int64)
@@ -77,10 +79,7 @@ METRIC = Metric(
     ONE_FACTOR,
     (
         Score(
-            "hig_acc",
-            "beta-VAE score, training points",
-            "training accuracy of the pair classifier",
-            least_factors=2,
+            "hig_acc", "beta-VAE score, training points", "training accuracy of the pair classifier", least_factors=2
         ),
         Score(
             "val_hig_acc",
@@ -93,6 +92,6 @@ METRIC = Metric(
         ),
     ),
     lambda request: score(request.codes, request.drawn),
-    lambda source, preset, rng: draw(source, preset.beta_points, preset.beta_batch, rng),
+    draw,
     on_tables=False,
 )

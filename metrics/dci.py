@@ -83,13 +83,6 @@ def fit_trees(classifier, train, train_factors, test, test_factors, *, workers=N
     return wait
 
 
-def over_all_factors(importance: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Importances of the varying factors `[d, varying k]` -> `[d, k]`, 0 for constant factors."""
-    matrix = np.zeros((len(importance), factors.shape[1]))
-    matrix[:, varying(factors)] = importance
-    return matrix
-
-
 def scores(
     prefix: str, importance: np.ndarray, train_accuracy: np.ndarray, test_accuracy: np.ndarray
 ) -> dict[str, float]:
@@ -100,6 +93,17 @@ def scores(
         f"{prefix}_informativeness_train": float(train_accuracy.mean()) if len(train_accuracy) else 1.0,
         f"{prefix}_informativeness_test": float(test_accuracy.mean()) if len(test_accuracy) else 1.0,
     }
+
+
+def declared(prefix: str, fit: str, *readings: str) -> tuple[Score, ...]:
+    """The declarations of `scores` of another `fit` than boosted trees, with their readings in the same order."""
+    d, c, i = (f"DCI {aspect}, {fit}" for aspect in ("disentanglement", "completeness", "informativeness"))
+    return (
+        Score(f"{prefix}_disentanglement", d, readings[0], least_factors=2),
+        Score(f"{prefix}_completeness", c, readings[1]),
+        Score(f"{prefix}_informativeness_train", f"{i}, training points", readings[2], question=INFORMATION),
+        Score(f"{prefix}_informativeness_test", i, readings[3], question=INFORMATION),
+    )
 
 
 def score(request: Request) -> Callable[[], dict[str, Any]]:
@@ -129,8 +133,10 @@ def score(request: Request) -> Callable[[], dict[str, Any]]:
     trees = fit_trees(classifier, *tables, workers=request.workers)
 
     def wait() -> dict[str, Any]:
-        fitted = trees()
-        return scores("dci", *fitted) | {"importance": over_all_factors(fitted[0], tables[1])}
+        importance, *accuracies = trees()
+        matrix = np.zeros((len(importance), tables[1].shape[1]))  # [d, k], 0 for constant factors
+        matrix[:, varying(tables[1])] = importance
+        return scores("dci", importance, *accuracies) | {"importance": matrix}
 
     return wait
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metrics import dci
-from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
+from metrics.metric import ONE_FACTOR, Metric, Request
 
 
 def score(request: Request) -> Callable[[], dict[str, float]]:
@@ -29,26 +29,13 @@ METRIC = Metric(
     "dci_forest",
     "DCI from random forests",
     ONE_FACTOR,
-    (
-        Score(
-            "dci_forest_disentanglement",
-            "DCI disentanglement, forests",
-            "DCI from bagged trees: faster, spreads importance more",
-            least_factors=2,
-        ),
-        Score("dci_forest_completeness", "DCI completeness, forests", "the same"),
-        Score(
-            "dci_forest_informativeness_train",
-            "DCI informativeness, forests, training points",
-            "forests overfit: not meaningful on its own",
-            question=INFORMATION,
-        ),
-        Score(
-            "dci_forest_informativeness_test",
-            "DCI informativeness, forests",
-            "how well forests predict the factors",
-            question=INFORMATION,
-        ),
+    dci.declared(
+        "dci_forest",
+        "forests",
+        "DCI from bagged trees: faster, spreads importance more",
+        "the same",
+        "forests overfit: not meaningful on its own",
+        "how well forests predict the factors",
     ),
     score,
 )

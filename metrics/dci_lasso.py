@@ -6,13 +6,23 @@ import warnings
 
 import numpy as np
 
-from metrics.dci import scores
+from metrics.dci import declared, scores
 from metrics.factors import varying
 from metrics.inputs import standardised
-from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Score
+from metrics.metric import ONE_FACTOR, Metric
 
 ALPHA = 0.02
 SOLVER = {"tol": 1e-8, "max_iter": 20_000}  # coordinate descent; of nearly equal latents it may stop at max_iter
+
+
+def fit_lasso(alpha: float, codes: np.ndarray, targets: np.ndarray, precompute: bool = False):
+    """A lasso from codes `[n, d]` to targets `[n]` or `[n, k]`: fitted to the tolerance of SOLVER, silently."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return Lasso(alpha=alpha, precompute=precompute, **SOLVER).fit(codes, targets)
 
 
 def _explained(target: np.ndarray, predicted: np.ndarray) -> float:
@@ -38,18 +48,13 @@ def score(
     normalised root mean squared error. Solved to the tolerance of SOLVER: at scikit-learn's 1e-4, D and C were
     about 1e-3 away from those of the optimum, and changed with the order of the latents.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import Lasso
-
     some = varying(train_factors)
     train, test = standardised(train_representations, test_representations)  # [n, d] each
     weights, fits = np.zeros((train.shape[1], len(some))), np.zeros((2, len(some)))  # [d, varying k], [2, varying k]
     if len(some):
         targets, test_targets = standardised(train_factors[:, some], test_factors[:, some])  # [n, varying k] each
     for k in range(len(some)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model = Lasso(alpha=ALPHA, **SOLVER).fit(train, targets[:, k])
+        model = fit_lasso(ALPHA, train, targets[:, k])
         weights[:, k] = np.abs(model.coef_)
         fits[:, k] = (
             _explained(targets[:, k], model.predict(train)),
@@ -62,30 +67,13 @@ METRIC = Metric(
     "dci_lasso",
     "DCI from lasso regression",
     ONE_FACTOR,
-    (
-        Score(
-            "dci_lasso_disentanglement",
-            "DCI disentanglement, lasso",
-            "DCI from a linear model; meaningless if informativeness is about 0",
-            least_factors=2,
-        ),
-        Score(
-            "dci_lasso_completeness",
-            "DCI completeness, lasso",
-            "the same; of two equal copies the lasso may select one",
-        ),
-        Score(
-            "dci_lasso_informativeness_train",
-            "DCI informativeness, lasso, training points",
-            "R^2 of the lasso: linear content only",
-            question=INFORMATION,
-        ),
-        Score(
-            "dci_lasso_informativeness_test",
-            "DCI informativeness, lasso",
-            "the same on fresh points",
-            question=INFORMATION,
-        ),
+    declared(
+        "dci_lasso",
+        "lasso",
+        "DCI from a linear model; meaningless if informativeness is about 0",
+        "the same; of two equal copies the lasso may select one",
+        "R^2 of the lasso: linear content only",
+        "the same on fresh points",
     ),
     lambda request: score(*request.both()),
 )

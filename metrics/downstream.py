@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics import steps
 from metrics.inputs import for_trees
 from metrics.metric import SYMMETRY, Metric, Score
+from metrics.presets import Preset
 
 TREES, DEPTH = 100, 15
+
+
+def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
+    """Draw random pairs of samples one step apart for training, and as many for testing.
+
+    Returns: for each split (`train`, `test`), `<split>_before`, `<split>_after`, `<split>_label`, `[step_points]` each.
+        label = 2 * (position of the changed factor among the varying ones) + (1 forwards, 0 backwards).
+    """
+    drawn = {}
+    for split in ("train", "test"):
+        label = rng.integers(2 * max(len(source.varying), 1), size=preset.step_points)
+        before = source.random(rng, label.shape)
+        drawn[f"{split}_label"], drawn[f"{split}_before"], drawn[f"{split}_after"] = label, before, before
+        if len(source.varying):
+            drawn[f"{split}_after"] = source.step(before, source.varying[label // 2], 2 * (label % 2) - 1)
+    return drawn
 
 
 def score(codes, drawn: dict, *, seed: int = 0, workers: int | None = None) -> dict[str, float]:
@@ -53,7 +69,7 @@ METRIC = Metric(
         ),
     ),
     lambda request: score(request.codes, request.drawn, seed=request.seed, workers=request.workers),
-    lambda source, preset, rng: steps.draw(source, preset.step_points, rng),
+    draw,
     on_tables=False,
     needs=("factors", "steps"),
 )

@@ -278,8 +278,7 @@ def _score(
         bar.set_postfix_str(name)
         found[name] = wait()
         bar.update()
-    outputs = {name: METRICS[name].outputs for name in names}
-    scores = {key: found[name][key] for name in names for key in outputs[name] if key in found[name]}
+    scores = {key: found[name][key] for name in names for key in METRICS[name].outputs if key in found[name]}
     matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
     return scores, matrices
 

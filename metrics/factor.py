@@ -6,22 +6,24 @@ import numpy as np
 
 from metrics.inputs import deviations
 from metrics.metric import ONE_FACTOR, Metric, Score
+from metrics.presets import Preset
 
 ACTIVE_DEVIATION = 0.1
 AT_ONCE = 2**20  # numbers of codes in memory at once: those of all votes would be gigabytes for hundreds of latents
 
 
-def draw(source, train_votes: int, eval_votes: int, batch: int, variance_points: int, rng: np.random.Generator) -> dict:
+def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
     """Draw all samples of the protocol.
 
-    Returns: `variance` `[variance_points]`; for each split (`train`, `eval`), `<split>_label` `[votes]` (the fixed
-        factor) and `<split>_rows` `[votes, batch]`: a random sample, then different ones that share its value.
+    Returns: `variance` `[factor_variance_points]`; per split (`train`, `eval`), `<split>_label` `[votes]` (the fixed
+        factor) and `<split>_rows` `[votes, factor_batch]`: a random sample, then different ones that share its value.
     """
-    drawn = {"variance": source.random(rng, (variance_points,))}
-    for split, votes in (("train", train_votes), ("eval", eval_votes)):
+    more = preset.factor_batch - 1
+    drawn = {"variance": source.random(rng, (preset.factor_variance_points,))}
+    for split, votes in (("train", preset.factor_train_votes), ("eval", preset.factor_eval_votes)):
         fixed = rng.choice(source.varying, votes) if len(source.varying) else np.zeros(votes, dtype=np.int64)  # [votes]
         first = source.with_partner(rng, fixed)[:, None]  # [votes, 1]
-        others = source.another(rng, np.repeat(first, batch - 1, 1), np.repeat(fixed[:, None], batch - 1, 1))
+        others = source.another(rng, np.repeat(first, more, 1), np.repeat(fixed[:, None], more, 1))
         drawn[f"{split}_label"], drawn[f"{split}_rows"] = fixed, np.concatenate([first, others], axis=1)
     return drawn
 
@@ -77,11 +79,6 @@ def score(codes, drawn: dict) -> dict[str, float]:
     return {"fac_train": float(right["train"]), "fac_eval": float(right["eval"]), "fac_num_act": float(active)}
 
 
-def _draw(source, preset, rng):
-    counts = preset.factor_train_votes, preset.factor_eval_votes, preset.factor_batch, preset.factor_variance_points
-    return draw(source, *counts, rng)
-
-
 METRIC = Metric(
     "factor_vae",
     "FactorVAE score: which latent varies least while one factor is held fixed",
@@ -114,6 +111,6 @@ METRIC = Metric(
         ),
     ),
     lambda request: score(request.codes, request.drawn),
-    _draw,
+    draw,
     on_tables=False,
 )

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from metrics.discrete import mutual_information_with_factors
 from metrics.factors import varying
-from metrics.metric import ONE_FACTOR, Metric, Request, Score
+from metrics.metric import ONE_FACTOR, Metric, Request, lower_is_better
 
 NAMES = ("factor_leakage_mean", "factor_leakage_norm_mean", "factor_leakage_auc", "factor_leakage_nm_auc")
 
@@ -31,8 +31,7 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike 
     Source: Painter, Hare & Pruegel-Bennett 2020 (factor leakage, a relative of MIG). Convention: as in
     the reference, the first factor (dSprites shape, 3D Shapes floor hue) is left out, here by name.
     """
-    some = varying(factors)
-    some = some[~np.isin(some, left_out)]
+    some = np.setdiff1d(varying(factors), left_out)
     if not len(some):
         return dict.fromkeys(NAMES, 0.0)
     information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
@@ -55,35 +54,26 @@ METRIC = Metric(
     "factor leakage: information about a factor outside its best latent",
     ONE_FACTOR,
     (
-        Score(
+        lower_is_better(
             "factor_leakage_mean",
             "factor leakage",
             "information about a factor outside its best latent, in nats",
-            better="lower",
-            ideal=0.0,
             column="fl",
             place=11,
         ),
-        Score(
+        lower_is_better(
             "factor_leakage_norm_mean",
             "factor leakage, relative",
             "the same relative to the best latent: 1 if all latents are equally informative",
-            better="lower",
-            ideal=0.0,
         ),
-        Score(
+        lower_is_better(
             "factor_leakage_auc",
             "factor leakage, area",
             "area under the leakage as the best latents are removed one by one; at best 1 / d^2",
-            better="lower",
             ideal=None,
         ),
-        Score(
-            "factor_leakage_nm_auc",
-            "factor leakage, area without the best",
-            "the same from the second latent on",
-            better="lower",
-            ideal=0.0,
+        lower_is_better(
+            "factor_leakage_nm_auc", "factor leakage, area without the best", "the same from the second latent on"
         ),
     ),
     _score,

@@ -25,19 +25,13 @@ class FactorTable:
 
 
 def check_factors(
-    factors,
-    name: str = "factors",
-    *,
-    names: Sequence[str] | None = None,
-    left_out=None,
-    bins: int | Mapping | None = None,
+    factors, *, names: Sequence[str] | None = None, left_out=None, bins: int | Mapping | None = None
 ) -> FactorTable:
     """Check factors `[n, k]`, array-like, whose distinct values are classes.
 
     Values that differ by rounding only (float32 among float64) become one class.
 
     Args:
-        name: what to call the table in error messages.
         names: names of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
         left_out: columns (one or several names or numbers) that `discrete_mig` and `factor_leakage_*` leave out; None:
             as the reference does, see `left_out_columns`.
@@ -47,16 +41,16 @@ def check_factors(
         many values as rows, with more than 1,000 values, or if more than half of the values occur only once.
     """
     given = pandas_names(factors) if names is None else [str(column) for column in names]
-    values = as_table(factors, name, "factors")
+    values = as_table(factors, "factors", "factors")
     if values.dtype.kind in "iu":
         if np.ptp(values.astype(np.float64), axis=0).max() > WIDEST:
-            raise InputError(f"{name}: hold integers more than 2^53 apart; number the classes 0, 1, 2, ...")
+            raise InputError("factors: hold integers more than 2^53 apart; number the classes 0, 1, 2, ...")
         values = values if values.dtype == np.uint64 else values.astype(np.int64)
         values = values - values.min(axis=0)  # no score depends on the offset; small integers are exact in float64
     values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)  # [n, k]
     names = [f"factor {column}" for column in range(values.shape[1])] if given is None else given
     if len(names) != values.shape[1] or len(set(names)) != len(names):
-        raise InputError(f"{name}: {values.shape[1]} columns need as many different names, got {', '.join(names)}")
+        raise InputError(f"factors: {values.shape[1]} columns need as many different names, got {', '.join(names)}")
     chosen = _bins_by_column(bins, names)
     columns = [merge_rounded(column) for column in values.T]
     for k, column in enumerate(columns):
@@ -67,7 +61,7 @@ def check_factors(
         elif why:
             column_name = f"column {k}" if given is None else names[k]
             raise InputError(
-                f"{name}: {column_name} is continuous, with {why}; name a number of classes "
+                f"factors: {column_name} is continuous, with {why}; name a number of classes "
                 "to cut it into, such as bins=20 (--bins 20)"
             )
     table = np.stack(columns, axis=1)

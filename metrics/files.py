@@ -129,7 +129,7 @@ def _is_header(cells: list[str], body, rows: int | None) -> bool:
 
 def _is_index(body, names: list[str] | None) -> bool:
     """Whether the first of several columns is an index of the rows."""
-    if body.shape[1] < 2 or not len(body):
+    if body.shape[1] < 2:
         return False
     if names and names[0].lower() in INDEX_NAMES:
         return names[0].lower() != "id" or body[0].is_unique  # else the identity of what the images show: a factor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,10 @@ class Score:
     question: str = ""
     on_screen: bool = False
     least_factors: int = 1
+
+
+# Declares a score that is better if lower, and ideally 0.
+lower_is_better = partial(Score, better="lower", ideal=0.0)
 
 
 @dataclass(frozen=True)

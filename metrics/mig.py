@@ -42,11 +42,11 @@ def score(representations: np.ndarray, factors: np.ndarray, left_out: ArrayLike 
     """
     information = mutual_information_with_factors(representations, factors)  # [d, k]
     gap = gaps(information, factors)  # [k]
-    some = np.isin(np.arange(len(gap)), varying(factors))
-    rest = some & ~np.isin(np.arange(len(gap)), left_out)
+    some = varying(factors)
+    rest = np.setdiff1d(some, left_out)
     return {
-        "discrete_mig": float(gap[rest].mean()) if rest.any() else 0.0,
-        "discrete_mig_all_factors": float(gap[some].mean()) if some.any() else 0.0,
+        "discrete_mig": float(gap[rest].mean()) if len(rest) else 0.0,
+        "discrete_mig_all_factors": float(gap[some].mean()) if len(some) else 0.0,
         "mutual_information": information,
     }
 
@@ -69,9 +69,7 @@ METRIC = Metric(
             headline=3,
         ),
         Score(
-            "discrete_mig_all_factors",
-            "MIG, all factors",
-            "the usual MIG: 0 if two latents represent a factor equally",
+            "discrete_mig_all_factors", "MIG, all factors", "the usual MIG: 0 if two latents represent a factor equally"
         ),
     ),
     _score,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metrics.metric import INFORMATION, Metric, Score
+from metrics.metric import INFORMATION, Metric, lower_is_better
 
 BATCH = 256
 
@@ -45,12 +45,10 @@ METRIC = Metric(
     "reconstruction error: squared, summed over pixels",
     INFORMATION,
     (
-        Score(
+        lower_is_better(
             "reconstruction_error",
             "reconstruction error",
             "squared error of an image, summed over its pixels; not a measure of disentanglement",
-            better="lower",
-            ideal=0.0,
             on_screen=True,
         ),
     ),

@@ -120,7 +120,7 @@ class RowSource(PlainSource):
         self.sizes = self.labels.max(axis=0) + 1  # [k], values that occur
         self.original = pool is None
         self.pool = np.arange(self.rows) if pool is None else np.sort(pool)  # [pool]
-        self.groups = [_Groups(self.pool, column, self.rows) for column in self.labels.T]  # k
+        self.groups = [_Groups(self.pool, column) for column in self.labels.T]  # k
         self.row_of_combination = self._rows_of_combinations()
         self.complete = len(self.row_of_combination) > 0
         some = varying(self.values[self.pool])
@@ -205,20 +205,19 @@ class _Groups:
     Args:
         pool: rows `[pool]`, ascending.
         labels: values of all rows `[rows]`.
-        rows: number of rows.
 
     Attributes:
         partnered: the rows of the pool whose value another row of the pool shares.
     """
 
-    def __init__(self, pool: np.ndarray, labels: np.ndarray, rows: int):
+    def __init__(self, pool: np.ndarray, labels: np.ndarray):
         value = labels[pool]  # [pool]
         self.order = pool[np.argsort(value, kind="stable")]  # [pool], by value, then by row: copies are adjacent
         count = np.bincount(value, minlength=int(labels.max()) + 1)  # [values]
         self.start = (np.cumsum(count) - count)[labels]  # [rows], start of the row's group
         self.count = count[labels]  # [rows], size of the row's group
-        self.copies = np.bincount(pool, minlength=rows)  # [rows]
-        self.place = np.zeros(rows, dtype=np.int64)  # [rows], position of the row's first copy
+        self.copies = np.bincount(pool, minlength=len(labels))  # [rows]
+        self.place = np.zeros(len(labels), dtype=np.int64)  # [rows], position of the row's first copy
         first = np.flatnonzero(np.append(True, self.order[1:] != self.order[:-1]))
         self.place[self.order[first]] = first
         self.partnered = pool[self.count[pool] > self.copies[pool]]

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics import steps
 from metrics.inputs import constant
-from metrics.metric import SYMMETRY, Metric, Request, Score
+from metrics.metric import SYMMETRY, Metric, Request, Score, lower_is_better
+from metrics.presets import Preset
 from metrics.reconstruction import squared_error
 
 SMALL = 1e-6
+
+
+def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
+    """Draw pairs one step forwards per varying factor: `<split>_before`, `<split>_after` `[k, step_points]`."""
+    drawn = {}
+    for split in ("train", "test"):
+        before = source.random(rng, (len(source.varying), preset.step_points))
+        factor = np.broadcast_to(source.varying[:, None], before.shape)
+        drawn[f"{split}_before"], drawn[f"{split}_after"] = before, source.step(before, factor, np.ones_like(before))
+    return drawn
 
 
 def fit_actions(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -118,30 +128,24 @@ METRIC = Metric(
             "do steps of different factors point in different directions? the basis does not matter",
             on_screen=True,
         ),
-        Score(
+        lower_is_better(
             "cyclic_order_error",
             "cyclic order error",
             "does a step, repeated for all values, return to the start? circles do (0), lines do not",
-            better="lower",
-            ideal=0.0,
         ),
-        Score(
+        lower_is_better(
             "symmetry_code_error",
             "symmetry error in the code",
             "error of the linear step relative to no step; high for lines, which jump from the last value to the first",
-            better="lower",
-            ideal=0.0,
         ),
-        Score(
+        lower_is_better(
             "symmetry_image_error",
             "symmetry error in the image",
             "squared error per pixel of the decoded linear step; needs a decoder",
-            better="lower",
-            ideal=0.0,
         ),
     ),
     _score,
-    lambda source, preset, rng: steps.draw_forward(source, preset.step_points, rng),
+    draw,
     on_tables=False,
     needs=("factors", "steps"),
 )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from metrics.dci_lasso import fit_lasso
 from metrics.inputs import InputError, check_representations, deviations
 from metrics.metric import AGREEMENT, Metric, Score
 
 ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
-SOLVER = {"tol": 1e-8, "max_iter": 20_000}  # coordinate descent; of nearly equal latents it may stop at max_iter
 
 
 def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
@@ -29,14 +28,8 @@ def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
     second = (second - second.mean(0)) / second.std(0)  # [n, b]
     if method == "spearman":
         return np.abs(first.T @ second) / len(first)
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import Lasso
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        lasso = Lasso(alpha=LASSO_ALPHA, precompute=len(first) > first.shape[1], **SOLVER)
-        weights = lasso.fit(first, second).coef_
-    return np.abs(np.atleast_2d(weights)).T
+    lasso = fit_lasso(LASSO_ALPHA, first, second, precompute=len(first) > first.shape[1])
+    return np.abs(np.atleast_2d(lasso.coef_)).T
 
 
 def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from metrics.discrete import discretise, mutual_information
 from metrics.inputs import constant, standardised
-from metrics.metric import INDEPENDENCE, Metric, Score
+from metrics.metric import INDEPENDENCE, Metric, lower_is_better
 
 
 def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
@@ -65,34 +65,26 @@ METRIC = Metric(
     "dependence among the latents: Gaussian total correlation, Wasserstein correlation, mutual information",
     INDEPENDENCE,
     (
-        Score(
+        lower_is_better(
             "gaussian_total_correlation",
             "Gaussian total correlation",
             "total correlation of the latents in nats; large for copies, 0 for a collapsed code",
-            better="lower",
-            ideal=0.0,
             on_screen=True,
         ),
-        Score(
+        lower_is_better(
             "gaussian_wasserstein_correlation",
             "Gaussian Wasserstein correlation",
             "dependence as a distance, in squared units of the code",
-            better="lower",
-            ideal=0.0,
         ),
-        Score(
+        lower_is_better(
             "gaussian_wasserstein_correlation_norm",
             "Gaussian Wasserstein correlation, normalised",
             "the same divided by the total variance of the code",
-            better="lower",
-            ideal=0.0,
         ),
-        Score(
+        lower_is_better(
             "mutual_info_score",
             "mutual information of the latents",
             "mean mutual information of two latents in nats; includes non-linear dependence, and some bias",
-            better="lower",
-            ideal=0.0,
         ),
     ),
     lambda request: score(request.table("points")[0]),
