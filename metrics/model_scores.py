@@ -32,10 +32,19 @@ class ModelScores(NamedTuple):
 
 
 def score_model(
-    encoder: Callable, decoder: Callable, dataset, *, device: str = "cpu", progress: bool = False, **settings
+    encoder: Callable,
+    decoder: Callable,
+    dataset,
+    *,
+    batch_size: int = 256,
+    device: str = "cpu",
+    progress: bool = False,
+    **settings,
 ) -> ModelScores:
     """Compute every score that a `FactorDataset` allows. Arguments and errors as for `evaluate`."""
-    scores = evaluate(encoder, dataset, decoder=decoder, device=device, progress=progress, **settings)
+    scores = evaluate(
+        encoder, dataset, decoder=decoder, batch_size=batch_size, device=device, progress=progress, **settings
+    )
     data = {
         "dataset": dataset.name,
         "data_source": dataset.source,
@@ -46,7 +55,7 @@ def score_model(
     left_out = [name for name in find_metrics(None) if name not in scores.protocol["metrics"]]
     lack = "its factors are not a full grid" if len(dataset.factor_sizes) else "it has no factors"
     note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}" if left_out else ""
-    codes = mean_codes(encoder, dataset, KEPT_CODES, device=device, progress=progress)
+    codes = mean_codes(encoder, dataset, KEPT_CODES, batch_size=batch_size, device=device, progress=progress)
     return ModelScores(scores, {**scores.protocol, **data}, scores.matrices, codes, note)
 
 

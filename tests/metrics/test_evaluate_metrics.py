@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import METRICS, evaluate, mean_codes
+from metrics import METRICS, evaluate, mean_codes, score_model
 from system.errors import UserError
 
 SIZES = (3, 4, 5)
@@ -142,6 +142,18 @@ def test_mean_codes_are_those_of_the_same_images_for_every_model(limit):
         assert (found["codes"] == scale * dataset.codes.numpy()[found["index"]]).all()
         assert (found["factors"] == cases.all_factors(SIZES)[found["index"]]).all()
     assert kept[0] == kept[1] == sorted(set(kept[0])) and len(kept[0]) == min(limit, 60)
+
+
+def test_a_model_never_gets_more_images_than_the_batch_size():
+    dataset, given = grid_dataset(), []
+    dataset.name, dataset.source, dataset.left_out = "codes", "made here", ()
+
+    def encoder(codes):
+        given.append(len(codes))
+        return codes
+
+    score_model(encoder, None, dataset, metrics=["mig"], preset="fast", batch_size=7)
+    assert max(given) == 7
 
 
 def test_images_whose_codes_are_kept_have_independent_factors():
