@@ -134,7 +134,7 @@ def add(run: Path, study: Path) -> Path:
 def adopt(study: Path, name: str, seed: int, log_path: Path) -> bool:
     """Copy the saved state of a run, if there is one, to `log_path`, if that has no run yet. Returns if it did."""
     state = state_folder(study, name, seed)
-    if not state.is_dir():
+    if not RunDirectory(state).training_file.is_file():
         return False
     with starting(log_path):
         if versions(log_path):

@@ -324,8 +324,10 @@ def test_a_signal_that_comes_while_another_is_handled_stops_the_runs_too(tmp_pat
 
 def test_of_two_studies_at_once_one_takes_over_a_saved_state(tmp_path, monkeypatch):
     state, log_path = harvest.state_folder(tmp_path, "tiny", 0), tmp_path / "logs"
-    state.mkdir(parents=True)
+    (state / "checkpoints").mkdir(parents=True)
     (state / "args.json").write_text("{}")
+    assert not harvest.adopt(tmp_path, "tiny", 0, log_path)  # nothing to go on with
+    (state / "checkpoints" / "training.pt").write_bytes(b"")
     copytree, others = shutil.copytree, []
 
     def slow(*args, **more):
