@@ -38,6 +38,8 @@ def curves(study: Path, configurations: Sequence[plan.Configuration], file: Path
                 continue
             c = shown[source.name]
             curve = pandas.read_csv(folder / "curve.csv").query(f"epoch <= {c.epochs}")
+            if curve.empty:  # stopped before the first scores
+                continue
             columns = [100 * curve["dmetric/" + plan.SCORES[score]] for score in CURVES]
             colour = OKABE_ITO[names.index(c.name) % len(OKABE_ITO)]
             for ax, values in zip(axes, [*columns, curve["metric/recon"]], strict=True):

@@ -117,6 +117,8 @@ def write_record(folder: Path, name: str, seed: int, factor_vae: list[float], fu
     args = {**recorded(configuration, seed), "data_source": "replica"}
     (run / "args.json").write_text(json.dumps(args))
     tags = ["metric/recon", *(f"dmetric/{score}" for score in plan.SCORES.values())]
+    if not factor_vae:
+        tags = list(harvest.read_curve(run / "log_metrics.txt"))[1:]
     with open(run / "curve.csv", "w", newline="") as file:
         rows = [[epoch, 9.0, value, *[0.5] * 5] for epoch, value in enumerate(factor_vae, 1)]
         csv.writer(file).writerows([["epoch", *tags], *rows])
@@ -196,6 +198,7 @@ def test_a_curve_has_the_first_scores_of_every_epoch_that_was_scored(tmp_path):
 def test_figures_are_drawn_for_what_there_is(tmp_path):
     for seed in range(6):
         write_record(tmp_path, "vae", seed, [0.1 * seed] * 7)
+    write_record(tmp_path, "vae", 6, [])  # stopped before the first scores
     command_line.make_report(tmp_path)
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert drawn == {"ablation_curves", "ablation_scores"}
