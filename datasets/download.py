@@ -30,9 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for file in files:
             there = (args.directory / file.name).is_file()
-            path = fetch(
-                replace(file, url=args.url or file.url), args.directory, progress=not args.quiet
-            )  # verifies what it downloads
+            file = replace(file, url=args.url or file.url)
+            path = fetch(file, args.directory, progress=not args.quiet)  # verifies what it downloads
             if there and not is_accepted(file, path):
                 raise UserError(f"{path} is there already and is not the official file: move it away, then repeat")
             print(path)

@@ -19,7 +19,7 @@ def grid(images: np.ndarray) -> np.ndarray:
     """uint8 `[rows, columns, height, width, channels]` -> one picture `[Y, X, 3]` with grey lines between images."""
     coloured = np.broadcast_to(images, (*images.shape[:4], 3))  # of one channel, three
     cells = np.pad(coloured, [(0, 0), (0, 0), (MARGIN, 0), (MARGIN, 0), (0, 0)], constant_values=LINE)
-    rows, columns, height, width, _ = cells.shape
+    rows, columns, height, width, _ = cells.shape  # with the lines above and to the left
     picture = cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
     return np.pad(picture, [(0, MARGIN), (0, MARGIN), (0, 0)], constant_values=LINE)
 

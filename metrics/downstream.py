@@ -19,7 +19,7 @@ def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
     """
     drawn = {}
     for split in ("train", "test"):
-        label = rng.integers(2 * max(len(source.varying), 1), size=preset.step_points)
+        label = rng.integers(2 * max(len(source.varying), 1), size=preset.step_points)  # [step_points]
         before = source.random(rng, label.shape)
         drawn[f"{split}_label"], drawn[f"{split}_before"], drawn[f"{split}_after"] = label, before, before
         if len(source.varying):
