@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from report_pages import check_page, write_run, written
 
-from logger import find_runs, read_run
+from logger import find_runs, read_run, report
 from logger.catalogue import PICTURES
 from logger.report import comparison
 from logger.report.__main__ import main
@@ -44,6 +44,13 @@ def test_comparison_has_means_deviations_and_points_by_group(sweep):
     assert any("FactorVAE score: one point per run" in title for title in titles)
     assert "FactorVAE score over training." not in titles  # scored once
     assert "5 runs in 2 groups" in text
+
+
+def test_much_is_read_by_several_processes_with_a_progress_bar(sweep, monkeypatch, capsys):
+    page = written([sweep]).read_bytes()
+    monkeypatch.setattr(report, "MUCH", 0)  # bytes
+    assert written([sweep]).read_bytes() == page
+    assert "5/5" in capsys.readouterr().err
 
 
 def test_runs_that_differ_in_seed_alone_are_one_group(sweep):
