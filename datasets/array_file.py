@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ PIECE = 2**24  # bytes read at a time
 _KINDS = {"uint8": np.uint8, "integers": np.signedinteger, "floats": np.floating}
 
 
+@dataclass
 class ArrayFile:
     """An open file. Its methods raise UserError, ending in `remedy`, for missing and damaged arrays."""
 
-    def __init__(self, path: Path, file: Any, remedy: str):
-        self.path, self.file, self.remedy = path, file, remedy
+    path: Path
+    file: Any
+    remedy: str
 
     def __contains__(self, name: str) -> bool:
         raise NotImplementedError

@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-_on = True
-
-
-def switched_on() -> bool:
-    """Whether the body of no `switched_off` is under way."""
-    return _on
+on = True  # read by this package; set by `switched_off`
 
 
 @contextlib.contextmanager
 def switched_off() -> Iterator[None]:
     """In the body, compute as on any other device: layer by layer, and a training step reads no number."""
-    global _on
-    before, _on = _on, False
+    global on
+    before, on = on, False
     try:
         yield
     finally:
-        _on = before
+        on = before

@@ -22,7 +22,7 @@ import math
 
 import torch
 
-from models.kernels import switched_on
+from models import kernels
 
 THETA = 0.5
 TAYLOR = [1 / math.factorial(k) for k in range(10)]
@@ -55,7 +55,7 @@ def _can_wait(a: torch.Tensor) -> bool:
     """Whether a number may be read from `a`: at no cost on a CPU; outside training at the cost of a wait."""
     if torch._C._are_functorch_transforms_active():  # vmap has no one number to read
         return False
-    on_cpu = a.device.type == "cpu" and switched_on()
+    on_cpu = a.device.type == "cpu" and kernels.on
     return (on_cpu or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 
 

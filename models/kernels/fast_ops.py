@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.kernels import switched_on
+from models import kernels
 
 PIECE = 64  # images
 NARROW = 32  # channels of the large image, up to which `up` in bfloat16 is faster over pairs of pixels
@@ -63,7 +63,7 @@ class ConvStack(nn.Sequential):
 def can_fuse(x: torch.Tensor) -> bool:
     """Whether the operations of this module win for x: a plain tensor on a CPU, not empty, not compiled, in full
     precision or under autocast to a bfloat16 for which oneDNN has kernels."""
-    if x.device.type != "cpu" or x.numel() == 0 or not switched_on() or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or x.numel() == 0 or not kernels.on or torch.compiler.is_compiling():
         return False
     if torch._C._are_functorch_transforms_active():
         return False
