@@ -36,10 +36,10 @@ python -m study --harvest RUN ...   # add runs from other folders
 python -m study --analyse RUN ...   # for unfinished runs: what scores lose to rotations, and measures of the basis
 ```
 
-Each run uses one thread; `--jobs N` runs N at a time. SIGTERM and Ctrl-C stop the runs after a checkpoint; the same
-command continues them. `runs/` holds the records of each run: arguments, sessions, scores, and losses and scores by
-epoch; `states/` what interrupted runs are continued from, also on another machine. To score the weights in
-`checkpoints/`, draw their pictures and write their report:
+Each run uses one thread; `--jobs N` runs N at a time. Kept weights are scored once all runs are trained. SIGTERM and
+Ctrl-C stop the runs after a checkpoint; the same command continues them. `runs/` holds the records of each run:
+arguments, sessions, scores, and losses and scores by epoch; `states/` what interrupted runs are continued from, also on
+another machine. To score the weights in `checkpoints/`, draw their pictures and write their report:
 
 ```bash
 python main.py --evaluate=True --log-path=study/checkpoints/dsprites

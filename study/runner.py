@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from logger.run_directory import versions
+from logger.run_directory import RunDirectory, versions
 from study import plan
 from study.harvest import ROOT, adopt, record, status
 from system.errors import UserError
 from system.signals import EXIT_STATUS, stop_signals
 
 HOW = ["--num-threads=1", "--quiet"]
+TRAINED = "trained"  # outcome of a run whose weights are to be scored
 
 
 class Runner:
@@ -43,15 +44,18 @@ class Runner:
         failed = False
         try:
             with ThreadPoolExecutor(at_once) as pool:
-                futures = {pool.submit(self._make, *job): job for job in jobs}
-                pending = set(futures)
+                pending = {pool.submit(self._train, *job): job for job in jobs}
                 try:
                     while pending:
                         # A signal that arrives just before `wait` does not interrupt it, hence the timeout.
-                        done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-                        for future in done:
-                            configuration, seed = futures[future]
-                            failed |= self._conclude(configuration, seed, future, after)
+                        for future in wait(pending, timeout=1, return_when=FIRST_COMPLETED).done:
+                            configuration, seed = job = pending.pop(future)
+                            outcome, run = self._conclude(future, after)
+                            if run and outcome == TRAINED:  # all runs are trained before any is scored
+                                pending[pool.submit(self._score, configuration, run)] = job
+                            elif outcome != "not started":
+                                print(f"{configuration.name} seed {seed}: {outcome}", flush=True)
+                            failed |= outcome.startswith("failed")
                 except BaseException:  # else the pool would make all other runs before the error is seen
                     self._stop()
                     raise
@@ -60,20 +64,18 @@ class Runner:
                 signal.signal(number, handler)
         return EXIT_STATUS if self.stopping else int(failed)
 
-    def _conclude(self, configuration: plan.Configuration, seed: int, future: Future, after: Callable) -> bool:
-        """Call `after` on a run, and print its outcome. Returns whether it failed."""
+    def _conclude(self, future: Future, after: Callable[[Path], None]) -> tuple[str, Path | None]:
+        """Call `after` on a run of which no more is to be made now. Returns the outcome, and the run directory."""
         try:
             outcome, run = future.result()
-            if run is not None:
+            if run is not None and outcome != TRAINED:
                 after(run)
+            return outcome, run
         except (UserError, OSError) as error:
-            outcome = f"failed: {error}"
-        if outcome != "not started":
-            print(f"{configuration.name} seed {seed}: {outcome}", flush=True)
-        return outcome.startswith("failed")
+            return f"failed: {error}", None
 
-    def _make(self, configuration: plan.Configuration, seed: int) -> tuple[str, Path | None]:
-        """Train a run to the end, and score its kept weights, if the plan says so. Returns outcome and directory."""
+    def _train(self, configuration: plan.Configuration, seed: int) -> tuple[str, Path | None]:
+        """Train a run to the end. Returns the outcome, TRAINED if its weights are to be scored, and its directory."""
         if self.stopping:
             return "not started", None
         log_path = self.logs / configuration.name / f"seed_{seed}"
@@ -81,20 +83,27 @@ class Runner:
             print(f"{configuration.name} seed {seed}: continues from its saved state", flush=True)
         elif not versions(log_path) and (epochs := status(record(self.study, configuration, seed)).get("epochs")):
             print(f"{configuration.name} seed {seed}: starts from scratch; its recorded {epochs} epochs left no state")
-        data = [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []
-        train = [*configuration.command(seed), "--resume=once", f"--log-path={log_path}", *data]
-        outcome = self._main_py(train, log_path)
+        flags = [*configuration.command(seed), "--resume=once", f"--log-path={log_path}", *self._data(configuration)]
+        outcome = self._main_py(flags, log_path)
         runs = [run for run in versions(log_path) if run.args_file.is_file()]
         if not runs:
             return outcome or "failed: no run directory was created", None
         run = next((run for run in runs if run.state() == "finished"), runs[0])
         if outcome is None and run.state() != "finished":
             return "running in another process", run.path
-        for epoch in run.kept_epochs() if configuration.full and outcome is None else ():
-            if outcome is None and not (run.path / f"scores_epoch_{epoch}.json").is_file():
-                flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={run.path}", *data]
-                outcome = self._main_py(flags, log_path)
-        return outcome or "finished", run.path
+        return outcome or (TRAINED if configuration.full else "finished"), run.path
+
+    def _score(self, configuration: plan.Configuration, path: Path) -> tuple[str, Path]:
+        """Score the kept weights of a trained run by the full protocol. Returns as `_train`."""
+        for epoch in RunDirectory(path).kept_epochs():
+            if not (path / f"scores_epoch_{epoch}.json").is_file():
+                flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={path}"]
+                if outcome := self._main_py([*flags, *self._data(configuration)], path.parent):
+                    return outcome, path
+        return "finished", path
+
+    def _data(self, configuration: plan.Configuration) -> list[str]:
+        return [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []
 
     def _main_py(self, flags: list[str], log_path: Path) -> str | None:
         """Run main.py, with its output in <log_path>/output.txt. Returns None, or what went wrong."""

@@ -295,6 +295,22 @@ def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_pa
     assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
 
 
+def test_every_run_is_trained_before_one_is_scored(tmp_path, monkeypatch, capsys):
+    body = """
+    for flag; do if [[ $flag == --log-path=*/seed_? ]]; then run=${flag#*=}/version_0; fi; done
+    if [ -z "$run" ]; then exit; fi
+    mkdir -p "$run/checkpoints"; touch "$run/checkpoints/model_epoch_7.pt"
+    echo '{}' > "$run/args.json"; echo '{"state": "finished"}' > "$run/status.json"
+    """
+    fake_interpreter(tmp_path, monkeypatch, body)
+    jobs, made = missing(tmp_path, tmp_path / "logs", ["hes_40_fp32"]), []
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=made.append) == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert ["--evaluate" in call for call in calls] == [False, False, True, True]
+    assert [run.parent.name for run in made] == ["seed_0", "seed_1"]
+    assert capsys.readouterr().out == "hes_40_fp32 seed 0: finished\nhes_40_fp32 seed 1: finished\n"
+
+
 def test_an_error_after_a_run_stops_the_others_and_is_raised_at_once(tmp_path, monkeypatch):
     body = f"""
     for flag; do if [[ $flag == --log-path=* ]]; then run=${{flag#*=}}/version_0; fi; done
