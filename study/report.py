@@ -17,16 +17,20 @@ from system.files import read_json
 
 INTRODUCTION = """# The paper's tables, measured
 
-This page compares the scores of the paper, of an independent re-run, and of this code. `python -m study --report`
-writes it from `runs/` and `plan.toml`. Scores are in percent: mean ± standard deviation over seeds, and in brackets the
-95 % confidence interval of the mean (Student's t). Only runs that reached the budget of their row count; the others are
-listed under [Incomplete](#incomplete).
+This page compares the scores of the paper, of an independent re-run, and of this code. Scores are in percent: mean ±
+standard deviation over seeds, and in brackets the 95 % confidence interval of the mean (Student's t).
 
 - *paper*: {paper}.
 - *re-run*: {rerun}.
 - MIG leaves out the first factor, as the authors' code does; "all factors" is the usual definition. Definitions of SAP
   and MIG differ between sources, see [docs/metrics.md](../docs/metrics.md). The protocol, `full` (the literature's
   sample sizes) or `fast`, is given above each table.
+- Only runs that reached the budget of their row count; the others are listed under [Incomplete](#incomplete).
+
+## In short
+
+{summary}
+## Run it
 
 ```bash
 python -m study                     # start missing runs, continue interrupted ones, update this page
@@ -34,6 +38,7 @@ python -m study --list              # only list missing runs
 python -m study --only hes_40 --into again --logs logs/again    # repeat one row from scratch
 python -m study --harvest RUN ...   # add runs from other folders
 python -m study --analyse RUN ...   # for unfinished runs: what scores lose to rotations, and measures of the basis
+python -m study --report            # write this page anew, from runs/ and plan.toml
 ```
 
 Each run uses one thread; `--jobs N` runs N at a time. Kept weights are scored once all runs are trained. SIGTERM and
