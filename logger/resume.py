@@ -86,15 +86,16 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
     """
     args, path = command.args, Path(command.args.log_path)
     if RunDirectory(path).is_run:
-        return _continued(_named(RunDirectory(path), mode), command, check)
+        run = _named(RunDirectory(path), mode)
+        return _continued(run, command, check)
     if not path.is_dir():
         if mode == "load":
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
         check(args)
     with starting(path):
-        run = find(path, mode, args.seed) if mode != "no" else None
-        if run is not None:
-            return _continued(run, command, check)
+        found = find(path, mode, args.seed) if mode != "no" else None
+        if found is not None:
+            return _continued(found, command, check)
         check(args)
         seed = secrets.randbelow(2**31) if args.seed is None else args.seed
         args = Namespace(**{**vars(args), "seed": seed})
