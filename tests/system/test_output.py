@@ -19,6 +19,16 @@ print("\\u00e4 \\udcc3")
 open(sys.argv[1], "w").write("done")
 """
 
+BAR = """
+import time
+from system.command_line import start
+def main():
+    from tqdm import trange
+    for _ in trange(30):
+        time.sleep(0.02)
+start(main)
+"""
+
 
 def run(command: list[str], **more) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *command], cwd=ROOT, **more)
@@ -54,6 +64,12 @@ def test_letters_that_the_terminal_lacks_are_spelt_out(tmp_path):
     ended = run(["-c", COMMAND, str(tmp_path / "end")], capture_output=True, env=environment)
     assert ended.returncode == 0
     assert ended.stdout.endswith(b"\\xe4 \\udcc3\n")
+
+
+def test_a_progress_bar_fills_no_log_file():
+    ended = run(["-c", BAR], capture_output=True)
+    assert ended.returncode == 0
+    assert ended.stderr.count(b"\r") <= 3  # its start and its end, not one every tenth of a second
 
 
 @pytest.mark.slow
