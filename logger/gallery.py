@@ -35,7 +35,6 @@ class Gallery:
         self.run, self.writer, self.model = run, writer, model
         self.inputs = pictures.gather(dataset, seed, device)
         self._frames = FrameRecorder(run.path)
-        self._order: np.ndarray | None = None  # of the latents in the last pictures, int64 [latents]
 
     def frame(self, step: int) -> None:
         """Store a frame of the training animation, if one is due."""
@@ -46,7 +45,6 @@ class Gallery:
         """All pictures of the model, to TensorBoard and as PNG and GIF files."""
         start = time.perf_counter()
         drawn = panels.draw(self.model, self.inputs)
-        self._order = drawn.order
         for name, picture in drawn.pictures.items():
             self._picture(name, picture, step)
         for tag, value in drawn.scalars.items():
@@ -68,14 +66,15 @@ class Gallery:
     def score_matrices(self, matrices: dict[str, np.ndarray], factors: Sequence[str], step: int) -> None:
         """Heat maps of the matrices that scores are computed from, with one row per factor.
 
-        Latents are in the order of the last pictures, or by number if there are none.
-
         Args:
             matrices: catalogue name -> float `[latents, factors]`.
         """
+        training = self.model.training
+        _, kl = panels.codes(self.model.eval(), self.inputs)  # [latents]
+        self.model.train(training)
+        order = panels.by_kl(kl)  # [latents]
+        latents = [f"z{j}" for j in order]
         for name, values in matrices.items():
-            order = self._order if self._order is not None else np.arange(len(values))  # [latents]
-            latents = [f"z{j}" for j in order]
             labels = (PICTURES[name].title, "latent", "factor")
             self._picture(name, charts.heat_map_picture(values[order].T, factors, latents, *labels, vmin=0), step)
         self.writer.flush()

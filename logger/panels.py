@@ -25,14 +25,12 @@ class Drawn(NamedTuple):
     scalars: tag -> number.
     texts: tag -> Markdown.
     frames: frames of the traversal animation, uint8 `[Y, X, 3]` each.
-    order: latents by descending KL, the order in all pictures: int64 `[latents]`.
     """
 
     pictures: dict[str, np.ndarray]
     scalars: dict[str, float]
     texts: dict[str, str]
     frames: list[np.ndarray]
-    order: np.ndarray
 
 
 @torch.no_grad()
@@ -40,9 +38,8 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     """Draw all pictures of a VAE of this project. The model is in evaluation mode meanwhile."""
     training = model.training
     model.eval()
-    mu, logvar = model.encode(inputs.sample)  # [sample, latents] each
-    kl = model.code_terms(mu, logvar, mu, 0)["kl_per_latent"].cpu().numpy()  # [latents], nats
-    order = np.argsort(-kl, kind="stable")  # [latents]
+    mu, kl = codes(model, inputs)  # [sample, latents], [latents]
+    order = by_kl(kl)  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
     traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
     own = mu[0].cpu().numpy()  # [latents], code of the image
@@ -70,7 +67,19 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
     model.train(training)
-    return Drawn(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image), order)
+    return Drawn(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image))
+
+
+@torch.no_grad()
+def codes(model, inputs: pictures.PictureInputs) -> tuple[torch.Tensor, np.ndarray]:
+    """Mean codes of the sample, `[sample, latents]`; and the mean KL of each latent in nats, `[latents]`."""
+    mu, logvar = model.encode(inputs.sample)  # [sample, latents] each
+    return mu, model.code_terms(mu, logvar, mu, 0)["kl_per_latent"].cpu().numpy()
+
+
+def by_kl(kl: np.ndarray) -> np.ndarray:
+    """The latents by descending KL, their order in all pictures: `[latents]` -> int64 `[latents]`."""
+    return np.argsort(-kl, kind="stable")
 
 
 def traversal_picture(traversals: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from logger.gallery import Gallery
 
 CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
+PICTURES_EVERY = 500  # steps, if an epoch has fewer: drawing takes seconds
 # What the comparison view shows of a run, besides scores.
 LOSSES = ("validation/loss", "validation/recon", "validation/kl")
 DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
@@ -111,10 +112,16 @@ class Recorder:
         self._scalars("validation", terms)
         run.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         self.writer.flush()
-        if run.args.visualise:
+        if self._pictures_due():
             self.gallery.pictures(run.position.step)
         if run.args.metrics:
             self.score()
+
+    def _pictures_due(self) -> bool:
+        """Whether to draw at the end of this epoch: each time PICTURES_EVERY more steps are done, and at the end."""
+        run, done = self.run, self.run.steps_done
+        before = max(done - run.steps_per_epoch, 0)
+        return run.args.visualise and (run.finished or done // PICTURES_EVERY > before // PICTURES_EVERY)
 
     def score(self) -> None:
         """Score the model, and log the scores."""

@@ -73,7 +73,8 @@ def run(tmp_path_factory, model, dataset, drawn) -> RunDirectory:
     made = SimpleNamespace(run_dir=run_dir, args=args, model=model, dataset=dataset, eval_dataset=dataset, device="cpu")
     made.checkpoint, made.position, made.speed = None, Position(), Speed(torch.device("cpu"), "fp32")
     made.score = lambda: ModelScores({"fac_eval": 0.5}, {}, {"mutual_information": np.eye(4, 4)}, {}, "")
-    made.train_index, made.steps_per_epoch, made.total_steps, made.steps_done = range(32 * 21), 21, 42, 42
+    made.train_index, made.steps_per_epoch, made.total_steps = range(32 * 21), 21, 42
+    made.steps_done, made.finished = 42, True
     recorder = Recorder(made)
     shown = {"seed": 1, "hy_hes": 40.0, "log_path": "logs", "capacity": None, "shuffle": True}
     write_arguments(recorder.writer, shown | {"metrics": False, "end_metrics": True}, model)
@@ -265,14 +266,32 @@ def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, drawn):
-    order = drawn.order
+def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, model, picture_inputs):
+    _, kl = panels.codes(model, picture_inputs)
+    order = sorted(range(4), key=lambda j: -kl[j])
+    assert order != list(range(4))
     values, title = np.eye(4, 4)[order].T, PICTURES["mutual_information"].title
     expected = charts.heat_map_picture(
         values, ["size", "x", "y", "colour"], [f"z{j}" for j in order], title, "latent", "factor", vmin=0
     )
     with Image.open(run.path / PICTURES["mutual_information"].file) as drawn:
         assert np.array_equal(np.array(drawn.convert("RGB")), expected)
+
+
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "total", "drawn_after"),
+    [(3, 8, [8]), (150, 1200, [600, 1050, 1200]), (500, 1500, [500, 1000, 1500]), (700, 1500, [700, 1400, 1500])],
+)
+def test_epochs_of_few_steps_are_not_all_drawn_but_the_end_is(steps_per_epoch, total, drawn_after, tmp_path):
+    made = SimpleNamespace(run_dir=claim(tmp_path), args=Namespace(**FLAGS), position=Position(), validate=dict)
+    made.train_index, made.steps_per_epoch, made.total_steps = range(32 * steps_per_epoch), steps_per_epoch, total
+    recorder, steps = Recorder(made), []
+    recorder.gallery = SimpleNamespace(pictures=steps.append)
+    for done in [*range(steps_per_epoch, total, steps_per_epoch), total]:
+        made.steps_done = made.position.step = done
+        made.finished = done == total
+        recorder.end_epoch()
+    assert steps == drawn_after
 
 
 @pytest.mark.parametrize(
