@@ -74,8 +74,8 @@ def _section(study: Path, group: str) -> str:
     for c in members:
         if kept := status(study / "checkpoints" / c.name):
             args = read_json(study / "checkpoints" / c.name / "args.json")
-            after = f"{args['seed']}, after {kept['epochs']} of {kept['budget']} epochs"
-            parts.append(f"Traversals of the median seed, {after}; its weights are in `checkpoints/{c.name}`.\n")
+            after = f"after {kept['epochs']} of {kept['budget']} epochs"
+            parts.append(f"Traversals of seed {args['seed']}, {after}; its weights are in `checkpoints/{c.name}`.\n")
             parts.append(f"![traversals](checkpoints/{c.name}/traversals.png)\n")
     return "\n".join(part for part in parts if part)
 
