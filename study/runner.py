@@ -36,7 +36,10 @@ class Runner:
         self._lock = threading.RLock()
 
     def run(self, jobs: Sequence, at_once: int, after: Callable[[Path], None]) -> int:
-        """Run the jobs, `at_once` at a time; `after` is called with the run directory of each.
+        """Run the jobs, `at_once` at a time.
+
+        Args:
+            after: called with the run directory of each: when it is trained, when it is scored, or when it stopped.
 
         Returns: 0, 1 if a run failed, or EXIT_STATUS if stopped by a signal.
         """
@@ -65,10 +68,10 @@ class Runner:
         return EXIT_STATUS if self.stopping else int(failed)
 
     def _conclude(self, future: Future, after: Callable[[Path], None]) -> tuple[str, Path | None]:
-        """Call `after` on a run of which no more is to be made now. Returns the outcome, and the run directory."""
+        """Call `after` on a run that was trained, scored or stopped. Returns the outcome, and the run directory."""
         try:
             outcome, run = future.result()
-            if run is not None and outcome != TRAINED:
+            if run is not None:
                 after(run)
             return outcome, run
         except (UserError, OSError) as error:

@@ -307,7 +307,7 @@ def test_every_run_is_trained_before_one_is_scored(tmp_path, monkeypatch, capsys
     assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=made.append) == 0
     calls = (tmp_path / "calls").read_text().splitlines()
     assert ["--evaluate" in call for call in calls] == [False, False, True, True]
-    assert [run.parent.name for run in made] == ["seed_0", "seed_1"]
+    assert [run.parent.name for run in made] == 2 * ["seed_0", "seed_1"]  # what is trained is recorded at once
     assert capsys.readouterr().out == "hes_40_fp32 seed 0: finished\nhes_40_fp32 seed 1: finished\n"
 
 
