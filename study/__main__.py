@@ -105,7 +105,6 @@ def _check_machine(flags: Sequence[str]) -> None:
 
 
 def _run_plan(args: argparse.Namespace) -> int:
-    from logger.run_directory import RunDirectory
     from study.analysis import analyse
     from study.harvest import record, status
     from study.runner import Runner, missing
@@ -120,10 +119,9 @@ def _run_plan(args: argparse.Namespace) -> int:
     if args.list:
         return 0
 
-    def after(run: Path) -> None:
-        finished = RunDirectory(run).state() == "finished"
-        add_run(run, args.into, weights=finished)
-        if finished:
+    def after(run: Path, complete: bool) -> None:
+        add_run(run, args.into, weights=complete)
+        if complete:
             analyse(run, args.into)
         make_report(args.into)
 

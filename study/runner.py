@@ -18,7 +18,7 @@ from system.errors import UserError
 from system.signals import EXIT_STATUS, stop_signals
 
 HOW = ["--num-threads=1", "--quiet"]
-TRAINED = "trained"  # outcome of a run whose weights are to be scored
+TRAINED, FINISHED = "trained", "finished"  # outcomes: weights are to be scored, and nothing is left to do
 
 
 class Runner:
@@ -35,11 +35,12 @@ class Runner:
         # No signal is handled between the start of a process and its entry in the set; one may come during another.
         self._lock = threading.RLock()
 
-    def run(self, jobs: Sequence, at_once: int, after: Callable[[Path], None]) -> int:
+    def run(self, jobs: Sequence, at_once: int, after: Callable[[Path, bool], None]) -> int:
         """Run the jobs, `at_once` at a time.
 
         Args:
-            after: called with the run directory of each: when it is trained, when it is scored, or when it stopped.
+            after: called with the run directory of each when it is trained, scored, or stopped, and with whether it
+                is complete.
 
         Returns: 0, 1 if a run failed, or EXIT_STATUS if stopped by a signal.
         """
@@ -67,12 +68,12 @@ class Runner:
                 signal.signal(number, handler)
         return EXIT_STATUS if self.stopping else int(failed)
 
-    def _conclude(self, future: Future, after: Callable[[Path], None]) -> tuple[str, Path | None]:
+    def _conclude(self, future: Future, after: Callable[[Path, bool], None]) -> tuple[str, Path | None]:
         """Call `after` on a run that was trained, scored or stopped. Returns the outcome, and the run directory."""
         try:
             outcome, run = future.result()
             if run is not None:
-                after(run)
+                after(run, outcome == FINISHED)
             return outcome, run
         except (UserError, OSError) as error:
             return f"failed: {error}", None
@@ -94,7 +95,7 @@ class Runner:
         run = next((run for run in runs if run.state() == "finished"), runs[0])
         if outcome is None and run.state() != "finished":
             return "running in another process", run.path
-        return outcome or (TRAINED if configuration.full else "finished"), run.path
+        return outcome or (TRAINED if configuration.full else FINISHED), run.path
 
     def _score(self, configuration: plan.Configuration, path: Path) -> tuple[str, Path]:
         """Score the kept weights of a trained run by the full protocol. Returns as `_train`."""
@@ -103,7 +104,7 @@ class Runner:
                 flags = ["--evaluate", f"--epoch={epoch}", "--metric-preset=full", f"--log-path={path}"]
                 if outcome := self._main_py([*flags, *self._data(configuration)], path.parent):
                     return outcome, path
-        return "finished", path
+        return FINISHED, path
 
     def _data(self, configuration: plan.Configuration) -> list[str]:
         return [f"--data-path={self.data / configuration.flags['dataset']}"] if self.data else []

@@ -270,7 +270,7 @@ def test_a_signal_stops_what_runs_and_begins_nothing_more(tmp_path, monkeypatch,
     )
     fake_interpreter(tmp_path, monkeypatch, body)
     jobs = missing(tmp_path, tmp_path / "logs", ["vae"])
-    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: None) == 75
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run, complete: None) == 75
     call, saved = (tmp_path / "calls").read_text().splitlines()
     assert "main.py --model=vae" in call and "--seed=0" in call and "--resume=once" in call and saved == "saved"
     assert capsys.readouterr().out == "vae seed 0: stopped; the same command continues it\n"
@@ -290,7 +290,7 @@ def test_flags_of_the_machine_are_given_to_every_run_and_others_are_refused(tmp_
 def test_a_run_that_fails_is_told_with_its_reason_and_the_others_are_made(tmp_path, monkeypatch, capsys):
     fake_interpreter(tmp_path, monkeypatch, "echo 'error: the disk is full'; exit 2")
     jobs = missing(tmp_path, tmp_path / "logs", ["hes_40_fp32"])
-    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 2, after=lambda run: None) == 1
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 2, after=lambda run, complete: None) == 1
     out = capsys.readouterr().out
     assert out.count("failed with status 2: error: the disk is full") == len(jobs) == 2
 
@@ -304,10 +304,15 @@ def test_every_run_is_trained_before_one_is_scored(tmp_path, monkeypatch, capsys
     """
     fake_interpreter(tmp_path, monkeypatch, body)
     jobs, made = missing(tmp_path, tmp_path / "logs", ["hes_40_fp32"]), []
-    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=made.append) == 0
+
+    def after(run, complete):
+        made.append((run.parent.name, complete))
+
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after) == 0
     calls = (tmp_path / "calls").read_text().splitlines()
     assert ["--evaluate" in call for call in calls] == [False, False, True, True]
-    assert [run.parent.name for run in made] == 2 * ["seed_0", "seed_1"]  # what is trained is recorded at once
+    # What is trained is recorded at once; what is scored is complete.
+    assert made == [("seed_0", False), ("seed_1", False), ("seed_0", True), ("seed_1", True)]
     assert capsys.readouterr().out == "hes_40_fp32 seed 0: finished\nhes_40_fp32 seed 1: finished\n"
 
 
@@ -321,7 +326,7 @@ def test_an_error_after_a_run_stops_the_others_and_is_raised_at_once(tmp_path, m
     jobs = missing(tmp_path, tmp_path / "logs", ["small_vae"])
     assert len(jobs) > 2
     with pytest.raises(ZeroDivisionError):
-        Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: 1 / 0)
+        Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run, complete: 1 / 0)
     assert len((tmp_path / "calls").read_text().splitlines()) <= 2
 
 
@@ -338,7 +343,7 @@ def test_a_signal_that_comes_while_another_is_handled_stops_the_runs_too(tmp_pat
     body = f"trap 'exit 75' TERM; kill -TERM {os.getpid()}; while :; do sleep 0.02; done"
     fake_interpreter(tmp_path, monkeypatch, body)
     jobs = missing(tmp_path, tmp_path / "logs", ["vae"])
-    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run: None) == 75
+    assert Runner(tmp_path, tmp_path / "logs").run(jobs, 1, after=lambda run, complete: None) == 75
 
 
 def test_of_two_studies_at_once_one_takes_over_a_saved_state(tmp_path, monkeypatch):
@@ -391,6 +396,6 @@ def test_the_command_makes_what_is_missing_and_the_page(tiny, small_dsprites, tm
     assert command_line.main(flags) == 0
     assert "tiny seed 0: finished" in capsys.readouterr().out
     page = (tmp_path / "study" / "README.md").read_text()
-    assert "Scores: `full` protocol" in page and "Traversals of the median seed, 0, after 2 of 2 epochs" in page
+    assert "Scores: `full` protocol" in page and "Traversals of seed 0, after 2 of 2 epochs" in page
     assert command_line.main([*flags, "--list"]) == 0
     assert "1 of 1 runs are complete" in capsys.readouterr().out
