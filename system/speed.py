@@ -6,6 +6,7 @@ the same precision. It can be compared between machines.
 
 from __future__ import annotations
 
+import copy
 import platform
 import statistics
 import time
@@ -137,7 +138,7 @@ def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.T
 def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     """FLOP of one training step on `batch` images, as torch.utils.flop_counter counts them on black ones.
 
-    Elementwise operations are not counted. Leaves no gradient behind, and the global generators as they were.
+    Elementwise operations are not counted. The model and the global generators stay as they were.
 
     Args:
         model: a `models.vae.VAE`, or a module with its `channels`, `draw_noise` and `forward`.
@@ -148,10 +149,10 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     x = torch.zeros(batch, model.channels, 64, 64, device=device)  # [batch, channels, 64, 64]
     noise = model.draw_noise(batch, torch.Generator().manual_seed(0))
     noise = {name: value.to(device) for name, value in noise.items()}
+    model = copy.deepcopy(model)  # a step leaves gradients, and may change buffers, such as means of a batch norm
     with FlopCounterMode(display=False) as counter, randomness.kept():
         for objective in objectives:
             model(x, noise, 0, objective)["loss"].backward()
-    model.zero_grad(set_to_none=True)
     return counter.get_total_flops()
 
 

@@ -58,10 +58,13 @@ def test_step_flops_do_not_depend_on_the_kernels(precision):
         assert step_flops(model, ["vae"], CPU, 8) == pytest.approx(fused, rel=1e-4)
 
 
-def test_counting_flops_changes_no_random_state():
+def test_counting_flops_changes_neither_a_random_state_nor_the_model():
     model, before = small_model(), torch.get_rng_state()
+    model.encoder.prior_group.append(torch.nn.BatchNorm1d(9))
+    state = copy.deepcopy(model.state_dict())
     step_flops(model, ["vae"], CPU, 8)
     assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
 @pytest.fixture
