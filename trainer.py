@@ -91,7 +91,7 @@ class Run:
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
-        self.model = build_model(args, self.dataset.channels).to(device)
+        self.model = build_model(args, self.dataset.channels).to(device).eval()  # `train_step` alone trains it
         self.optimisers = self.model.make_optimisers(args.learning_rate)
         split = datasets.split_indices(len(self.dataset), args.split, stream_seed(args.seed, "split"))
         self.train_index, self.validation_index = split  # int64 [n], [m]
@@ -280,7 +280,6 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelSc
     import metrics
     from logger.scores import score_table
 
-    model.eval()
     scored = metrics.score_model(
         model.mean_code,
         model.image,
@@ -292,7 +291,6 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelSc
         progress=not args.quiet,
         workers=torch.get_num_threads(),
     )
-    model.train()
     print(score_table(scored.values, scored.protocol, args.model))
     if scored.left_out:
         print(f"note: {scored.left_out}")

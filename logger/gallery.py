@@ -69,9 +69,7 @@ class Gallery:
         Args:
             matrices: catalogue name -> float `[latents, factors]`.
         """
-        training = self.model.training
-        _, kl = panels.codes(self.model.eval(), self.inputs)  # [latents]
-        self.model.train(training)
+        _, kl = panels.codes(self.model, self.inputs)  # [latents]
         order = panels.by_kl(kl)  # [latents]
         latents = [f"z{j}" for j in order]
         for name, values in matrices.items():
@@ -110,11 +108,10 @@ class FrameRecorder:
         """Whether to record a frame at this step; also after a step back, to an earlier checkpoint."""
         return step >= max(FIRST, self.last * GROWTH) or step < self.last
 
-    @torch.no_grad()
     def record(self, model, x: torch.Tensor, step: int) -> None:
         """Draw and write the frame of a step: traversals around the image x `[1, channels, height, width]`."""
         self.folder.mkdir(exist_ok=True)
-        traversals = pictures.traversals(model, model.encode(x)[0], COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
+        traversals = pictures.traversals(model, model.mean_code(x), COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
         names = [f"z{j}" for j in range(len(traversals))]
         picture = grids.labelled(traversals, names, title=f"step {step:,}")
         with replacing(self.folder / f"{step:09d}.png") as temporary:

@@ -35,9 +35,7 @@ class Drawn(NamedTuple):
 
 @torch.no_grad()
 def draw(model, inputs: pictures.PictureInputs) -> Drawn:
-    """Draw all pictures of a VAE of this project. The model is in evaluation mode meanwhile."""
-    training = model.training
-    model.eval()
+    """Draw all pictures of a VAE of this project, which is in evaluation mode."""
     mu, kl = codes(model, inputs)  # [sample, latents], [latents]
     order = by_kl(kl)  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
@@ -66,7 +64,6 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     if elements is not None:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
-    model.train(training)
     return Drawn(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image))
 
 

@@ -1,13 +1,16 @@
-"""A user's model that draws from global generators repeats, whatever ran before, and goes on to the bit."""
+"""A user's model that draws from global generators and has buffers repeats, whatever ran before or is drawn of it."""
 
 import json
 
-from run_contents import assert_equal_runs
+from run_contents import assert_equal_runs, same, training_state
 
 
 def test_a_model_that_draws_globally_repeats_and_goes_on_to_the_bit(start, uninterrupted, data, tmp_path):
     flags = ("--model", "drawing")
     expected = uninterrupted(*flags)
+    drawn = uninterrupted(*flags, "--visualise", "yes")
+    assert (drawn / "frames" / "000000020.png").exists()
+    assert same(training_state(drawn), training_state(expected))
     other = ["--dataset", "dsprites", "--model", "drawing", "--data-path", str(data), "--seed", "77", "--quiet"]
     other += ["--log-path", str(tmp_path / "other"), "--max-steps", "2", "--end-metrics", "no", "--visualise", "no"]
     other += ["--num-threads", "1"]
