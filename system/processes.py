@@ -8,7 +8,6 @@ batch and of terms of the parameters alone, the update equals that of a single p
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -133,23 +132,17 @@ class SharedGroup(Group):
         return bool(votes)
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        error, buffer = None, io.BytesIO()
+        found: list = [None, None]  # the result, the error
         if self.is_main:
             try:
-                torch.save({"made": make()}, buffer)
-            except UserError as raised:
-                error = raised
-                torch.save({"error": str(raised)}, buffer)
-        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8) if self.is_main else None
-        length = torch.tensor(0 if content is None else len(content))
+                found[0] = make()
+            except UserError as error:
+                found[1] = error
         with self._connection():
-            dist.broadcast(length, 0)
-            content = torch.empty(int(length), dtype=torch.uint8) if content is None else content
-            dist.broadcast(content, 0)
-        received = torch.load(io.BytesIO(content.numpy().tobytes()), map_location="cpu", weights_only=True)
-        if "error" in received:
-            raise error or UserError(received["error"])
-        return received["made"]
+            dist.broadcast_object_list(found, 0)
+        if found[1] is not None:
+            raise found[1]
+        return found[0]
 
 
 def this_group() -> Group:

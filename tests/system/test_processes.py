@@ -85,7 +85,7 @@ def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):
         raise RuntimeError("connection of the layers")
     assert patience[0] >= timedelta(hours=4)  # while the main process scores
     monkeypatch.setattr(dist, "all_reduce", fail)
-    monkeypatch.setattr(dist, "broadcast", fail)
+    monkeypatch.setattr(dist, "broadcast_object_list", fail)
     for message in (lambda: two.any(True), lambda: two.mean({"loss": torch.ones(())}, 4), lambda: two.broadcast(dict)):
         with pytest.raises(UserError, match=r"process 1 of 2 lost another one \(broken pipe\)"):
             message()
