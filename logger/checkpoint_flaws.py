@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 from system import randomness
@@ -99,16 +101,14 @@ def _flaw_of_optimiser(found, optimiser: torch.optim.Optimizer) -> str | None:
         names = [name for name in ours if name in theirs or not (ours[name] is None or type(ours[name]) is bool)]
         if other := [name for name in names if not _is_setting(name, theirs.get(name), ours[name])]:
             return f"its {', '.join(other)} differs from the run's"
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    kept = _kept_of_a_parameter(optimiser)
+    kept = _state_after_a_step(optimiser)
     for number, state in found["state"].items():
-        if type(number) is not int or not 0 <= number < len(parameters):
+        if type(number) is not int or number not in kept:
             return f"it has a state of parameter {str(number)[:20]}, which the model has not"
-        if not isinstance(state, dict) or state.keys() != kept.keys():
-            return f"its state has not the entries {', '.join(kept)}"
+        if not isinstance(state, dict) or state.keys() != kept[number].keys():
+            return f"its state has not the entries {', '.join(kept[number])}"
         for name, value in state.items():
-            like = kept[name] if kept[name].dim() == 0 else parameters[number]
-            if not _is_like(value, like) or not torch.isfinite(value).all():
+            if not _is_like(value, kept[number][name]) or not torch.isfinite(value).all():
                 return f"its {name} of parameter {number} does not fit"
     return None
 
@@ -125,10 +125,11 @@ def _is_plain(value) -> bool:
     return value is None or isinstance(value, int | float | str)
 
 
-def _kept_of_a_parameter(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The state that such an optimiser keeps for a parameter after a step: scalars, and tensors of its shape."""
-    parameter = torch.nn.Parameter(torch.zeros(2))
-    parameter.grad = torch.zeros(2)
-    probe = type(optimiser)([parameter], **optimiser.defaults)
+def _state_after_a_step(optimiser: torch.optim.Optimizer) -> dict[int, dict[str, torch.Tensor]]:
+    """Number of a parameter -> what the optimiser keeps for it after a step. The step is one of a copy."""
+    probe = copy.deepcopy(optimiser)
+    for group in probe.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
     probe.step()
-    return dict(probe.state[parameter])
+    return probe.state_dict()["state"]

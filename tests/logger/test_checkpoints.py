@@ -1,5 +1,6 @@
 """Checkpoint files: what is kept, what is found damaged, what a full disk leaves."""
 
+import copy
 import errno
 import os
 import resource
@@ -184,6 +185,18 @@ def trained_twice(tmp_path_factory) -> RunDirectory:
         save(run, model, n, optimisers)
     assert step(run) == 2
     return run
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adafactor, torch.optim.NAdam])
+def test_a_run_goes_on_whatever_its_optimiser_keeps_for_a_parameter(kind, run, model):
+    trained, fresh = (kind(one.parameters(), lr=0.1) for one in (model, Model()))
+    sum(p.sum() for p in model.parameters()).backward()
+    trained.step()
+    save(run, model, 1, {"vae": trained})
+    before = copy.deepcopy(fresh.state_dict())
+    found = checkpoints.load_training(run, Model(), {"vae": fresh}, {"step": 0}, {"step": 1})
+    assert found["optimisers"]["vae"]["state"].keys() == trained.state_dict()["state"].keys()
+    assert fresh.state_dict() == before  # only looked at
 
 
 @pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=[said for _, _, said in WRONG])
