@@ -18,34 +18,22 @@ UNBORN = ".starting"  # suffix of a run directory that is being made; it is then
 
 
 class RunDirectory:
-    """Paths of the files of one run. The directory exists.
-
-    args.json            the arguments, from which --evaluate rebuilds the model
-    status.json          `running`, `interrupted`, `failed` or `finished`, and why; every session with its environment
-    log_metrics.txt      lines `tag : value`, the newest last
-    scores.json          the scores with their protocol
-    codes.npz            mean codes of the images scored
-    evaluations.jsonl    the scores of every --evaluate, one per line; not rewound when the run is continued
-    checkpoints/         model.pt (the state dict in the reference layout), model_epoch_<e>.pt (--keep-epochs), and
-                         training.pt and training.previous.pt (the last two checkpoints)
-    events.*             TensorBoard
-    *.png                pictures
-    .lock                held by the process that trains here
-    """
+    """Paths of the files of one run; besides these, TensorBoard's `events.*`, and pictures. The directory exists."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.args_file = self.path / "args.json"
-        self.status_file = self.path / "status.json"
-        self.metrics_file = self.path / "log_metrics.txt"
-        self.scores_file = self.path / "scores.json"
-        self.codes_file = self.path / "codes.npz"
+        self.args_file = self.path / "args.json"  # the arguments, from which --evaluate rebuilds the model
+        self.status_file = self.path / "status.json"  # the state, and why; every session with its environment
+        self.metrics_file = self.path / "log_metrics.txt"  # lines `tag : value`, the newest last
+        self.scores_file = self.path / "scores.json"  # the scores with their protocol
+        self.codes_file = self.path / "codes.npz"  # mean codes of the images scored
+        # The scores of every --evaluate, one per line; not rewound when the run is continued.
         self.evaluations_file = self.path / "evaluations.jsonl"
         self.checkpoints = self.path / "checkpoints"
-        self.model_file = self.checkpoints / "model.pt"
-        self.training_file = self.checkpoints / "training.pt"
+        self.model_file = self.checkpoints / "model.pt"  # the state dict in the reference layout
+        self.training_file = self.checkpoints / "training.pt"  # the last two checkpoints
         self.previous_training_file = self.checkpoints / "training.previous.pt"
-        self.reference_args_file = self.checkpoints / "args.pt"
+        self.reference_args_file = self.checkpoints / "args.pt"  # in runs of the authors' code
         self.is_new = False  # made by this process, and without a checkpoint so far
         self._release: Callable[[], None] | None = None
 
