@@ -63,11 +63,11 @@ def to_array(figure) -> np.ndarray:
     return np.array(figure.canvas.buffer_rgba())[..., :3]
 
 
-def unit_of(values: np.ndarray) -> tuple[float, str]:
-    """A power of ten to divide the values by, and its name, ` in 1e-3`; 1 and no name if the values need none."""
+def unit_of(values: np.ndarray | float, smallest: int = -2) -> tuple[float, str]:
+    """A power of ten to divide the values by, and its name, ` in 1e-3`; 1 and no name from 10^smallest to 1000."""
     largest = np.abs(values).max(initial=0)
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    return (1.0, "") if -2 <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
+    return (1.0, "") if smallest <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
 
 
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import matplotlib
@@ -177,8 +176,7 @@ def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.nd
     columns = min(5, len(order))
     rows = -(-len(order) // columns)
     limit = max(np.abs(findings.spectra[j]).max(initial=0) for j in order) * 1.15 or 1.0
-    exponent = math.floor(math.log10(limit))
-    scale, unit = (1.0, "") if -1 <= exponent <= 2 else (10.0**exponent, f" in 1e{exponent}")
+    scale, unit = charts.unit_of(limit, smallest=-1)
     norms = sum(findings.per_latent.values())  # [latents]
     width = max(2.5 * columns + 1, 6.5)  # room for the label
     with charts.figure(width, 2.8 * rows + 0.55, left=0.9, bottom=0.75) as canvas:
