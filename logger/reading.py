@@ -96,7 +96,7 @@ def read_run(path: str | Path) -> Run:
             )
         args = run.read_args() if recorded else {}
         state = run.state()  # before the scores: a run that finishes now must not count with those of an earlier epoch
-        scores, protocol = _scores_file(run.scores_file)
+        scores, protocol = read_scores(run.scores_file)
         log = () if scores else log_lines(run.metrics_file)
         scores |= {tag.removeprefix("dmetric/"): value for tag, value in log if tag.startswith("dmetric/")}
         written = run.metrics_file if run.metrics_file.is_file() else path
@@ -219,7 +219,7 @@ def _kept_scores(path: Path, validated: Sequence[int]) -> list[tuple[str, int, f
     for file in path.glob("scores_epoch_*.json"):
         epoch = file.stem.removeprefix("scores_epoch_")
         if epoch.isdecimal() and 0 < int(epoch) <= len(validated):
-            scores, _ = _scores_file(file)
+            scores, _ = read_scores(file)
             rows += [(f"dmetric/{name}", validated[int(epoch) - 1], value, 0.0) for name, value in scores.items()]
     return rows
 
@@ -238,7 +238,7 @@ def log_lines(file: Path) -> Iterator[tuple[str, float]]:
             yield tag.strip(), value
 
 
-def _scores_file(path: Path) -> tuple[dict[str, float], dict]:
+def read_scores(path: Path) -> tuple[dict[str, float], dict]:
     """The scores and their protocol; both empty without the file."""
     if not path.is_file():
         return {}, {}

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from logger import checkpoints
 from logger.arguments import WITHOUT_EFFECT
+from logger.reading import read_scores
 from logger.run_directory import RunDirectory
 from system.device import environment
 from system.errors import UserError
-from system.files import read_json
 from system.processes import NullObject
 
 if TYPE_CHECKING:
@@ -154,10 +154,9 @@ class Recorder:
 
     def _scored_step(self) -> int | None:
         """The step of the scores in this run; None if there are none."""
-        file, protocol = self.run.run_dir.scores_file, None
         with contextlib.suppress(UserError):  # damaged: whoever reads them says so
-            protocol = read_json(file).get("protocol") if file.is_file() else None
-        return protocol.get("step") if isinstance(protocol, dict) else None
+            return read_scores(self.run.run_dir.scores_file)[1].get("step")
+        return None
 
     def _scalars(self, group: str, terms: dict[str, torch.Tensor]) -> None:
         step, images = self.run.position.step, self.run.position.images
