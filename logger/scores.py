@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from logger import score_guide
-from logger.report import published
 from logger.run_directory import RunDirectory, timestamp
 from system.files import replacing, write_text
 
@@ -61,8 +60,8 @@ def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))
     stars = {name: " " + "*" * (reasons.index(reason) + 1) for name, reason in remarks.items()}
     values = {name: _value(scores, name) + stars.get(name, "") for name in scores}
-    sources = published.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
-    paper = sources.get(published.PAPER, {})
+    sources = score_guide.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
+    paper = sources.get(score_guide.THE_PAPER, {})
     rows = [("", "value", "better, ideal", "the paper" if paper else "")]
     for score in groups.pop(score_guide.PAPER, []):
         rows.append((score.title, values[score.name], _best(score), _published(paper.get(score.name))))
@@ -91,5 +90,5 @@ def _best(score: score_guide.Score) -> str:
     return ", ".join(filter(None, (score.better, score_guide.ideal(score))))
 
 
-def _published(score: published.Published | None) -> str:
+def _published(score: score_guide.Published | None) -> str:
     return "" if score is None else f"{score.mean:.3f} +- {score.deviation:.3f} ({score.setting})"

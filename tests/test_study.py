@@ -18,8 +18,8 @@ import torch
 
 import main
 import study.__main__ as command_line
-from logger.report.published import RERUN, published
 from logger.run_directory import RunDirectory
+from logger.score_guide import RERUN, published
 from models import model_class
 from study import harvest, plan, report
 from study.runner import Runner, missing

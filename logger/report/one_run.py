@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from logger import score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.reading import Run
-from logger.report import charts, published
+from logger.report import charts
 from logger.report.parts import Cell, Figure, Section, Table, Text, panels, picture_figure, render
 from logger.score_guide import number
 
@@ -103,7 +103,7 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
         )
         for run in runs
     ]
-    sources = published.published(*settings[0]) if settings.count(settings[0]) == len(settings) else {}
+    sources = score_guide.published(*settings[0]) if settings.count(settings[0]) == len(settings) else {}
     parts: list = []
     for question, group in score_guide.grouped(values).items():
         rows = []
@@ -118,7 +118,7 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
         parts.append(Table([*head, *sources] if first else head, rows, folded="" if first else question))
     note = "↑ higher is better, ↓ lower is better."
     if sources:
-        named = "; ".join(f"{source}: {published.SOURCES[source]}" for source in sources)
+        named = "; ".join(f"{source}: {score_guide.SOURCES[source]}" for source in sources)
         note += (
             f" Published values are mean ± standard deviation over 10 runs. {named}. Compare only runs "
             "with the training length stated below each value, scored with the full preset."
@@ -127,7 +127,7 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
     return parts
 
 
-def published_cell(score: published.Published | None) -> Cell:
+def published_cell(score: score_guide.Published | None) -> Cell:
     """Mean, deviation and setting of a published score; empty for None."""
     return Cell("") if score is None else Cell(f"{score.mean:.3f} ±\u00a0{score.deviation:.3f}", below=score.setting)
 

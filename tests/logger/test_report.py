@@ -7,7 +7,6 @@ from report_pages import check_page, write_run, written
 
 from logger import read_run, score_guide
 from logger.catalogue import PICTURES, SECTIONS
-from logger.report import published
 from logger.report.__main__ import main
 from metrics.metric import INFORMATION
 from system.errors import UserError
@@ -105,9 +104,9 @@ def test_output_goes_where_it_is_told(tmp_path, capsys):
 
 
 def test_published_values_are_fractions_with_a_named_source():
-    for score in published.PUBLISHED:
+    for score in score_guide.PUBLISHED:
         assert 0 < score.deviation < score.mean < 1
-        assert score.source in published.SOURCES
+        assert score.source in score_guide.SOURCES
         assert score_guide.BY_NAME[score.metric].question == score_guide.PAPER  # the table that has them beside
 
 
