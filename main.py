@@ -22,7 +22,6 @@ from system.command_line import (
     command_line,
     fraction,
     integers,
-    one_spelling,
     optional,
     path,
     probability,
@@ -59,16 +58,9 @@ examples:
 """
 
 
-class RecordParser(Parser):
-    """Parses the recorded arguments of a run; errors raise UserError."""
-
-    def error(self, message: str):
-        raise UserError(one_spelling(message))
-
-
-def build_parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Every flag, in groups."""
-    parser = kind(
+    parser = Parser(
         prog="main.py",
         description=ABOUT,
         epilog=EXAMPLES,
@@ -223,15 +215,15 @@ def load_model(run: str | Path, *flags: str):
     import trainer
     from system import randomness
 
-    command = parse(["--evaluate", "--quiet", f"--log-path={run}", *flags], RecordParser)
+    command = parse(["--evaluate", "--quiet", f"--log-path={run}", *flags])
     with randomness.kept():  # whoever draws between two calls does not draw the same again
         *_, dataset, model = trainer.load(command, torch.device("cpu"))
     return model, dataset
 
 
-def parse(argv: Sequence[str] | None, kind: type[Parser] = Parser) -> CommandLine:
+def parse(argv: Sequence[str] | None) -> CommandLine:
     """The flags of a command line, and which of them were given, also if set to their default."""
-    parser, unset = build_parser(kind), object()
+    parser, unset = build_parser(), object()
     args = parser.parse_args(argv)
     again = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     given = frozenset(name for name, value in vars(again).items() if value is not unset)
@@ -243,7 +235,7 @@ def recorded_args(values: dict, file: Path) -> dict:
 
     Raises UserError naming the file and the argument.
     """
-    parser = build_parser(RecordParser)
+    parser = build_parser()
     known = values.keys() & vars(parser.parse_args([])).keys()
     try:
         found = parser.parse_args([f"--{name}={_typed(values[name])}" for name in sorted(known)])

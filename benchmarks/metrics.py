@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ import metrics
 from metrics.encoding import encode
 from metrics.evaluation import applicable, draw, indices_of
 from metrics.sampling import GridSource
-from system.command_line import Parser
+from system.command_line import Parser, command_line
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 LATENTS = 10
@@ -103,6 +104,7 @@ def check_dci() -> None:
                 print(f"{case:8} {name:28} {value:.4f}  reference {reference['mean']:.4f} +- {allowed:.4f}  {verdict}")
 
 
+@command_line
 def main() -> None:
     """Prints one line per metric, then totals and the peak memory."""
     parser = Parser(prog="python -m benchmarks.metrics", description=__doc__.splitlines()[0])
@@ -135,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

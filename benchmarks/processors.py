@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from system.command_line import Parser
+from system.command_line import Parser, command_line
 from tests.processors import COMBINATIONS, ROOT, environment
 
 EVERY = {"orientation": 4, "pos_x": 2, "pos_y": 2}  # 3 * 6 * 10 * 16 * 16 = 46,080 images
@@ -46,6 +46,7 @@ def score(folder: Path, name: str) -> dict[str, float]:
     return json.loads(kept.read_text())["scores"]
 
 
+@command_line
 def main(argv: list[str] | None = None) -> None:
     parser = Parser(prog="python -m benchmarks.processors", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -67,4 +68,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

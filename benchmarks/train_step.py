@@ -16,10 +16,11 @@ from collections.abc import Callable
 
 import torch
 
-import main as command_line
 from benchmarks.measure import Figures, Yardstick, parser
+from main import build_parser
 from models import MODELS, build_model, kernels
 from system import speed
+from system.command_line import command_line
 from training_loop import train_step
 
 PUBLISHED = ["--batch-size=256", "--hy_rec=0.1", "--hy_commute=0", "--forward_eg_prob=0.2"]
@@ -33,7 +34,7 @@ class Case:
     """A model, its optimisers and a batch of random images."""
 
     def __init__(self, flags: list[str], precision: str = "fp32"):
-        self.args: Namespace = command_line.build_parser().parse_args(flags)
+        self.args: Namespace = build_parser().parse_args(flags)
         channels = 3 if self.args.dataset == "shapes3d" else 1
         torch.manual_seed(0)
         self.model = build_model(self.args, channels)
@@ -83,6 +84,7 @@ def print_profile(case: Case) -> None:
         print(f"| {event.key} | {event.self_cpu_time_total / total:.1%} | {event.count / 2:.0f} |")
 
 
+@command_line
 def main() -> None:
     options = parser("train_step", __doc__.splitlines()[0])
     options.add_argument("--only", nargs="+", choices=CONFIGURATIONS, help="these configurations alone")
@@ -113,4 +115,4 @@ def report(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

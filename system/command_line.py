@@ -149,16 +149,11 @@ def add(group, name: str, kind, default, help: str, *short: str, **more) -> None
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line on stderr and exit status 2."""
+    """An argument parser whose errors raise UserError, with one spelling of the flag."""
 
     def error(self, message: str):
-        sys.stderr.write(f"error: {one_spelling(message)} ({self.prog} --help lists every flag)\n")
-        sys.exit(2)
-
-
-def one_spelling(message: str) -> str:
-    """argparse's message with one spelling of the flag."""
-    return re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
+        message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
+        raise UserError(f"{message} ({self.prog} --help lists every flag)")
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:

@@ -150,10 +150,7 @@ def test_bad_input_is_one_line_and_status_2(argv, flag, tmp_path, capsys, monkey
     monkeypatch.setenv("LIE_VAE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "file").write_text("not a folder")
     argv = [word.replace("{tmp}", str(tmp_path)) for word in argv]
-    try:
-        status = main.main(argv)
-    except SystemExit as error:
-        status = error.code
+    status = main.main(argv)
     stderr = capsys.readouterr().err
     assert status == 2
     assert stderr.startswith("error: ")

@@ -139,4 +139,4 @@ def test_only_random_sets_take_a_seed(folder):
 def test_the_command_line_takes_the_seeds_that_the_data_sets_take():
     assert main.parse([f"--data-seed={SEEDS[-1]}"]).args.data_seed == SEEDS[-1]
     with pytest.raises(UserError, match="--data-seed: .* is more than"):
-        main.parse([f"--data-seed={SEEDS.stop}"], main.RecordParser)
+        main.parse([f"--data-seed={SEEDS.stop}"])

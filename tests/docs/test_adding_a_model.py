@@ -27,8 +27,8 @@ def documented(tmp_path, monkeypatch):
     monkeypatch.setitem(MODELS, "mmd_vae", Model("mmd_vae_of_the_document:MMDVAE", "conv"))
     build_parser = main.build_parser
 
-    def build_with_the_flag(*kind):
-        parser = build_parser(*kind)
+    def build_with_the_flag():
+        parser = build_parser()
         exec(textwrap.dedent(flag_line), vars(main), {"group": parser})
         return parser
 

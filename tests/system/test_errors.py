@@ -15,10 +15,8 @@ COMMANDS = (
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_wrong_flag_is_one_line_and_exit_status_2(module, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        importlib.import_module(module).main(["--no-such-flag"])
+    assert importlib.import_module(module).main(["--no-such-flag"]) == 2
     error = capsys.readouterr().err
-    assert stopped.value.code == 2
     assert error.startswith("error: ") and error.count("\n") == 1 and "--help lists every flag" in error
 
 
