@@ -164,7 +164,7 @@ def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Ser
     config = values.groupby(key).agg(lambda column: "/".join(column.unique()))
     rows["_config"] = ["-".join(row) for row in config.to_numpy()]
     rows["n_samples"] = groups.size()
-    rows["path"] = groups.folder.agg(lambda folders: os.path.commonpath(list(folders)))
+    rows["path"] = groups.folder.agg(lambda folders: os.path.commonpath(list(folders)) or ".")
     rows["ctime"] = groups.time.max().map(lambda newest: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(newest)))
     return rows
 

@@ -216,6 +216,14 @@ def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):
     assert [(row["_config"], row["n_samples"]) for row in rows] == [("lie_group-0/1/2", "3"), ("vae-0/1/2", "3")]
 
 
+def test_the_path_of_runs_with_nothing_in_common_is_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for n, folder in enumerate((Path(), Path("a"))):
+        write_run(folder, n, {"fac_eval": 0.5})
+    (row,) = collect(tmp_path, Path(), "--group-by", "model")
+    assert row["path"] == "." and row["n_samples"] == "2"
+
+
 def test_group_by_keeps_arguments_apart_whose_joined_values_are_equal(tmp_path):
     write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.2}, model="a-b", dataset="c")
     write_run(tmp_path / "logs" / "b", 0, {"fac_eval": 0.8}, model="a", dataset="b-c")
