@@ -68,17 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    _add_data_flags(parser.add_argument_group("data"))
-    _add_model_flags(parser.add_argument_group("model"))
-    _add_lie_flags(parser.add_argument_group("Lie group VAE"))
-    _add_baseline_flags(parser.add_argument_group("other models"))
-    _add_training_flags(parser.add_argument_group("training"))
-    _add_evaluation_flags(parser.add_argument_group("logging and evaluation"))
-    _add_machine_flags(parser.add_argument_group("machine"))
-    return parser
 
-
-def _add_data_flags(group) -> None:
+    group = parser.add_argument_group("data")
     add(group, "--dataset", str, "shapes3d", "data set to train on; images, arrays: your own", choices=tuple(DATASETS))
     add(group, "--data-path", optional(path), None, "the data files, or their folder; none: render a replica")
     add(group, "--fixed_shape", optional(at_least(0)), None, "dSprites: only this shape (0 square, 1 ellipse, 2 heart)")
@@ -95,8 +86,7 @@ def _add_data_flags(group) -> None:
     add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
     add(group, "--shuffle", boolean, True, "train in a new random order every epoch")
 
-
-def _add_model_flags(group) -> None:
+    group = parser.add_argument_group("model")
     add(group, "--model", str, "lie_group", f"one of {', '.join(MODELS)}", choices=tuple(MODELS))
     add(group, "--latents", at_least(1, most=MAX_LATENTS), 10, "length of the latent code")
     add(group, "--beta", at_least(0, float), 1.0, "weight of the KL term")
@@ -106,8 +96,7 @@ def _add_model_flags(group) -> None:
     add(group, "--base-model", str, "beta_celeb", "model of a --base-model-path model.pt", choices=tuple(MODELS))
     add(group, "--base-model-path", optional(path), None, "run or model.pt that initialises encoder and decoder")
 
-
-def _add_lie_flags(group) -> None:
+    group = parser.add_argument_group("Lie group VAE")
     add(group, "--subgroup_sizes_ls", integers, [100], "entries of each subgroup's matrices, m*m")
     add(group, "--subspace_sizes_ls", integers, [10], "latents of each subgroup")
     add(group, "--lie_alg_init_scale", at_least(0, float), 0.001, "standard deviation of the initial basis")
@@ -117,8 +106,7 @@ def _add_lie_flags(group) -> None:
     add(group, "--forward_eg_prob", probability, 0.2, "probability that a step decodes the encoder's features")
     add(group, "--no_exp", boolean, False, "replace the exponential map with an MLP")
 
-
-def _add_baseline_flags(group) -> None:
+    group = parser.add_argument_group("other models")
     add(group, "--factor_vae_gamma", at_least(0, float), 6.4, "weight of the total correlation in FactorVAE")
     add(group, "--tc_beta", at_least(0, float), 6.0, "weight of the total correlation in beta_tcvae")
     add(group, "--annealed_gamma", at_least(0, float), 1000.0, "weight of |KL - C(step)| in annealed_vae")
@@ -129,8 +117,7 @@ def _add_baseline_flags(group) -> None:
     add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight on the diagonal")
     add(group, "--lambda_od", at_least(0, float), 10.0, "DIP: weight off the diagonal")
 
-
-def _add_training_flags(group) -> None:
+    group = parser.add_argument_group("training")
     add(group, "--epochs", at_least(0), 50, "passes over the training data")
     add(group, "--max-steps", optional(at_least(0)), None, "stop after this many steps, also within an epoch")
     add(group, "--batch-size", at_least(1), 128, "images per step")
@@ -148,8 +135,7 @@ def _add_training_flags(group) -> None:
         "number of the first step of a new run; with --load-model, of the next one",
     )
 
-
-def _add_evaluation_flags(group) -> None:
+    group = parser.add_argument_group("logging and evaluation")
     add(group, "--log-path", path, "logs", "folder for the run directory version_<n>; with --evaluate, the run itself")
     add(group, "--visualise", boolean, True, "draw reconstructions and traversals")
     add(group, "--metrics", boolean, False, "compute scores after every epoch")
@@ -163,14 +149,14 @@ def _add_evaluation_flags(group) -> None:
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset", choices=sets)
     add(group, "--eval_data_path", optional(path), None, "its data files, or their folder; none: --data-path")
 
-
-def _add_machine_flags(group) -> None:
+    group = parser.add_argument_group("machine")
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
     add(group, "--num-threads", optional(at_least(1, most=MAX_THREADS)), None, "CPU threads; none: one per core")
     add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
     add(group, "--compile", boolean, False, "use torch.compile: needs a C++ compiler; the first steps are slow")
     add(group, "--data-on-device", boolean, False, "copy the images to the device's memory")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
+    return parser
 
 
 @command_line
