@@ -42,6 +42,12 @@ def independence(actions: np.ndarray, codes: np.ndarray) -> float:
     return float(1.0 - np.where(still, 1.0, cosine.max(axis=1)).mean())
 
 
+def mean_ratio(error: np.ndarray, size: np.ndarray) -> float:
+    """Mean over factors of ||error||^2 / ||size||^2, each averaged over pairs first, `[k, n, d]`; 1 where size is 0."""
+    above, below = ((table**2).sum(-1).mean(-1) for table in (error, size))  # [k] each
+    return float(np.divide(above, below, out=np.ones_like(above), where=below > 0).mean())
+
+
 def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, float]:
     """Do the symmetry steps of different factors act on the code linearly, cyclically, and in different directions?
 
@@ -84,17 +90,12 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     z = standard(codes(drawn["test_before"]).astype(np.float64))  # [k, n, active]
     z_next = standard(codes(drawn["test_after"]).astype(np.float64))
     predicted = np.einsum("kij,knj->kni", actions, z)
-    code_error = ((predicted - z_next) ** 2).sum(-1).mean(-1)  # [k]
-    no_change = ((z - z_next) ** 2).sum(-1).mean(-1)  # [k]
     cycles = np.stack([np.linalg.matrix_power(a, int(n)) for a, n in zip(actions, sizes, strict=True)])
     returned = np.einsum("kij,knj->kni", cycles, z)
-    cyclic = ((returned - z) ** 2).sum(-1).mean(-1) / (z**2).sum(-1).mean(-1)  # [k]
     result = {
         "independence_score": independence(actions, z.reshape(-1, z.shape[-1])),
-        "cyclic_order_error": float(cyclic.mean()),
-        "symmetry_code_error": float(
-            np.divide(code_error, no_change, out=np.ones_like(code_error), where=no_change > 0).mean()
-        ),
+        "cyclic_order_error": mean_ratio(returned - z, z),
+        "symmetry_code_error": mean_ratio(predicted - z_next, z - z_next),
     }
     if image_error is not None:
         moved = np.zeros((*predicted.shape[:2], d)) + every.mean(0)  # [k, n, d]

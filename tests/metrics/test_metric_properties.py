@@ -7,7 +7,7 @@ import metric_cases as cases
 import numpy as np
 import pytest
 
-from metrics import METRICS, PRESETS, downstream, evaluate, matrices, udr
+from metrics import METRICS, PRESETS, downstream, evaluate, matrices, true_independence, udr
 
 SIZES = (4, 5, 6)
 FACTORS = np.tile(cases.all_factors(SIZES), (10, 1))  # [1200, 3]
@@ -231,6 +231,15 @@ def test_constant_latents_alone_have_defined_scores():
     steps = score_steps(np.ones((np.prod(SIZES), 3)))
     assert steps["independence_score"] == 0
     assert steps["symmetry_code_error"] == steps["cyclic_order_error"] == 1
+
+
+def test_steps_of_a_code_that_is_zero_for_all_test_pairs_have_finite_scores():
+    codes = np.zeros((np.prod(SIZES), 1))
+    codes[7] = 1.0
+    drawn = {"train_before": [[6, 7]], "train_after": [[7, 8]], "test_before": [[3, 4]], "test_after": [[4, 5]]}
+    drawn = {name: np.array(rows) for name, rows in drawn.items()}
+    expected = {"independence_score": 0, "cyclic_order_error": 1, "symmetry_code_error": 1}
+    assert true_independence.score(lambda index: codes[index], drawn, np.array([6])) == expected
 
 
 @pytest.mark.parametrize("name", TABLES)
