@@ -49,7 +49,7 @@ def model_class(name: str) -> type[VAE]:
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
     """Those of the flags `given` (names in the namespace) that other models read, and this one does not."""
-    own, *others = ({flag[2:].replace("-", "_") for flag in model_class(n).flags} for n in (name, *MODELS))
+    own, *others = (set(model_class(n).arguments()) for n in (name, *MODELS))
     return sorted(set().union(*others) & set(given) - own)
 
 

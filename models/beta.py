@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.vae import VAE
+from models.vae import VAE, without
 
 DEFAULT_CAPACITY = 25.0  # nats: what Burgess et al. (2018) give dSprites
 
@@ -17,11 +17,7 @@ class PlainVAE(VAE):
     """The VAE of Kingma & Welling (2014): the evidence lower bound, nothing weighed. The paper's first ablation."""
 
     equation = "recon + kl"
-    flags = {
-        flag: meaning
-        for flag, meaning in VAE.flags.items()
-        if flag not in ("--beta", "--capacity", "--capacity-leadin")
-    }
+    flags = without(VAE.flags, "--beta", "--capacity", "--capacity-leadin")
     refuses = {
         "beta": (1.0, "it is the unweighted bound; use --model beta_celeb"),
         "capacity": (None, "it is the unweighted bound; use --model annealed_vae"),
@@ -37,11 +33,10 @@ class AnnealedVAE(VAE):
     """
 
     equation = "recon + annealed_gamma kl_capacity"
-    flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag != "--beta"} | {
+    flags = without(VAE.flags, "--beta") | {
         "--capacity": "final capacity C in nats of kl_capacity = |kl - C(step)|; none: 25",
         "--annealed_gamma": "weight of kl_capacity",
     }
-    own_arguments = ("annealed_gamma",)
     refuses = {"beta": (1.0, "its weight is --annealed_gamma")}
 
     def __init__(

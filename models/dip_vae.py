@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.vae import VAE
+from models.vae import VAE, without
 
 
 class DIPVAE(VAE):
@@ -15,7 +15,7 @@ class DIPVAE(VAE):
     """
 
     equation = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
-    flags = {flag: meaning for flag, meaning in VAE.flags.items() if flag not in ("--hy_dip", "--dip_type")} | {
+    flags = without(VAE.flags, "--hy_dip", "--dip_type") | {
         "--lambda_od": "weight of dip_off_diagonal, the squared covariances of the code",
         "--lambda_d": "weight of dip_diagonal, the squared distances of its variances from 1",
     }

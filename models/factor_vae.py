@@ -51,7 +51,6 @@ class FactorVAE(VAE):
 
     equation = "recon + beta kl + factor_vae_gamma density_ratio_tc"
     flags = VAE.flags | {"--factor_vae_gamma": "weight of density_ratio_tc"}
-    own_arguments = ("factor_vae_gamma",)
     training_only = ("discriminator.",)
 
     def __init__(

@@ -17,7 +17,7 @@ from torch import nn
 
 from models.lie_algebra import LieAlgebra
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
-from models.vae import SHARED_FLAGS, VAE, reconstruction_loss
+from models.vae import VAE, reconstruction_loss, without
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ class LieGroupVAE(VAE):
         "--forward_eg_prob": "probability that a step decodes the encoder's features",
         "--no_exp": "an MLP in place of the exponential map",
     }
-    own_arguments = ("lie_alg_init_scale", "hy_hes", "hy_rec", "hy_commute", "forward_eg_prob", "no_exp")
     trunk = {"encoder": "encoder.prior_group", "decoder": "decoder.post_exp"}
     encoder: GroupEncoder
     decoder: GroupDecoder
@@ -149,8 +148,9 @@ class LieGroupVAE(VAE):
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> LieGroupVAE:
         """As `VAE.from_args`, with the sizes of the subgroups."""
-        arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
-        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **{**arguments, **given})
+        sizes = {"latents", "subgroup_sizes_ls", "subspace_sizes_ls"}
+        arguments = {name: getattr(args, name) for name in cls.arguments() if name not in sizes}
+        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **arguments, **given)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.encoder.posterior(self.encoder.group_feats(x))  # [batch, latents] each
@@ -245,11 +245,7 @@ class BottleneckVAE(LieGroupVAE):
     """
 
     equation = "recon + beta kl + hy_rec group_feats_rec"
-    flags = {
-        flag: meaning
-        for flag, meaning in LieGroupVAE.flags.items()
-        if flag not in ("--hy_hes", "--hy_commute", "--no_exp", "--lie_alg_init_scale")
-    }
+    flags = without(LieGroupVAE.flags, "--hy_hes", "--hy_commute", "--no_exp", "--lie_alg_init_scale")
 
     def __init__(self, *sizes: Any, **settings: Any):
         super().__init__(*sizes, **{**settings, "no_exp": True, "hy_hes": 0.0, "hy_commute": 0.0})

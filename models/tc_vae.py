@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from models.penalties import aggregate_log_densities, log_normal
-from models.vae import VAE
+from models.vae import VAE, without
 
 
 class BetaTCVAE(VAE):
@@ -22,16 +22,11 @@ class BetaTCVAE(VAE):
     """
 
     equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
-    flags = {
-        flag: meaning
-        for flag, meaning in VAE.flags.items()
-        if flag not in ("--capacity", "--capacity-leadin", "--hy_tc")
-    } | {
+    flags = without(VAE.flags, "--capacity", "--capacity-leadin", "--hy_tc") | {
         "--beta": "weight of mutual_information and of dimension_kl",
         "--tc_beta": "weight of total_correlation",
         "--tc_estimator": "estimator of q(z)",
     }
-    own_arguments = ("tc_beta",)
     refuses = {
         "capacity": (None, "its KL term is split in three; leave it out"),
         "hy_tc": (0.0, "the weight of its total correlation is --tc_beta"),

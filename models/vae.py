@@ -17,19 +17,10 @@ from system.errors import UserError
 if TYPE_CHECKING:
     from models.diagnostics import Findings
 
-# Arguments of `VAE.__init__` that are flags of the same name, for every model.
-SHARED_FLAGS = (
-    "beta",
-    "recons_loss_type",
-    "capacity",
-    "capacity_leadin",
-    "hy_tc",
-    "tc_estimator",
-    "hy_dip",
-    "dip_type",
-    "lambda_d",
-    "lambda_od",
-)
+
+def without(flags: dict[str, str], *names: str) -> dict[str, str]:
+    """The flags but for those of these names."""
+    return {flag: meaning for flag, meaning in flags.items() if flag not in names}
 
 
 class VAE(nn.Module):
@@ -53,9 +44,9 @@ class VAE(nn.Module):
         lambda_d, lambda_od: weights within the DIP penalty, on the diagonal and off it.
     """
 
-    # Read by the command line, the tests and the test of docs/models.md.
     equation: ClassVar[str] = "recon + beta kl"  # the loss, by the names of terms and weights
-    flags: ClassVar[dict[str, str]] = {  # flag that the model reads -> what it means for this model
+    # Flags that the model reads, arguments of the same name of `__init__` -> what they mean for this model.
+    flags: ClassVar[dict[str, str]] = {
         "--latents": "length of the code",
         "--recons_loss_type": "reconstruction loss",
         "--beta": "weight of kl",
@@ -68,7 +59,6 @@ class VAE(nn.Module):
         "--lambda_od": "its weight off the diagonal",
         "--lambda_d": "its weight on the diagonal",
     }
-    own_arguments: ClassVar[tuple[str, ...]] = ()  # arguments of the subclass that are flags of the same name
     refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # flag that must keep this value -> (value, remedy)
     # Prefixes of the encoder and the decoder in the state dict, for --base-model-path.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
@@ -118,9 +108,13 @@ class VAE(nn.Module):
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> VAE:
-        """The model that the flags describe. `given`: arguments that the registry fixes; they override flags."""
-        arguments = {name: getattr(args, name) for name in (*SHARED_FLAGS, *cls.own_arguments)}
-        return cls(channels, args.latents, **{**arguments, **given})
+        """The model that the flags describe. `given`: arguments that the registry fixes."""
+        return cls(channels, **{name: getattr(args, name) for name in cls.arguments()}, **given)
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """The names of `flags` in the namespace."""
+        return [flag[2:].replace("-", "_") for flag in cls.flags]
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x `[batch, channels, 64, 64]` in [0, 1] -> `mu, logvar`, each `[batch, latents]`."""
