@@ -23,7 +23,7 @@ def squared_error(decoder: Callable, dataset, codes: np.ndarray, index: np.ndarr
         for start in range(0, len(index), BATCH):
             z = torch.as_tensor(codes[start : start + BATCH], dtype=torch.float32, device=device)  # [batch, d]
             x = dataset.batch(index[start : start + BATCH], device)  # [batch, C, H, W]
-            errors.append((decoder(z) - x).square().flatten(1).sum(1).double().cpu().numpy())  # [batch]
+            errors.append((decoder(z) - x).square().flatten(1).sum(1).cpu().double().numpy())  # [batch]
     return np.concatenate(errors)
 
 

@@ -1,6 +1,7 @@
 """Measures of a learned basis and of the group action: pure functions of matrices, codes and models.
 
 Several subgroups form one block-diagonal group: matrices of different subgroups commute, and their product is zero.
+Measures of a basis take tensors on the CPU: other devices may lack an operation, or float64.
 """
 
 from __future__ import annotations
@@ -107,16 +108,15 @@ def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple
     error, moved = torch.zeros(len(z)), torch.zeros(len(z))  # [n] each
     for basis, part in zip(bases, z.split([len(basis) for basis in bases], dim=1), strict=True):
         whole, product = exponentials(basis, part)  # [n, m, m] each
-        identity = torch.eye(basis.shape[1], device=basis.device)  # [m, m]
-        error += (whole - product).square().sum(dim=(1, 2)).cpu()
-        moved += (whole - identity).square().sum(dim=(1, 2)).cpu()
+        error += (whole - product).square().sum(dim=(1, 2))
+        moved += (whole - torch.eye(basis.shape[1])).square().sum(dim=(1, 2))
     absolute, size = error.mean().sqrt().item(), moved.mean().sqrt().item()
     return absolute, absolute / size if size > TINY else 0.0
 
 
 def eigenvalues(bases: Sequence[torch.Tensor]) -> list[np.ndarray]:
     """The eigenvalues of each A_j: a list of complex `[m_k]`, one per latent."""
-    return [np.linalg.eigvals(matrix) for basis in bases for matrix in basis.detach().double().cpu().numpy()]
+    return [np.linalg.eigvals(matrix) for basis in bases for matrix in basis.detach().double().numpy()]
 
 
 def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
@@ -127,7 +127,7 @@ def readings(bases: Sequence[torch.Tensor]) -> dict[str, np.ndarray]:
     normal matrix, shears (Henrici's departure from normality). For a zero matrix all three are 0.
     """
     spectra = eigenvalues(bases)
-    total = basis_norms([basis.detach().double() for basis in bases]).cpu().numpy() ** 2  # [latents]
+    total = basis_norms([basis.detach().double() for basis in bases]).numpy() ** 2  # [latents]
     rotate = np.array([np.square(values.imag).sum() for values in spectra])  # [latents]
     scale = np.array([np.square(values.real).sum() for values in spectra])  # [latents]
     shear = np.clip(total - rotate - scale, 0, None)  # [latents]
@@ -195,7 +195,7 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
     """
     norms, products, commutators = basis_norms(bases), product_norms(bases), commutator_norms(bases)
     absolute, relative = decomposition_error(bases, z)
-    condition = condition_numbers(elements).cpu().numpy()  # [n]
+    condition = condition_numbers(elements).numpy()  # [n]
     scalars = {f"basis_norm/{j:02d}": norm for j, norm in enumerate(norms.tolist())}
     scalars |= {
         "algebra/product_norm": mean_off_diagonal(products),
@@ -208,21 +208,11 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
         "algebra/condition_number_max": float(condition.max()),
     }
     matrices = {
-        "product_norms": Matrix("Product norms  ||A_i A_j||", products.cpu().numpy(), None, None),
-        "commutator_norms": Matrix("Commutator norms  ||[A_i, A_j]||", commutators.cpu().numpy(), None, None),
+        "product_norms": Matrix("Product norms  ||A_i A_j||", products.numpy(), None, None),
+        "commutator_norms": Matrix("Commutator norms  ||[A_i, A_j]||", commutators.numpy(), None, None),
     }
-    shares = {name: share * norms.cpu().numpy() for name, share in readings(bases).items()}
+    shares = {name: share * norms.numpy() for name, share in readings(bases).items()}
     return Findings(scalars, matrices, shares, eigenvalues(bases))
-
-
-def merged(*parts: Findings) -> Findings:
-    """Several findings as one."""
-    return Findings(
-        {k: v for part in parts for k, v in part.scalars.items()},
-        {k: v for part in parts for k, v in part.matrices.items()},
-        {k: v for part in parts for k, v in part.per_latent.items()},
-        [values for part in parts for values in part.spectra],
-    )
 
 
 def _products(basis: torch.Tensor) -> torch.Tensor:

@@ -188,13 +188,14 @@ class LieGroupVAE(VAE):
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
         """The equivariance error and, unless `no_exp`, measures of the learned basis."""
-        from models.diagnostics import algebra_findings, merged
+        from models.diagnostics import algebra_findings
 
         general = super().diagnostics(z, pairs)
         if self.decoder.fake_exp is not None:
             return general
-        bases = [basis.detach() for basis in self.decoder.basis()]  # each [latents_k, m_k, m_k]
-        return merged(algebra_findings(bases, self.group_elements(z), z), general)
+        bases = [basis.cpu() for basis in self.decoder.basis()]  # each [latents_k, m_k, m_k]
+        own = algebra_findings(bases, [element.cpu() for element in self.group_elements(z)], z.cpu())
+        return own._replace(scalars=own.scalars | general.scalars, matrices=own.matrices | general.matrices)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """`eps` `[batch, latents]`, and `from_encoder_feats`, whether this step decodes e instead of g, a bool `[]`."""
