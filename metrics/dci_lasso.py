@@ -51,8 +51,7 @@ def score(
     some = varying(train_factors)
     train, test = standardised(train_representations, test_representations)  # [n, d] each
     weights, fits = np.zeros((train.shape[1], len(some))), np.zeros((2, len(some)))  # [d, varying k], [2, varying k]
-    if len(some):
-        targets, test_targets = standardised(train_factors[:, some], test_factors[:, some])  # [n, varying k] each
+    targets, test_targets = standardised(train_factors[:, some], test_factors[:, some])  # [n, varying k] each
     for k in range(len(some)):
         model = fit_lasso(ALPHA, train, targets[:, k])
         weights[:, k] = np.abs(model.coef_)
