@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.networks import mlp
 from models.vae import VAE
 
 LAYERS = 6
@@ -19,11 +20,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, latents: int, width: int = 1000):
         super().__init__()
-        widths = [latents, *[width] * (LAYERS - 1), 2]
-        layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(width_in, width_out), nn.LeakyReLU(SLOPE)]
-        self.net = nn.Sequential(*layers[:-1])
+        self.net = mlp(latents, *[width] * (LAYERS - 1), 2, activation=lambda: nn.LeakyReLU(SLOPE))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return self.net(z)  # [batch, 2]

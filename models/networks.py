@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -18,11 +19,11 @@ def channels_last(module: M) -> M:
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
 
 
-def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers of the given widths with ReLU between them: `[batch, widths[0]] -> [batch, widths[-1]]`."""
+def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers of the given widths, activations between them: `[batch, widths[0]] -> [batch, widths[-1]]`."""
     layers: list[nn.Module] = []
     for width_in, width_out in zip(widths, widths[1:], strict=False):
-        layers += [nn.Linear(width_in, width_out), nn.ReLU()]
+        layers += [nn.Linear(width_in, width_out), activation()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -69,16 +70,8 @@ def mlp_encoder(channels: int, features: int, width: int = 1200) -> nn.Sequentia
 
 def mlp_decoder(features: int, channels: int, width: int = 1200) -> nn.Sequential:
     """`[batch, features] -> [batch, channels, 64, 64]` logits: three hidden layers with tanh."""
-    return nn.Sequential(
-        nn.Linear(features, width),
-        nn.Tanh(),
-        nn.Linear(width, width),
-        nn.Tanh(),
-        nn.Linear(width, width),
-        nn.Tanh(),
-        nn.Linear(width, channels * IMAGE_SIZE**2),
-        nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)),  # [batch, channels, 64, 64]
-    )
+    layers = mlp(features, width, width, width, channels * IMAGE_SIZE**2, activation=nn.Tanh)
+    return layers.append(nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)))
 
 
 NETWORKS = {"conv": (conv_encoder, conv_decoder), "mlp": (mlp_encoder, mlp_decoder)}

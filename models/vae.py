@@ -139,8 +139,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """The reconstructions of x to draw, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
-        mu, _ = self.encode(x)  # [batch, latents]
-        return {"latent": torch.sigmoid(self.decode(mu))}
+        return {"latent": self.image(self.mean_code(x))}
 
     def act(self, z: torch.Tensor, moves: Sequence[torch.Tensor]) -> torch.Tensor:
         """Decode codes after moving them: logits `[n, channels, 64, 64]`.
