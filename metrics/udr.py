@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from metrics.dci_lasso import fit_lasso
+from metrics.factor import ACTIVE_DEVIATION
 from metrics.inputs import InputError, check_representations, deviations
 from metrics.metric import AGREEMENT, Metric, Score
 
-ACTIVE_DEVIATION = 0.1
 LASSO_ALPHA = 0.1
 
 
@@ -48,7 +48,7 @@ def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
     return float(total / (first.shape[1] + second.shape[1]))
 
 
-def score(runs: Sequence, method: str = "spearman", active_deviation: float = ACTIVE_DEVIATION) -> dict[str, float]:
+def score(runs: Sequence, method: str = "spearman") -> dict[str, float]:
     """Do several runs learn the same latents? Needs no factors.
 
     runs: codes `[n, d]` of each run, for the same samples in the same order.
@@ -75,7 +75,7 @@ def score(runs: Sequence, method: str = "spearman", active_deviation: float = AC
         raise InputError("UDR compares runs: give the codes of at least two")
     if len({len(table) for table in tables}) > 1:
         raise InputError("UDR needs codes of the same samples from every run; their numbers of rows differ")
-    tables = [table[:, deviations(table) >= active_deviation].astype(np.float64) for table in tables]
+    tables = [table[:, deviations(table) >= ACTIVE_DEVIATION].astype(np.float64) for table in tables]
     pairs = np.full((len(tables), len(tables)), np.nan)
     for i, first in enumerate(tables):
         for j, second in enumerate(tables[:i]):
