@@ -92,8 +92,8 @@ def record(study: Path, configuration: plan.Configuration, seed: int) -> Path:
 
 
 def record_folders(study: Path, name: str) -> list[tuple[int, Path]]:
-    """Seed and folder of every harvested run of the configuration `name`, by seed."""
-    folders = (study / "runs" / name).glob("seed_*")
+    """Seed and folder of every harvested run of the configuration `name`, by seed. Its status is written last."""
+    folders = [file.parent for file in (study / "runs" / name).glob("seed_*/status.json")]
     return sorted((int(folder.name.removeprefix("seed_")), folder) for folder in folders)
 
 

@@ -171,6 +171,14 @@ def test_a_session_that_is_still_running_counts_no_hours(tmp_path):
     assert "after 1.5 hours (wall time" in report.text(tmp_path)
 
 
+def test_a_record_whose_writing_was_cut_off_is_passed_over(tmp_path):
+    write_record(tmp_path, "vae", 0, [0.1])
+    write_record(tmp_path, "vae", 1, [0.1])
+    (tmp_path / "runs/vae/seed_1/status.json").unlink()  # written last
+    assert [seed for seed, _ in harvest.record_folders(tmp_path, "vae")] == [0]
+    assert "0 of " in report.text(tmp_path)
+
+
 def test_the_median_seed_is_the_lower_one_of_two_among_the_runs_with_the_most_epochs(tmp_path):
     assert harvest.median_seed(tmp_path, "vae") is None
     for seed, score in enumerate((0.3, 0.1, 0.4, 0.2)):
