@@ -71,17 +71,13 @@ class Case:
 
 
 def print_profile(case: Case) -> None:
-    """Prints the operations that take most of the time of two steps."""
+    """Prints the operations that take most of the time of a step."""
     from torch.profiler import ProfilerActivity, profile
 
+    case.step()
     with profile(activities=[ProfilerActivity.CPU]) as trace:
-        for _ in range(2):
-            case.step()
-    events = sorted(trace.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    total = sum(event.self_cpu_time_total for event in events)
-    print("\n| operation | share of the step | calls a step |\n|---|---|---|")
-    for event in events[:16]:
-        print(f"| {event.key} | {event.self_cpu_time_total / total:.1%} | {event.count / 2:.0f} |")
+        case.step()
+    print(trace.key_averages().table(sort_by="self_cpu_time_total", row_limit=16, max_name_column_width=40))
 
 
 @command_line
