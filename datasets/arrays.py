@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import hdf5, npz
-from datasets.array_file import ArrayFile
+from datasets.array_file import HDF5_MAGIC, NPZ_MAGIC, ArrayFile, hdf5, npz
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
 from datasets.locate import first_bytes
@@ -34,8 +33,8 @@ def check(path: Path) -> None:
         raise UserError(f"--data-path {path} is a folder: {WANTED}, or use --dataset images for a folder of pictures")
     if not path.is_file():  # a pipe would be waited for
         raise UserError(f"--data-path {path} is not a file: {WANTED}")
-    start = first_bytes(path, len(hdf5.MAGIC))
-    if not start.startswith((hdf5.MAGIC, npz.MAGIC)):
+    start = first_bytes(path, len(HDF5_MAGIC))
+    if not start.startswith((HDF5_MAGIC, NPZ_MAGIC)):
         raise UserError(f"--data-path {path} is neither a .npz nor an HDF5 file (it starts with {start!r}): {WANTED}")
 
 
@@ -43,8 +42,8 @@ def load(
     path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
 ) -> FactorDataset:
     """Load the images, resized to 64x64, and the factors. Raises UserError if the arrays have another form."""
-    kind = hdf5 if first_bytes(path, len(hdf5.MAGIC)) == hdf5.MAGIC else npz
-    with kind.opened(path, _REMEDY) as file:
+    opened = hdf5 if first_bytes(path, len(HDF5_MAGIC)) == HDF5_MAGIC else npz
+    with opened(path, _REMEDY) as file:
         shape = _checked_shape(path, *file.header("images"))
         names, sizes, levels = _factors(file, shape[0])
         channels = channels or (3 if shape[3:] == (3,) else 1)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datasets import npz
+from datasets import array_file
 from datasets.conversion import convert_once, write_images
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import grid_sizes
@@ -22,7 +22,7 @@ from system.errors import UserError
 FILE = DataFile(
     name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
     url="https://github.com/deepmind/dsprites-dataset/raw/master/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
-    magic=npz.MAGIC,
+    magic=array_file.NPZ_MAGIC,
     checksum="git-blob:d98996d3f8ee1550e06b9d4ed78d0beb478910d5",
 )
 REPLICA = Replica("dsprites", "datasets.render.dsprites:render_file", version=1)
@@ -40,7 +40,7 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
 
     Raises: UserError if the file is not as expected.
     """
-    with npz.opened(path) as file:
+    with array_file.npz(path) as file:
         # Checksums stored in the file identify its contents, independent of its date.
         key = {name: file.stored(name).CRC for name in ("imgs", "latents_classes")}
         images, note = convert_once(
@@ -63,11 +63,11 @@ def load(path: Path, *, fixed_shape: int | None = None, progress: bool = True) -
     return FactorDataset("dsprites", source, names, sizes, images, pixel_max=1, left_out=LEFT_OUT, packed=True)
 
 
-def _marks(file: npz.NpzFile) -> list[str]:
+def _marks(file: array_file.NpzFile) -> list[str]:
     return [name for name in ("replica", "subset") if name in file]
 
 
-def _convert(file: npz.NpzFile, handle: BinaryIO, progress: bool) -> dict:
+def _convert(file: array_file.NpzFile, handle: BinaryIO, progress: bool) -> dict:
     """Pack the images into a `.npy` file, some at a time. Returns the sizes of the factors and if it is a replica."""
     count = file.require("imgs", "uint8", None, 64, 64)
     file.require("latents_classes", "integers", count, len(_COLUMNS))
@@ -80,7 +80,7 @@ def _convert(file: npz.NpzFile, handle: BinaryIO, progress: bool) -> dict:
     return {"factor_sizes": list(sizes[1:]), "replica": "replica" in marks}
 
 
-def _packed_images(file: npz.NpzFile) -> Iterator[np.ndarray]:
+def _packed_images(file: array_file.NpzFile) -> Iterator[np.ndarray]:
     """Yields the images, some at a time, eight pixels per byte: uint8 `[m, 512]`."""
     for images in file.rows("imgs"):
         if images.max() > 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import npz
+from datasets import array_file
 from datasets.conversion import mapped, read_ahead
 from datasets.factor_dataset import FactorDataset
 from datasets.packing import pack
@@ -39,7 +39,7 @@ def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = Tru
     """Load the data set `name` with these factors from its file. Raises UserError if the file is not as expected."""
     sizes = list(factors.values())
     count = math.prod(sizes)
-    with npz.opened(path) as file:
+    with array_file.npz(path) as file:
         file.require("images", "uint8", count, 64, 64, 3)  # files of the challenge have fewer colours and shapes
         offset = file.stored_at("images")
         if offset is not None:
@@ -66,7 +66,7 @@ def spec(
 
 
 def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
-    return DataFile(name, f"{address}/{name}", npz.MAGIC, checksum, _PAGE)
+    return DataFile(name, f"{address}/{name}", array_file.NPZ_MAGIC, checksum, _PAGE)
 
 
 TOY = spec(

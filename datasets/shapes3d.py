@@ -13,17 +13,16 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datasets import hdf5
+from datasets import array_file
 from datasets.conversion import convert_once, mapped, read_ahead, stamp, write_images
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import grid_sizes
-from datasets.hdf5 import Hdf5File
 from datasets.spec import DataFile, DatasetSpec, Replica
 
 FILE = DataFile(
     name="3dshapes.h5",
     url="https://storage.googleapis.com/3d-shapes/3dshapes.h5",
-    magic=hdf5.MAGIC,
+    magic=array_file.HDF5_MAGIC,
     checksum="md5:099a2078d58cec4daad0702c55d06868",
 )
 FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
@@ -35,7 +34,7 @@ _LARGEST_SLAB = 2**29 // _BYTES
 
 def load(path: Path, *, progress: bool = True) -> FactorDataset:
     """Load the data set from a file of the official layout. Raises UserError if the file is not as expected."""
-    with hdf5.opened(path) as file:
+    with array_file.hdf5(path) as file:
         count = file.require("images", "uint8", None, 64, 64, 3)
         file.require("labels", "floats", count, len(FACTORS))
         images = file.array("images")
@@ -59,14 +58,14 @@ def load(path: Path, *, progress: bool = True) -> FactorDataset:
     return FactorDataset("shapes3d", source, list(FACTORS), sizes, array, left_out=LEFT_OUT)
 
 
-def _convert(file: Hdf5File, marked: bool, handle: BinaryIO, progress: bool) -> dict:
+def _convert(file: array_file.Hdf5File, marked: bool, handle: BinaryIO, progress: bool) -> dict:
     """Write the images to an uncompressed `.npy` file. Returns the sizes of the factors."""
     sizes = grid_sizes(file.path, file.read("labels"), FACTORS, marked)
     write_images(handle, file.header("images")[0], _slabs(file), "unpacking 3D Shapes once", progress)
     return {"factor_sizes": list(sizes)}
 
 
-def _slabs(file: Hdf5File) -> Iterator[np.ndarray]:
+def _slabs(file: array_file.Hdf5File) -> Iterator[np.ndarray]:
     """Yields the images, unpacking every chunk once: uint8 `[m, 64, 64, 3]`, overwritten by the next."""
     images = file.array("images")
     chunk = images.chunks or images.shape
