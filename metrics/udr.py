@@ -58,11 +58,11 @@ def score(runs: Sequence, method: str = "spearman") -> dict[str, float]:
        latent max^2 / sum over its row or column of R; mean over the latents of both runs.
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
-    Range [0, 1]; ideal 1 (`lasso`: about 0.9): all runs have the same latents up to order, sign and monotone (`lasso`:
-    linear) maps; unrelated or mixed latents score about 1 / d or less. On few samples, chance correlations keep even
-    equal runs below 1. A run without informative latents scores 0. Agreement does not prove disentanglement: runs may
-    fail in the same way. Invariant to offset and to dead latents; to scale only if the same latents reach a deviation
-    of 0.1.
+    Range [0, 1] (`lasso`: nearly collinear latents may have weights and so scores above 1); ideal 1 (`lasso`: about
+    0.9): all runs have the same latents up to order, sign and monotone (`lasso`: linear) maps; unrelated or mixed
+    latents score about 1 / d or less. On few samples, chance correlations keep even equal runs below 1. A run without
+    informative latents scores 0. Agreement does not prove disentanglement: runs may fail in the same way. Invariant to
+    offset and to dead latents; to scale only if the same latents reach a deviation of 0.1.
 
     Source: Duan et al. 2020, eq. 2 and 3. Convention: latents are informative by the deviation of the means; the
     paper's KL > 0.01 needs variances. `spearman` is UDR_S, `lasso` is UDR_L. Raises InputError for fewer than two runs,
