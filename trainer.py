@@ -91,7 +91,7 @@ class Run:
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         randomness.seed_all(args.seed)
-        self.model = build_model(args, self.dataset.channels).to(device).eval()  # `train_step` alone trains it
+        self.model = build_model(args, self.dataset.channels).to(device)
         self.optimisers = self.model.make_optimisers(args.learning_rate)
         split = datasets.split_indices(len(self.dataset), args.split, stream_seed(args.seed, "split"))
         self.train_index, self.validation_index = split  # int64 [n], [m]
@@ -103,8 +103,9 @@ class Run:
         if args.data_on_device:
             self.dataset.to_device(device)
         speed.set_precision(self.model, args.precision, device)
-        step_flops = speed.step_flops(self.model, self.optimisers, device, args.batch_size)
-        self.speed.flops_per_image = step_flops / args.batch_size
+        part = group.part(min(args.batch_size, len(self.train_index)))  # no more images than a step has here
+        images = part.stop - part.start
+        self.speed.flops_per_image = speed.step_flops(self.model, self.optimisers, device, images) / images
         if args.compile:
             speed.compile_model(self.model, device)
         group.average_gradients(self.optimisers.values())
@@ -280,6 +281,7 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelSc
     import metrics
     from logger.scores import score_table
 
+    model.eval()
     scored = metrics.score_model(
         model.mean_code,
         model.image,

@@ -53,8 +53,6 @@ def train_step(
 ) -> Terms:
     """One update for each objective, in order. Does not wait for the device.
 
-    The model is in training mode meanwhile, and in evaluation mode otherwise: only training changes it.
-
     Args:
         optimisers: objective -> its optimiser, see `VAE.make_optimisers`.
         x: images `[batch, channels, height, width]`.
@@ -65,7 +63,8 @@ def train_step(
         The detached loss terms. Terms of the second and later objectives are named `<objective>_<term>`.
     """
     reported: Terms = {}
-    model.train()
+    if not model.training:  # whatever looked at it since the last step had it in evaluation mode
+        model.train()
     for objective, optimiser in optimisers.items():
         terms = model(x, noise, step, objective)
         optimiser.zero_grad(set_to_none=True)
@@ -74,16 +73,16 @@ def train_step(
         prefix = f"{objective}_" if reported else ""
         # Clones, since a compiled model on a GPU writes its next terms into the same memory.
         reported |= {prefix + name: term.detach().clone() for name, term in terms.items()}
-    model.eval()
     return reported
 
 
 @torch.no_grad()
 def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, device: torch.device) -> Terms:
-    """Mean loss terms without noise (z = mu), on the first tenth of the batches of `index`, at most 50."""
+    """Mean loss terms in evaluation mode (z = mu), on the first tenth of the batches of `index`, at most 50."""
     batches = min(max(1, math.ceil(len(index) / batch_size) // 10), MAX_VALIDATION_BATCHES)
     index = index[: batches * batch_size]
     totals: Terms = {}
+    model.eval()
     for start in range(0, len(index), batch_size):
         x = dataset.batch(index[start : start + batch_size], device)  # [batch, channels, height, width]
         for name, term in model(x, None, step).items():

@@ -69,7 +69,7 @@ class Gallery:
         Args:
             matrices: catalogue name -> float `[latents, factors]`.
         """
-        _, kl = panels.codes(self.model, self.inputs)  # [latents]
+        _, kl = panels.codes(self.model.eval(), self.inputs)  # [latents]
         order = panels.by_kl(kl)  # [latents]
         latents = [f"z{j}" for j in order]
         for name, values in matrices.items():
@@ -111,6 +111,7 @@ class FrameRecorder:
     def record(self, model, x: torch.Tensor, step: int) -> None:
         """Draw and write the frame of a step: traversals around the image x `[1, channels, height, width]`."""
         self.folder.mkdir(exist_ok=True)
+        model.eval()
         traversals = pictures.traversals(model, model.mean_code(x), COLUMNS)  # uint8 [latents, COLUMNS, h, w, c]
         names = [f"z{j}" for j in range(len(traversals))]
         picture = grids.labelled(traversals, names, title=f"step {step:,}")

@@ -34,15 +34,16 @@ class Drawn(NamedTuple):
 
 @torch.no_grad()
 def draw(model, inputs: pictures.PictureInputs) -> Drawn:
-    """Draw all pictures of a VAE of this project, which is in evaluation mode."""
+    """Draw all pictures of a VAE of this project, which is then in evaluation mode."""
+    model.eval()
     mu, kl = codes(model, inputs)  # [sample, latents], [latents]
     order = by_kl(kl)  # [latents]
     names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
     traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
     own = mu[0].cpu().numpy()  # [latents], code of the image
     around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
-    pairs = {name: tuple(model.encode(x)[0] for x in pair) for name, pair in inputs.pairs.items()}
-    paths = {name: model.encode(x)[0].cpu().numpy() for name, x in inputs.paths.items()}
+    pairs = {name: tuple(map(model.mean_code, pair)) for name, pair in inputs.pairs.items()}
+    paths = {name: model.mean_code(x).cpu().numpy() for name, x in inputs.paths.items()}
     findings = model.diagnostics(mu, pairs)
     examples = {"input": inputs.examples, **model.reconstructions(inputs.examples)}
     rows = {name: pictures.to_uint8(images) for name, images in examples.items()}  # uint8 [examples, h, w, c] each

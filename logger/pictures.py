@@ -63,7 +63,6 @@ def steps(count: int, device: torch.device | None = None) -> torch.Tensor:
     return torch.linspace(*TRAVERSAL_RANGE, count, device=device)
 
 
-@torch.no_grad()
 def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarray:
     """Vary every latent in turn from -4 to 4, keeping the others as in one code.
 
@@ -73,7 +72,7 @@ def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarr
     Returns:
         uint8 `[latents, count, height, width, channels]`.
     """
-    images = to_uint8(torch.sigmoid(model.decode(traversal_codes(z, count))))  # [latents * count, h, w, c]
+    images = to_uint8(model.image(traversal_codes(z, count)))  # [latents * count, h, w, c]
     return images.reshape(z.shape[1], count, *images.shape[1:])
 
 

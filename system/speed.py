@@ -148,7 +148,7 @@ def step_flops(model, objectives, device: torch.device, batch: int) -> float:
     x = torch.zeros(batch, model.channels, 64, 64, device=device)  # [batch, channels, 64, 64]
     noise = model.draw_noise(batch, torch.Generator().manual_seed(0))
     noise = {name: value.to(device) for name, value in noise.items()}
-    model = copy.deepcopy(model).train()  # a step leaves gradients, and may change buffers, as of a batch norm
+    model = copy.deepcopy(model)  # a step leaves gradients, and may change buffers, such as means of a batch norm
     with FlopCounterMode(display=False) as counter, randomness.kept():
         for objective in objectives:
             model(x, noise, 0, objective)["loss"].backward()

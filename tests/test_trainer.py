@@ -61,6 +61,14 @@ def trained(small_dsprites, tmp_path_factory) -> Path:
     return log / "version_0"
 
 
+def test_a_batch_larger_than_the_data_costs_no_more_than_all_images(small_dsprites, tmp_path, monkeypatch):
+    counted = []
+    monkeypatch.setattr(trainer.speed, "step_flops", lambda *given: counted.append(given[-1]) or 1.0)
+    flags = ("--batch-size=1000000", "--max-steps=1", "--split=0.1", "--end-metrics=no", "--visualise=no")
+    run(small_dsprites, tmp_path, *flags)
+    assert counted == [108]
+
+
 def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
     from PIL import Image
 

@@ -48,10 +48,11 @@ class Line(torch.nn.Module):
         return {"eps": torch.randn(batch, generator=generator), "coin": torch.rand((), generator=generator)}
 
 
-def test_validation_is_the_mean_over_images_whatever_the_batches():
+def test_validation_is_the_mean_over_images_in_evaluation_mode_whatever_the_batches():
     model, index = Line(), np.array([7, 1, 4, 4, 100])
     terms = validate(model, Numbers(), index[:4], 4, 0, CPU)
     assert terms["loss"] == 8 and terms["per_latent"].tolist() == [4, -4]
+    assert not any(model.modes)
     uneven = validate(model, Numbers(), np.arange(95 * 3 + 1) % 5, 3, 0, CPU)  # 96 batches: the first nine
     assert uneven["loss"].item() == pytest.approx(2 * np.mean(np.arange(27) % 5))
     short = validate(model, Numbers(), np.array([1, 2]), 8, 0, CPU)  # one batch that is not full
@@ -66,7 +67,7 @@ def test_validation_takes_the_first_tenth_of_the_batches_and_at_most_fifty(batch
 
 
 def test_a_step_updates_each_objective_in_order_and_reports_numbers_without_a_graph():
-    model, x = Line(), torch.full((2, 1, 1, 1), 3.0)
+    model, x = Line().eval(), torch.full((2, 1, 1, 1), 3.0)
     optimisers = {
         "vae": torch.optim.SGD([model.slope], lr=0.1),
         "second": torch.optim.SGD([model.other], lr=0.1),
@@ -77,7 +78,7 @@ def test_a_step_updates_each_objective_in_order_and_reports_numbers_without_a_gr
     assert terms["loss"] == 6 and terms["second_loss"].item() == pytest.approx(1.85)
     assert list(terms) == ["loss", "per_latent", "second_loss"]
     assert not any(term.requires_grad for term in terms.values())
-    assert all(model.modes) and not model.training  # in training mode only within the step
+    assert all(model.modes)  # in training mode
     train_step(model, optimisers, x, {"eps": torch.zeros(2)}, 1, weight=0)
     assert model.slope.item() == pytest.approx(1.85)  # no gradient of the step before is left
 

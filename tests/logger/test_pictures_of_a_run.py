@@ -57,7 +57,7 @@ def picture_inputs(dataset):
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return LieGroupVAE(1, [16, 9], [3, 1], lie_alg_init_scale=0.3).eval()
+    return LieGroupVAE(1, [16, 9], [3, 1], lie_alg_init_scale=0.3)
 
 
 @pytest.fixture(scope="module")
