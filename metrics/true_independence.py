@@ -13,8 +13,8 @@ SMALL = 1e-6
 
 
 def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
-    """Draw pairs one step forwards per varying factor: `<split>_before`, `<split>_after` `[k, step_points]`."""
-    drawn = {}
+    """Draw pairs one step forwards per varying factor, the `factor_label`: `<split>_before`, `_after` `[k, points]`."""
+    drawn = {"factor_label": source.varying}  # [k]; in a bootstrap replicate, fewer may vary
     for split in ("train", "test"):
         before = source.random(rng, (len(source.varying), preset.step_points))
         factor = np.broadcast_to(source.varying[:, None], before.shape)
@@ -105,7 +105,7 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
 
 
 def _score(request: Request) -> dict[str, float]:
-    sizes, decoder = request.source.sizes[request.source.varying], request.decoder
+    sizes, decoder = request.source.sizes[request.drawn["factor_label"]], request.decoder
     if decoder is None:
         return score(request.codes, request.drawn, sizes)
 

@@ -65,3 +65,9 @@ def test_memory_does_not_grow_with_the_number_of_resamplings():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_fewer_factors_may_vary_in_a_resampling():
+    factors = cases.all_factors((2, 3))
+    scores = evaluate(factors.astype(float), factors, ["true_independence", "downstream"], preset=PRESET, bootstrap=20)
+    assert np.isfinite(list(scores.values())).all()
