@@ -12,6 +12,7 @@ from metrics.inputs import for_trees
 from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
 
 SMALLEST = 1e-11
+ROUNDING = 1e-12  # of the impurity; trees whose gain is less have learned nothing
 WORK_WORTH_PROCESSES = 2_000_000  # samples times trees
 
 
@@ -37,7 +38,14 @@ def _fit(classifier, train, labels, test, test_labels) -> tuple[np.ndarray, floa
     with config_context(skip_parameter_validation=True):  # otherwise repeated for each of thousands of trees
         classifier.fit(train, labels)
     accuracy = (classifier.predict(train) == labels).mean(), (classifier.predict(test) == test_labels).mean()
-    return classifier.feature_importances_, *accuracy
+    return _importances(classifier), *accuracy
+
+
+def _importances(classifier) -> np.ndarray:
+    """The normalised impurity decreases by latent, `[d]`; 0 if they are rounding errors, as for independent factors."""
+    trees = (tree.tree_ for tree in np.ravel(classifier.estimators_))
+    learned = any(t.compute_feature_importances(normalize=False).sum() > ROUNDING * t.impurity[0] for t in trees)
+    return classifier.feature_importances_ if learned else np.zeros(classifier.n_features_in_)
 
 
 Fitted = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -112,7 +120,7 @@ def score(request: Request) -> Callable[[], dict[str, Any]]:
     1. Per varying factor: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per class and
        round) predict its value from the code.
     2. Importance of latent i for factor k: the total impurity decrease of the trees by latent i, normalised over
-       latents: R `[d, k]`.
+       latents: R `[d, k]`, 0 for a factor about which the trees learn nothing.
     3. Disentanglement: per latent 1 - entropy of R[i, :] over factors (base k); mean weighted by the latent's total
        importance.
     4. Completeness: per factor 1 - entropy of R[:, k] over latents (base d); mean weighted likewise.

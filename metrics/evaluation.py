@@ -290,6 +290,6 @@ def matrices(representations, factors, *, importance: bool = True, **settings) -
 
     Returns:
         `mutual_information` `[d, k]` in nats and `importance` `[d, k]`, whose columns sum to 1 (0 for constant
-        factors).
+        factors, and those about which the trees learn nothing).
     """
     return evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], **settings).matrices

@@ -233,6 +233,14 @@ def test_constant_latents_alone_have_defined_scores():
     assert steps["symmetry_code_error"] == steps["cyclic_order_error"] == 1
 
 
+@pytest.mark.parametrize("sizes", [(4, 5), (3, 9), (3, 3, 3)])
+def test_rounding_errors_of_trees_that_learn_nothing_are_no_importance(sizes):
+    factors = cases.all_factors(sizes)
+    codes = factors[:, :1].astype(float)
+    importance = matrices(codes, factors, test=(codes, factors), preset=PRESET, workers=1)["importance"]
+    np.testing.assert_allclose(importance, np.eye(len(sizes))[:1], atol=1e-12)
+
+
 def test_steps_of_a_code_that_is_zero_for_all_test_pairs_have_finite_scores():
     codes = np.zeros((np.prod(SIZES), 1))
     codes[7] = 1.0
