@@ -6,6 +6,7 @@ levels, and `factor_names`, k strings. If the factors are a full grid, in any or
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -17,7 +18,7 @@ from datasets.array_file import HDF5_MAGIC, NPZ_MAGIC, ArrayFile, hdf5, npz
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
 from datasets.locate import first_bytes
-from datasets.packing import pack, white
+from datasets.packing import named, pack, white
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -53,7 +54,8 @@ def load(
         form = (resize, resample)
         packed = pack("arrays", [path], form, images, to_size, shape[0], channels, places=places, progress=progress)
     table = None if places is not None else levels
-    return FactorDataset("arrays", path.name, names, sizes, packed.images, white(packed.brightest, path), table)
+    source = named(path, zlib.crc32(levels.tobytes(), packed.crc32))
+    return FactorDataset("arrays", source, names, sizes, packed.images, white(packed.brightest, path), table)
 
 
 def _checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:

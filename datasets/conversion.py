@@ -106,7 +106,8 @@ def convert_once(
         size: bytes of the array, for the room that it takes.
         write: writes a `.npy` file to an open file; returns metadata (JSON).
 
-    Returns: the array, memory-mapped and read-only, and the metadata. Raises UserError if no directory has room.
+    Returns: the array, memory-mapped and read-only, and the metadata with the file's `crc32`. Raises UserError if no
+        directory has room.
     """
     cached = f"{hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:12]}-{source.name}{suffix}"
     places = [source.with_name(source.name + suffix), cache_directory(name) / cached]
@@ -141,7 +142,7 @@ def _opened(path: Path, key: dict) -> tuple[np.ndarray, dict] | None:
             print(f"warning: {path} is damaged (checksum differs); converting it again", file=sys.stderr)
             return None
         array = np.load(path, mmap_mode="r")
-        return mapped(path, array.shape, array.offset), noted["note"]
+        return mapped(path, array.shape, array.offset), {**noted["note"], "crc32": noted["crc32"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

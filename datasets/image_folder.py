@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from datasets.conversion import stamp
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import pack, white
+from datasets.packing import named, pack, white
 from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -52,7 +52,8 @@ def load(
     sources, form, key = [path.resolve()], (resize, resample), _fingerprint(path, files)
     packed = pack("images", sources, form, files, read, len(files), channels, key=key, progress=progress)
     _report_skipped(path, [files[number] for number in packed.left_out])
-    return FactorDataset("images", path.resolve().name, [], [], packed.images, white(packed.brightest, path))
+    source = named(path, packed.crc32)
+    return FactorDataset("images", source, [], [], packed.images, white(packed.brightest, path))
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -21,11 +21,20 @@ Made = TypeVar("Made")
 
 
 class Packed(NamedTuple):
-    """Packed images. left_out: indices of the items left out; brightest: the largest pixel value."""
+    """Packed images.
+
+    left_out: indices of the items left out; brightest: the largest pixel value; crc32: checksum of the images.
+    """
 
     images: np.ndarray  # uint8 [kept, 64, 64, channels]
     left_out: list[int]
     brightest: int
+    crc32: int
+
+
+def named(path: Path, crc32: int) -> str:
+    """The `source` of a user's own images: another folder or another version may have the same name."""
+    return f"{path.resolve().name}, crc32 {crc32:08x}"
 
 
 def white(brightest: int, path: Path) -> int:
@@ -71,7 +80,7 @@ def pack(
 
     key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}
     array, note = convert_once(sources[0], name, suffix, key, count * SIDE * SIDE * channels, write)
-    return Packed(array, note["left_out"], note["brightest"])
+    return Packed(array, note["left_out"], note["brightest"], note["crc32"])
 
 
 def map_in_threads(work: Callable[[T], Made], items: Iterable[T], batch: int = 128) -> Iterator[Made]:

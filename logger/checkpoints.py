@@ -14,7 +14,7 @@ from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system import randomness
 from system.errors import UserError
-from system.files import flush_to_disk, load_tensors, not_finite, remove_partial, write_tensors
+from system.files import flush_to_disk, load_tensors, not_finite, remove_partial, write_tensors, writing_tensors
 
 
 def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> dict:
@@ -61,13 +61,14 @@ def save(run: RunDirectory, model, optimisers: dict, progress: dict, args: dict,
                     f"{bad[0]} of the optimiser {name} is not finite after step {progress['step']}, its gradients are "
                     "too large; the last checkpoint is kept: lower the largest weight of the loss"
                 )
-    # model.pt first: a run killed between the two resumes from the previous checkpoint and writes both again. In the
-    # other order, a run killed at its last step would count as trained to the end, with an old model.pt.
     weights = {name: value.cpu() for name, value in model.reference_state_dict().items()}  # torch.load: on any machine
-    for file in (kept, run.model_file) if kept else (run.model_file,):
-        write_tensors(weights, file)
     content = state(model, optimisers, progress, args, log_lengths(run))
-    write_tensors(content, run.training_file, keep=run.previous_training_file)
+    # All is on the disk, or the disk is full, before a file is renamed. model.pt first: a run killed between the two
+    # resumes from the previous checkpoint and writes both again. In the other order, a run killed at its last step
+    # would count as trained to the end, with an old model.pt.
+    with writing_tensors(content, run.training_file, keep=run.previous_training_file):
+        for file in (kept, run.model_file) if kept else (run.model_file,):
+            write_tensors(weights, file)
     run.is_new = False
 
 
@@ -152,10 +153,10 @@ def check_and_rewind(
     """
     before = run.read_args()
     # A run that was killed before its first checkpoint may not have recorded its data yet.
-    if (source := before.get("data_source")) != recorded["data_source"] and (checkpoint or source):
-        raise UserError(
-            f"{run.path} was started on {source}, not on {recorded['data_source']}: give its --data-path again"
-        )
+    source, now = before.get("data_source"), recorded["data_source"]
+    # Older versions recorded no checksum of a user's own images.
+    if now not in (source, f"{source}, {now.rpartition(', ')[2]}") and (checkpoint or source):
+        raise UserError(f"{run.path} was started on {source}, not on {now}: give its --data-path again")
     if checkpoint and (version := checkpoint["versions"]["torch"]) != recorded["torch"]:
         print(f"warning: {run.path} continues under torch {recorded['torch']}, not {version}: last digits may differ")
     if run.state() != "finished":

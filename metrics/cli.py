@@ -155,12 +155,14 @@ def check_same_rows(first: Table, second: Table, which: str) -> None:
 
 
 def check_same_images(first: dict[str, Table], second: dict[str, Table], which: str) -> None:
-    """Raises UserError if the files of two runs (codes.npz) both record an `index`, of different images."""
-    found = [arrays["index"].values.tolist() for arrays in (first, second) if "index" in arrays]
-    if len(found) == 2 and found[0] != found[1]:
-        raise UserError(
-            f"{which} hold codes of different images, says their array index: evaluate both runs again, on one data set"
-        )
+    """Raises UserError if the files of two runs (codes.npz) record an `index` or `data` of different images."""
+    for name in ("data", "index"):
+        found = [arrays[name].values.tolist() for arrays in (first, second) if name in arrays]
+        if len(found) == 2 and found[0] != found[1]:
+            raise UserError(
+                f"{which} hold codes of different images, says their array {name}: evaluate both runs again, on one "
+                "data set"
+            )
 
 
 def read_bins(words: Sequence[str] | None) -> int | dict[str, int] | None:

@@ -69,11 +69,12 @@ def mean_codes(
     Args:
         encoder, batch_size, device, progress: as for `evaluate`.
 
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` if the data set has factors.
+    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, name and source of the `data`, and `factors` `[m, k]` if
+        the data set has factors.
     """
     n = len(dataset)
     index = np.sort(np.random.default_rng(0).choice(n, min(limit, n), replace=False))  # [m]
     codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
-    found = {"codes": codes(index), "index": index}
+    found = {"codes": codes(index), "index": index, "data": np.array(f"{dataset.name}, {dataset.source}")}
     factors = source_of(dataset).factors(index)  # [m, k]
     return found | ({"factors": factors} if factors.shape[1] else {})

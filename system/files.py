@@ -223,14 +223,27 @@ def making(path: Path, remedy: str) -> Iterator[None]:
             held.unlink(missing_ok=True)
 
 
-def write_tensors(content, path: Path, keep: Path | None = None) -> None:
-    """torch.save `content` to `path`, atomically; `keep` as in `replacing`. Raises UserError."""
+def write_tensors(content, path: Path) -> None:
+    """torch.save `content` to `path`, atomically. Raises UserError."""
+    with writing_tensors(content, path):
+        pass
+
+
+@contextlib.contextmanager
+def writing_tensors(content, path: Path, keep: Path | None = None) -> Iterator[None]:
+    """torch.save `content`, before the body, to a file that replaces `path` after it; `keep` as in `replacing`.
+
+    Raises UserError.
+    """
     import torch  # slow
 
     buffer = io.BytesIO()  # so that a full disk raises OSError, and not an error inside torch.save
     torch.save(content, buffer)
-    with replacing(path, keep=keep) as temporary, open(temporary, "wb") as file:
-        file.write(buffer.getbuffer())
+    with replacing(path, keep=keep) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(buffer.getbuffer())
+        flush_to_disk(temporary)
+        yield
 
 
 def load_tensors(path: Path, allowed: tuple = ()):

@@ -56,6 +56,20 @@ def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):
     assert (dataset.index_to_factors(np.arange(24)) == GRID[:, :1]).all()
 
 
+def test_the_source_tells_other_images_and_other_factors_in_a_file_of_the_same_name_apart(tmp_path, suffix):
+    made = {"images": IMAGES, "factors": GRID}
+    for name, change in (
+        ("a", {}),
+        ("same", {}),
+        ("images", {"images": 255 - IMAGES}),
+        ("factors", {"factors": GRID[:, :2]}),
+    ):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / f"a{suffix}", **{**made, **change})
+    a, same, *others = (load(tmp_path / name / f"a{suffix}").source for name in ("a", "same", "images", "factors"))
+    assert a == same and a.startswith(f"a{suffix}, crc32 ") and len({a, *others}) == 3
+
+
 @pytest.mark.parametrize("first", [[], [1]], ids=["missing", "repeated"])
 def test_a_table_that_is_no_grid_stays_a_table(first, tmp_path, suffix):
     rows = np.array([*first, *range(1, 24)])  # without the first combination

@@ -280,11 +280,32 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_last_checkpoint(run, model
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(UserError, match=r"cannot write .*model\.pt: No space left on device; free some space"):
+    with pytest.raises(UserError, match=r"cannot write .*training\.pt: No space left on device; free some space"):
         save(run, model, 2)
     monkeypatch.undo()
     assert step(run) == 1
     assert sorted(os.listdir(run.checkpoints)) == ["model.pt", "training.pt"]
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_disk_that_is_full_after_some_files_leaves_weights_of_the_same_step_in_both(run, model, monkeypatch, written):
+    save(run, model, 1)
+    with torch.no_grad():
+        model.encoder.bias += 1
+    flush, done = os.fsync, []
+
+    def full(file):
+        if len(done) == written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done.append(file)
+        flush(file)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        save(run, model, 2)
+    monkeypatch.undo()
+    assert len(done) == written and step(run) == 1
+    assert torch.equal(load_tensors(run.model_file)["encoder.bias"], load(run)["model"]["encoder.bias"])
 
 
 def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(model, tmp_path, monkeypatch):

@@ -67,6 +67,16 @@ def test_without_a_checkpoint_a_run_starts_over(run):
     assert checkpoints.log_lengths(run) == {}
 
 
+def test_own_images_of_the_same_name_are_told_apart_by_their_checksum(run):
+    run.write_args({"data_source": "a.npz"})  # by an older version
+    continued(run, checkpoint(), {**RECORDED, "data_source": "a.npz, crc32 00000001"})
+    with pytest.raises(UserError, match=r"was started on a\.npz, not on b\.npz, crc32 00000001"):
+        continued(run, checkpoint(), {**RECORDED, "data_source": "b.npz, crc32 00000001"})
+    run.write_args({"data_source": "a.npz, crc32 00000001"})
+    with pytest.raises(UserError, match=r"was started on a\.npz, crc32 00000001, not on a\.npz, crc32 00000002"):
+        continued(run, checkpoint(), {**RECORDED, "data_source": "a.npz, crc32 00000002"})
+
+
 def test_other_data_and_a_run_that_is_at_its_end_are_refused_and_another_torch_is_told(run, capsys):
     with pytest.raises(UserError, match=r"was started on replica, not on other\.npz: give its --data-path again"):
         continued(run, checkpoint(), {**RECORDED, "data_source": "other.npz"})

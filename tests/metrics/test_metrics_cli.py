@@ -101,7 +101,11 @@ def test_udr_refuses_the_codes_of_different_images(tmp_path, capsys):
     a, same, other, unknown = (str(tmp_path / f"{name}.npz") for name in ("a", "same", "other", "unknown"))
     assert main([a, same, unknown, "--metrics", "udr"]) == 0
     assert main([a, other, "--metrics", "udr"]) == 2
-    assert "a.npz and " in (said := capsys.readouterr().err) and "different images" in said
+    assert "a.npz and " in (said := capsys.readouterr().err) and "different images, says their array index" in said
+    np.savez(tmp_path / "same.npz", codes=CODES, index=np.arange(len(CODES)), data=np.array("arrays, b.npz"))
+    np.savez(tmp_path / "a.npz", codes=CODES, index=np.arange(len(CODES)), data=np.array("arrays, a.npz"))
+    assert main([a, same, "--metrics", "udr"]) == 2
+    assert "different images, says their array data" in capsys.readouterr().err
 
 
 def test_udr_compares_the_codes_of_several_runs(codes_file, tmp_path):
