@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
+from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
 from metrics.registry import columns as declared_columns
 
@@ -16,7 +17,8 @@ ABOUT = ["path", "folder", "time", "seed"]  # columns besides the scores
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
 # Entries of a protocol: scores that differ in one are not comparable.
 MEASURED = ("dataset", "data_source", "images", "preset")
-OWN_DATA = ("arrays", "images")  # data sets whose contents depend on the file or folder
+# Arguments that may differ between runs of one group.
+REPEATED = WITHOUT_EFFECT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
@@ -62,21 +64,26 @@ def paired(first: pandas.DataFrame, second: pandas.DataFrame) -> pandas.DataFram
 
 
 def scored_on(run: Run) -> str:
-    """Data and preset of the scores of a run, such as `dsprites, full`; scores are comparable if they are equal."""
-    data = run.protocol.get("dataset") or run.args.get("eval_dataset") or run.args.get("dataset")
-    source = run.protocol.get("data_source") if data in OWN_DATA else None
-    return f"{data or '?'}{f' {source}' if source else ''}, {run.protocol.get('preset', 'full')}"
+    """Data and preset of the scores of a run, as in `dsprites, replica, 737280 images, full`: comparable if equal."""
+    data = run.protocol.get("dataset") or run.args.get("eval_dataset") or run.args.get("dataset") or "?"
+    images = f"{run.protocol['images']} images" if "images" in run.protocol else None
+    parts = (data, run.protocol.get("data_source"), images, run.protocol.get("preset", "full"))
+    return ", ".join(str(part) for part in parts if part)
 
 
 def doubts(runs: Sequence[Run]) -> list[str]:
-    """Why a mean over these runs may mislead: unfinished, partly scored or collapsed ones, protocols, equal seeds."""
+    """Why a mean over these runs may mislead: unfinished, partly scored or collapsed ones, protocols, arguments."""
     found = []
     if unfinished := sum(run.state not in ("finished", "unknown") for run in runs):
         found.append(f"{unfinished} of {len(runs)} runs not finished")
-    for name in MEASURED:
+    for name in (*MEASURED, "step"):
         values = sorted({str(run.protocol[name]) for run in runs if name in run.protocol})
         if len(values) > 1:
             found.append(f"scores of different {name} ({', '.join(values)}) are averaged")
+    shared = set.intersection(*(set(run.args) for run in runs)) - REPEATED if runs else set()
+    arguments = {name: sorted({str(run.args[name]) for run in runs}) for name in sorted(shared)}
+    if differing := [f"{name} ({', '.join(values)})" for name, values in arguments.items() if len(values) > 1]:
+        found.append(f"runs of different arguments are averaged: {', '.join(differing)}")
     seeds = [str(run.args["seed"]) for run in runs if run.args.get("seed") is not None]
     repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if repeated:

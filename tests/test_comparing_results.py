@@ -96,6 +96,17 @@ def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told
     ]
 
 
+def test_a_mean_over_other_arguments_or_lengths_of_training_is_told(tmp_path, capsys):
+    for n, (weight, step) in enumerate([(0, 10), (40, 100), (40, 100)]):
+        run = write_run(tmp_path / "logs" / "some", n, {}, seed=n, hy_hes=weight, device="cpu" if n else "cuda")
+        measured(run, {"fac_eval": 0.5}, step=step)
+    collect(tmp_path, tmp_path / "logs")
+    assert [line.partition("some): ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "scores of different step (10, 100) are averaged",
+        "runs of different arguments are averaged: hy_hes (0, 40)",
+    ]
+
+
 def test_means_of_fewer_runs_than_the_row_has_are_told(tmp_path, capsys):
     for seed, mig in enumerate((0.2, 0.4, math.nan)):
         write_run(tmp_path / "logs" / "some", seed, {"fac_eval": 0.5, "discrete_mig": mig}, seed=seed)
@@ -125,10 +136,17 @@ def test_runs_whose_latents_are_all_unused_are_told(tmp_path, capsys):
 
 
 def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_the_best(tmp_path):
-    rows = [("full", "a.npz"), ("full", "a.npz"), ("fast", "a.npz"), ("full", "b.npz")]
-    for n, (preset, source) in enumerate(rows):
+    rows = [
+        ("full", "a.npz", 9),
+        ("full", "a.npz", 9),
+        ("fast", "a.npz", 9),
+        ("full", "b.npz", 9),
+        ("full", "a.npz", 8),
+    ]
+    for n, (preset, source, images) in enumerate(rows):
         run = write_run(tmp_path / "logs" / str(n), 0, {}, dataset="arrays")
-        measured(run, {"fac_eval": 0.1 + n / 10}, dataset="arrays", preset=preset, data_source=source)
+        protocol = {"dataset": "arrays", "preset": preset, "data_source": source, "images": images}
+        measured(run, {"fac_eval": 0.1 + n / 10}, **protocol)
     flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
     assert collect_results.main(flags) == 0
     text = (tmp_path / "t.md").read_text()

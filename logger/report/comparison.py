@@ -8,18 +8,15 @@ from collections.abc import Sequence
 import pandas
 
 from logger import score_guide
-from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
 from logger.report import charts
 from logger.report.one_run import DIAGNOSTICS, NO_LOSSES, left_out_note, pictures, replica_note, score_tables
 from logger.report.parts import Cell, Panels, Section, Table, Text, panels, render
 from logger.score_guide import number
-from logger.tables import ABOUT, doubts, paired, table
+from logger.tables import ABOUT, REPEATED, doubts, paired, scored_on, table
 
 # Name of each group; a `logger.tables.table` of its runs, with one column per score of any run.
 Tables = Sequence[tuple[str, pandas.DataFrame]]
-# Arguments that may differ between runs of one group.
-REPEATED = WITHOUT_EFFECT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 MOST_SHOWN = 12  # runs whose pictures are in the page
 SHOWN = ("traversals", "algebra", "equivariance")
 
@@ -40,7 +37,18 @@ def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
         Section("Pictures", "pictures", _pictures(groups)),
     ]
     notes = [f"{name}: {doubt}." for name, members in groups.items() for doubt in doubts(members)]
-    return render(title, lead, [replica_note(runs), left_out_note(left_out), *notes], sections)
+    notes = [replica_note(runs), left_out_note(left_out), _protocols_note(groups), *notes]
+    return render(title, lead, notes, sections)
+
+
+def _protocols_note(groups: dict[str, list[Run]]) -> str:
+    """A warning if groups were scored in different ways; else empty."""
+    ways = {name: " / ".join(sorted({scored_on(r) for r in runs if r.scores})) for name, runs in groups.items()}
+    ways = {name: way for name, way in ways.items() if way}
+    if len(set(ways.values())) < 2:
+        return ""
+    listed = "; ".join(f"{name}: {way}" for name, way in ways.items())
+    return f"The groups were scored in different ways, so that their scores do not compare. {listed}."
 
 
 def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:

@@ -1,5 +1,6 @@
 """The report that compares runs."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_a_seed_that_counts_twice_is_told(tmp_path):
     for n, seed in enumerate((3, 3, 4)):
         write_run(tmp_path / f"version_{n}", {"fac_eval": 0.5}, drawn=False, seed=seed)
     assert "all runs: more than one run has seed 3; each counts." in " ".join(check_page(written([tmp_path])).text)
+
+
+def test_groups_that_were_scored_in_different_ways_are_told(tmp_path):
+    for weight, preset in ((0, "fast"), (40, "full")):
+        run = write_run(tmp_path / str(weight) / "version_0", {}, drawn=False, hy_hes=weight)
+        protocol = {"preset": preset, "dataset": "dsprites", "data_source": "replica", "images": 9}
+        (run / "scores.json").write_text(json.dumps({"scores": {"fac_eval": 0.5}, "protocol": protocol}))
+    write_run(tmp_path / "20" / "version_0", drawn=False, hy_hes=20)  # was not scored
+    told = "hy_hes 0: dsprites, replica, 9 images, fast; hy_hes 40: dsprites, replica, 9 images, full."
+    assert told in " ".join(check_page(written([tmp_path])).text)
+    assert "different ways" not in " ".join(check_page(written([tmp_path / "0", tmp_path / "20"])).text)
 
 
 def test_unfinished_runs_are_told(tmp_path):
