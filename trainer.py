@@ -90,6 +90,10 @@ class Run:
         self.speed = speed.Speed(device, args.precision)  # before data are read in the background
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
+        if self.eval_dataset and (args.metrics or args.end_metrics):
+            from metrics.sampling import source_of
+
+            source_of(self.eval_dataset)  # refuses factors that cannot be scored
         randomness.seed_all(args.seed)
         self.model = build_model(args, self.dataset.channels).to(device)
         self.optimisers = self.model.make_optimisers(args.learning_rate)

@@ -78,7 +78,10 @@ def train_step(
 
 @torch.no_grad()
 def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, device: torch.device) -> Terms:
-    """Mean loss terms in evaluation mode (z = mu), on the first tenth of the batches of `index`, at most 50."""
+    """Mean loss terms in evaluation mode (z = mu), on the first tenth of the batches of `index`, at most 50.
+
+    Raises UserError if one is not finite.
+    """
     batches = min(max(1, math.ceil(len(index) / batch_size) // 10), MAX_VALIDATION_BATCHES)
     index = index[: batches * batch_size]
     totals: Terms = {}
@@ -87,6 +90,7 @@ def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, devi
         x = dataset.batch(index[start : start + batch_size], device)  # [batch, channels, height, width]
         for name, term in model(x, None, step).items():
             totals[name] = totals.get(name, 0) + term * (len(x) / len(index))
+    check_finite([(step, totals)])
     return totals
 
 

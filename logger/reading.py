@@ -6,7 +6,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from system.files import read_json
 
 if TYPE_CHECKING:
     import pandas
+
+EPOCHS = "progress/epochs"  # tag: epochs done at a validation, not whole if a session ended within one
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Run:
         Read from the event files; if a step was logged twice, the later value counts. Validations missing there (of
         runs of the authors' code, and those before a run was moved to another folder) are read from log_metrics.txt, as
         `validation/<term>` and `dmetric/<score>`: see `_text_rows`. Scores of kept weights (`scores_epoch_<e>.json`)
-        have the step of that epoch's validation.
+        have the last step of that epoch.
         """
         import pandas
 
@@ -62,7 +64,7 @@ class Run:
         if not logged:
             rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
         rows += _text_rows(RunDirectory(self.path).metrics_file, logged)
-        rows += _kept_scores(self.path, list(dict.fromkeys(step for step, _ in _validations(rows))))
+        rows += _kept_scores(self.path, _ends_of_epochs(rows))
         table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
         table = table.astype({"tag": str, "step": int, "value": float})
         table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
@@ -192,6 +194,14 @@ def _validations(rows: Sequence[tuple[str, int, float, float]]) -> list[tuple[in
     return [(row[1], row[2]) for row in sorted(rows, key=lambda row: (row[3], row[1])) if row[0] == "validation/loss"]
 
 
+def _ends_of_epochs(rows: Sequence[tuple[str, int, float, float]]) -> dict[int, int]:
+    """Epoch -> its last step. Of older versions, which did not log EPOCHS: as if every validation ended an epoch."""
+    validated = dict.fromkeys(step for step, _ in _validations(rows))
+    found = {step: value for tag, step, value, _ in sorted(rows, key=lambda row: row[3]) if tag == EPOCHS}
+    older = [step for step in validated if step not in found]
+    return dict(enumerate(older, 1)) | {round(value): step for step, value in found.items() if value == round(value)}
+
+
 def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[str, int, float, float]]:
     """Rows as of `_event_rows` for the validations of log_metrics.txt before the first one of the event files.
 
@@ -213,14 +223,14 @@ def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[st
     return [(tag, first * n // (before + 1), value, 0.0) for tag, n, value in lines if n <= before]
 
 
-def _kept_scores(path: Path, validated: Sequence[int]) -> list[tuple[str, int, float, float]]:
-    """Rows as of `_event_rows` for the scores of weights kept after an epoch; `validated`: the step of each epoch."""
+def _kept_scores(path: Path, ends: Mapping[int, int]) -> list[tuple[str, int, float, float]]:
+    """Rows as of `_event_rows` for the scores of weights kept after an epoch; `ends`: the last step of each epoch."""
     rows = []
     for file in path.glob("scores_epoch_*.json"):
         epoch = file.stem.removeprefix("scores_epoch_")
-        if epoch.isdecimal() and 0 < int(epoch) <= len(validated):
+        if epoch.isdecimal() and int(epoch) in ends:
             scores, _ = read_scores(file)
-            rows += [(f"dmetric/{name}", validated[int(epoch) - 1], value, 0.0) for name, value in scores.items()]
+            rows += [(f"dmetric/{name}", ends[int(epoch)], value, 0.0) for name, value in scores.items()]
     return rows
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from logger import checkpoints
 from logger.arguments import WITHOUT_EFFECT
-from logger.reading import read_scores
+from logger.reading import EPOCHS, read_scores
 from logger.run_directory import RunDirectory
 from system.device import environment
 from system.errors import UserError
@@ -110,6 +110,8 @@ class Recorder:
         run = self.run
         terms = run.validate()
         self._scalars("validation", terms)
+        epochs = run.steps_done / run.steps_per_epoch
+        self.writer.add_scalar(EPOCHS, epochs, run.position.step)
         run.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
         self.writer.flush()
         if self._pictures_due():

@@ -100,6 +100,14 @@ def test_the_first_step_that_is_not_finite_is_named_with_its_term():
         check_finite(steps)
 
 
+def test_weights_that_the_last_step_of_an_epoch_spoilt_are_found_in_the_validation():
+    model = Line()
+    with torch.no_grad():
+        model.slope.fill_(float("inf"))
+    with pytest.raises(UserError, match="is not finite at step 7; the last checkpoint is kept"):
+        validate(model, Numbers(), np.array([1, 2]), 8, 7, CPU)
+
+
 def test_a_position_goes_to_the_next_epoch_when_all_its_batches_are_done():
     position = Position(step=100)  # numbered by --global-step
     position.advance(8)

@@ -157,3 +157,13 @@ def test_a_score_that_needs_factors_is_refused_by_name():
     dataset = FactorDataset("plain", "here", [], [], images()[..., None], factors=nothing)
     with pytest.raises(InputError, match="metric 'mig' needs factors, and there are none"):
         evaluate(lambda x: x.flatten(1)[:, :3], dataset, ["mig"])
+
+
+def test_factors_that_cannot_be_scored_are_refused_before_the_training_unless_it_is_not_scored(tmp_path, capsys):
+    alone = np.maximum(np.arange(48) - 40, 0)  # 0, and seven values that occur once
+    np.savez(tmp_path / "a.npz", images=images(), factors=alone, factor_names=["object"])
+    flags = [*TINY, "--dataset=arrays", f"--data-path={tmp_path / 'a.npz'}", f"--log-path={tmp_path / 'logs'}"]
+    assert main.main(flags) == 2
+    assert "object is continuous" in capsys.readouterr().err
+    assert not list((tmp_path / "logs").glob("*/checkpoints/*"))
+    assert main.main([*flags, "--end-metrics=no"]) == 0

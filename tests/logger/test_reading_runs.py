@@ -82,6 +82,22 @@ def test_scores_of_kept_weights_stand_at_the_step_of_their_epoch(tmp_path):
     assert "FactorVAE score over training." in {image["alt"] for image in check_page(written([path])).images}
 
 
+def test_scores_of_kept_weights_stand_right_also_after_a_validation_within_an_epoch(tmp_path):
+    """--max-steps ended a session of this run after 10 steps, epochs have 7. An older version trained the first."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        for at, (step, epochs) in enumerate({7: None, 10: 10 / 7, 14: 2, 21: 3}.items()):
+            writer.add_scalar("validation/loss", 100 - step, step, walltime=at)
+            if epochs:
+                writer.add_scalar(reading.EPOCHS, epochs, step, walltime=at)
+    for epoch in (1, 2, 3, 4):
+        content = {"scores": {"sap": epoch / 10}, "protocol": {}}
+        (tmp_path / f"scores_epoch_{epoch}.json").write_text(json.dumps(content))
+    (tmp_path / "log_metrics.txt").touch()
+    assert read_run(tmp_path).curve("dmetric/sap").step.tolist() == [7, 14, 21]
+
+
 def test_a_run_that_went_on_elsewhere_has_the_epochs_before_from_its_text_log(tmp_path):
     """Its event files begin with the third of four epochs of 100 steps; every score stands at the step of its epoch."""
     from torch.utils.tensorboard import SummaryWriter
