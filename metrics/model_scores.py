@@ -20,7 +20,7 @@ class ModelScores(NamedTuple):
     values: name -> score.
     protocol: how they were measured (plain data).
     matrices: catalogue name -> float `[latents, factors]`.
-    codes: `mean_codes` of KEPT_CODES images.
+    codes: `mean_codes` of KEPT_CODES images, and name and source of the `data`.
     left_out: one line on metrics that do not apply to this data set; empty if all do.
     """
 
@@ -56,6 +56,7 @@ def score_model(
     lack = "its factors are not a full grid" if len(dataset.factor_sizes) else "it has no factors"
     note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}" if left_out else ""
     codes = mean_codes(encoder, dataset, KEPT_CODES, batch_size=batch_size, device=device, progress=progress)
+    codes["data"] = np.array(f"{dataset.name}, {dataset.source}")
     return ModelScores(scores, {**scores.protocol, **data}, scores.matrices, codes, note)
 
 
@@ -69,12 +70,11 @@ def mean_codes(
     Args:
         encoder, batch_size, device, progress: as for `evaluate`.
 
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, name and source of the `data`, and `factors` `[m, k]` if
-        the data set has factors.
+    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` if the data set has factors.
     """
     n = len(dataset)
     index = np.sort(np.random.default_rng(0).choice(n, min(limit, n), replace=False))  # [m]
     codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
-    found = {"codes": codes(index), "index": index, "data": np.array(f"{dataset.name}, {dataset.source}")}
+    found = {"codes": codes(index), "index": index}
     factors = source_of(dataset).factors(index)  # [m, k]
     return found | ({"factors": factors} if factors.shape[1] else {})
