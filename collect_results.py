@@ -62,8 +62,9 @@ def collect(args: argparse.Namespace) -> None:
     if not Path(args.in_dir).is_dir():
         raise UserError(f"--in_dir {args.in_dir} is not a folder")
     for flag in ("result_file", "plot"):
-        if getattr(args, flag):
-            writable_folder(getattr(args, flag), f"--{flag}")
+        if getattr(args, flag) is not None:
+            others = [args.result_file] if flag == "plot" else []
+            writable_folder(getattr(args, flag), f"--{flag}", *others)
     paths, runs, left_out = samples_below(args.in_dir)
     for line in left_out:
         print(line, file=sys.stderr)

@@ -149,7 +149,7 @@ def check_and_rewind(
         steps_done: steps done at the checkpoint, whatever their numbers.
         total_steps: steps of the whole run.
     Raises:
-        UserError: the run is finished, or was started on other data.
+        UserError: the run is finished, or has only its weights left, or was started on other data.
     """
     before = run.read_args()
     # A run that was killed before its first checkpoint may not have recorded its data yet.
@@ -161,6 +161,11 @@ def check_and_rewind(
         print(f"warning: {run.path} continues under torch {recorded['torch']}, not {version}: last digits may differ")
     if run.state() != "finished":
         rewind(run, checkpoint)
+    elif checkpoint is None:
+        raise UserError(
+            f"{run.path} is finished and has no checkpoint to continue from, only its weights: score them by "
+            "--evaluate, or start a new run from them by --base-model-path"
+        )
     elif steps_done >= total_steps:
         now = " and ".join(str(recorded.get(name)).lower() for name in ("epochs", "max_steps"))
         raise UserError(

@@ -20,11 +20,11 @@ def export(run: str | Path, directory: str | Path) -> RunDirectory:
     """Export `run` (a `version_<n>`) to `directory`, and return the exported run.
 
     Raises:
-        UserError: `run` is not a run or has no model, or `directory` is not writable or the run itself.
+        UserError: `run` is not a run or has no model, or `directory` is not writable or a run of this project.
     """
-    source, target = RunDirectory.existing(run), RunDirectory(directory)
-    if source.path.resolve() == target.path.resolve():
-        raise UserError(f"{directory} is the run itself: name another folder")
+    source, target = RunDirectory.existing(run, "RUN"), RunDirectory(directory)
+    if source.path.resolve() == target.path.resolve() or target.args_file.exists():
+        raise UserError(f"{directory} is a run, whose files would be replaced: name another folder")
     args, weights = source.read_args(), load_tensors(source.model_file)
     make_directory(target.checkpoints, "name another folder")
     write_tensors(weights, target.model_file)

@@ -200,6 +200,8 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
             ) from error
     check_log_path(result_path, "--result-path")
     target = RunDirectory(result_path)
+    if target.args_file.exists():
+        raise UserError(f"--result-path {result_path} is a run, whose scores would be replaced: name another folder")
     target.path.mkdir(parents=True, exist_ok=True)
     return target
 

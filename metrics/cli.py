@@ -273,7 +273,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     runs, arrays = read_codes(args)
     path = args.json or args.codes[0].with_name(f"{args.codes[0].name}.scores.json")
-    writable_folder(path, "--json")
+    factors = [args.factors] if args.factors and args.factors not in arrays else []
+    writable_folder(path, "--json", *args.codes, *factors)
     scores, record = run(args, runs, arrays)
     print(table(scores))
     write_text(path, json.dumps({"scores": scores, "protocol": record}, indent=2) + "\n")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from study import plan
-from system.command_line import Parser, command_line
+from system.command_line import Parser, command_line, start
 from system.errors import UserError
 from system.files import write_text
 
@@ -129,4 +128,4 @@ def _run_plan(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

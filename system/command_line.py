@@ -176,6 +176,7 @@ def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
 def start(main: Callable[[], int]) -> NoReturn:
     """Run the `main` of a command that a shell has started, and exit with its status."""
     ignore_failed_writes()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's names one that this environment may lack
     if not (sys.stderr and sys.stderr.isatty()):  # a log file keeps every state of a progress bar
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # seconds
     sys.exit(main())

@@ -112,10 +112,12 @@ def _existing(directory: Path) -> Path:
     return directory
 
 
-def writable_folder(path: str | os.PathLike, flag: str) -> None:
+def writable_folder(path: str | os.PathLike, flag: str, *used: str | os.PathLike) -> None:
     """Make the folder of the file `path` if it is missing; called before the work.
 
-    Raises UserError, naming the flag, if a file cannot be written there.
+    used: files that the command reads, or writes otherwise.
+
+    Raises UserError, naming the flag, if a file cannot be written there, or is one of `used`.
     """
     folder = Path(path).absolute().parent
     try:
@@ -124,8 +126,10 @@ def writable_folder(path: str | os.PathLike, flag: str) -> None:
         raise UserError(f"{flag} {path}: cannot make the folder {folder} ({error.strerror}); name another") from error
     if not os.access(folder, os.W_OK):
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written; name another")
-    if os.path.isdir(path):
+    if Path(path).is_dir():
         raise UserError(f"{flag} {path} is a folder: name a file")
+    if any(Path(path).resolve() == Path(other).resolve() for other in used):
+        raise UserError(f"{flag} {path} is a file that this command reads or writes otherwise: name another")
 
 
 def read_json(path: str | os.PathLike) -> dict:

@@ -162,6 +162,14 @@ def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_mo
     assert "--compare lie_group-dsprites names 2 rows; give the _config or path of one" in capsys.readouterr().err
 
 
+def test_a_plot_does_not_replace_the_table_and_no_file_is_one_line(tmp_path, two_models, capsys):
+    flags = ["--in_dir", str(two_models), "--result_file"]
+    assert collect_results.main([*flags, str(tmp_path / "t"), "--plot", str(tmp_path / "t")]) == 2
+    assert "writes otherwise: name another" in capsys.readouterr().err
+    assert collect_results.main([*flags, ""]) == 2
+    assert "--result_file  is a folder: name a file" in capsys.readouterr().err
+
+
 def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
     for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
         table = tmp_path / name

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import main
+from logger.export import export
 from logger.report import write_report
 from logger.run_directory import RunDirectory
+from system.errors import UserError
 from tests.test_trainer import command, run
 
 TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=no"]
@@ -111,6 +113,18 @@ def test_data_that_are_gone_are_asked_for_and_not_replaced_by_the_replica(traine
     (line,) = capsys.readouterr().err.splitlines()
     assert "which is not there: name its folder with --data-path" in line
     assert not (trained / "scores.json").exists()
+
+
+def test_results_do_not_replace_those_of_another_run(trained, tmp_path, capsys):
+    other = tmp_path / "version_0"
+    other.mkdir()
+    (other / "args.json").write_text("{}")
+    assert evaluate(trained, f"--result-path={other}") == 2
+    assert "is a run, whose scores would be replaced: name another folder" in capsys.readouterr().err
+    assert [file.name for file in other.iterdir()] == ["args.json"]
+    with pytest.raises(UserError, match="is a run, whose files would be replaced: name another folder"):
+        export(trained, other)
+    assert [file.name for file in other.iterdir()] == ["args.json"]
 
 
 def test_a_result_path_takes_everything_that_is_written(trained, tmp_path):

@@ -83,6 +83,8 @@ def test_other_data_and_a_run_that_is_at_its_end_are_refused_and_another_torch_i
     run.write_status("finished")
     with pytest.raises(UserError, match="is finished after 9 steps; raise --epochs or --max-steps, now 4 and none,"):
         continued(run, checkpoint(), {**RECORDED, "epochs": 4, "max_steps": None}, steps=(9, 9))
+    with pytest.raises(UserError, match="is finished and has no checkpoint to continue from, only its weights"):
+        continued(run, None)
     continued(run, checkpoint(), {**RECORDED, "torch": "2.1"})  # to train it further
     assert "continues under torch 2.1, not 2.0: last digits may differ" in capsys.readouterr().out
     assert run.metrics_file.stat().st_size == 55 and all(of_scores(run))

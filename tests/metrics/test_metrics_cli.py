@@ -94,6 +94,13 @@ def test_bootstrap_prints_a_standard_error_beside_each_score(codes_file, tmp_pat
     assert json.loads((tmp_path / "codes.npz.scores.json").read_text())["scores"]["SAP_score_se"] > 0
 
 
+def test_scores_do_not_replace_the_codes_that_they_are_of(codes_file, capsys):
+    before = Path(codes_file).read_bytes()
+    assert main([codes_file, "--factors", "factors", "--metrics", "sap", "--json", codes_file]) == 2
+    assert "is a file that this command reads or writes otherwise: name another" in capsys.readouterr().err
+    assert Path(codes_file).read_bytes() == before
+
+
 def test_udr_refuses_the_codes_of_different_images(tmp_path, capsys):
     for name, first in (("a", 0), ("same", 0), ("other", 1)):
         np.savez(tmp_path / f"{name}.npz", codes=CODES, index=first + np.arange(len(CODES)))
