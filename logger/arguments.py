@@ -53,6 +53,18 @@ def continued(run: RunDirectory, command: CommandLine) -> Namespace:
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
 
 
+def check_made(run: RunDirectory, command: CommandLine) -> None:
+    """Raise UserError if a command asks for more epochs or steps than those of a finished run; or as `continued`."""
+    args, recorded = continued(run, command), command.recorded(run.read_args(), run.args_file)
+    for name in sorted(command.given & {"epochs", "max_steps"}):
+        asked, made = getattr(args, name), recorded.get(name)
+        if made is not None and (asked is None or asked > made):
+            raise UserError(
+                f"--{name} {asked}: {run.path} was made with {made}; to train it further, give --load-model in place "
+                "of --resume; to start a new run, give another --log-path"
+            )
+
+
 def evaluation(run: RunDirectory, command: CommandLine, check: Callable[[Namespace], None]) -> Namespace:
     """The arguments to score `run` with: the recorded ones, but for EVALUATION_FLAGS.
 

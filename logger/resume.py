@@ -53,7 +53,7 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
             run, run_args = find_or_start(command, mode, check)
         except NothingToDo as reason:
             if reason.run:
-                arguments.continued(reason.run, command)  # a sweep with other flags must not seem to be made
+                arguments.check_made(reason.run, command)  # a sweep with other flags must not seem to be made
             return {"nothing to do": str(reason)}
         return {"args": vars(run_args)}
 

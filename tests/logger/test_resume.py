@@ -254,4 +254,6 @@ def test_once_skips_what_is_finished(start, tmp_path):
     assert "version_0 is finished: nothing to do" in process.text
     other = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", "1", "--learning-rate", "0.5")
     assert other.wait() == 2 and "--learning_rate 0.5 contradicts" in other.text  # another sweep in the same folder
+    longer = start(log_path, "--resume", "once", "--max-steps", "3", "--seed", "1")
+    assert longer.wait() == 2 and f"--max_steps 3: {log_path / 'version_0'} was made with 2" in longer.text
     assert sorted(path.name for path in log_path.glob("version_*")) == ["version_0", "version_1"]
