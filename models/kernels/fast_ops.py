@@ -23,41 +23,79 @@ down and has `up` as its derivative; a transposed convolution the other way roun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from models import kernels
 
 PIECE = 64  # images
-NARROW = 32  # channels of the large image, up to which `up` in bfloat16 is faster over pairs of pixels
 GEOMETRY = ([2, 2], [1, 1], [1, 1])  # stride, padding, dilation
 
 
 class ConvStack(nn.Sequential):
-    """`nn.Sequential` whose run of convolutions, each followed by a ReLU or by nothing, is computed as one operation.
+    """`nn.Sequential`, of which each run of layers that `runs` finds is computed as one operation.
 
-    Where `can_fuse` says no, the layers run one by one as they are; names and parameters are those of `nn.Sequential`.
+    Equal to `nn.Sequential` of the same layers, whatever they are; names and parameters are the same, too.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not can_fuse(x):
             return super().forward(x)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
-        layers = list(self)
-        convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
-        first, last = convolutions[0], convolutions[-1]
-        for layer in layers[:first]:
-            x = layer(x)
-        relu = [i + 1 < len(layers) and isinstance(layers[i + 1], nn.ReLU) for i in convolutions]
-        downward = isinstance(layers[first], nn.Conv2d)
-        parameters = [p for i in convolutions for p in (layers[i].weight, layers[i].bias)]
-        derived = torch.is_grad_enabled() and any(value.requires_grad for value in (x, *parameters))
-        x = _Convolutions.apply(x, dtype, derived, downward, relu, *parameters)
-        for layer in layers[last + 1 + relu[-1] :]:
-            x = layer(x)
+        for run in runs(list(self)):
+            convolutions = [layer for layer in run if fits(layer)]
+            if not convolutions or not takes(convolutions, x):
+                for layer in run:
+                    x = layer(x)
+                continue
+            relu = [isinstance(after, nn.ReLU) for layer, after in pairwise([*run, nn.Identity()]) if fits(layer)]
+            parameters = [p for layer in convolutions for p in (layer.weight, layer.bias)]
+            derived = torch.is_grad_enabled() and any(value.requires_grad for value in (x, *parameters))
+            x = _Convolutions.apply(x, dtype, derived, type(run[0]) is nn.Conv2d, relu, *parameters)
         return x
+
+
+def runs(layers: Sequence[nn.Module]) -> list[list[nn.Module]]:
+    """The layers in order, in groups: convolutions of one kind that `fits`, each followed by a ReLU or by nothing.
+
+    Every other layer is a group of its own.
+    """
+    groups: list[list[nn.Module]] = []
+    kind: type[nn.Module] | None = None  # of the convolutions of the group that may still grow
+    for layer in layers:
+        follows = is_plain(layer, nn.ReLU) and groups and fits(groups[-1][-1])
+        if kind and (follows or (fits(layer) and type(layer) is kind)):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+            kind = type(layer) if fits(layer) else None
+    return groups
+
+
+def is_plain(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether the layer is of one of these types itself, with nothing registered that its own call would run."""
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return type(layer) in kinds and not any(hooks) and "forward" not in vars(layer)
+
+
+def fits(layer: nn.Module) -> bool:
+    """Whether the layer is a convolution with the layout that the operations of this module assume."""
+    if not is_plain(layer, nn.Conv2d, nn.ConvTranspose2d) or layer.bias is None:
+        return False
+    layout = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode)
+    return layout == ((4, 4), (2, 2), (1, 1), (1, 1), 1, "zeros") and layer.output_padding == (0, 0)
+
+
+def takes(convolutions: Sequence[nn.Module], x: torch.Tensor) -> bool:
+    """Whether the sizes of x fit: a batch of images of the first layer's channels, halved by each without rest."""
+    unit = 2 ** len(convolutions) if type(convolutions[0]) is nn.Conv2d else 1
+    if x.dim() != 4 or x.shape[2] % unit or x.shape[3] % unit or x.shape[1] != convolutions[0].in_channels:
+        return False
+    return all(a.out_channels == b.in_channels for a, b in pairwise(convolutions))
 
 
 def can_fuse(x: torch.Tensor) -> bool:
@@ -90,17 +128,16 @@ class _Convolutions(torch.autograd.Function):
             results.append(piece)
             kept += values if derived else []
         if derived:
-            ctx.save_for_backward(x, *parameters, *weights, *kept)
+            ctx.save_for_backward(*weights, *kept)
             ctx.like, ctx.dtype, ctx.downward, ctx.relu = x.dtype, dtype, downward, relu
         return torch.cat(results) if len(results) > 1 else results[0]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: torch.Tensor):
         layers = len(ctx.relu)
         saved = ctx.saved_tensors  # read once: checkpointing computes them anew each time
-        inputs, weights, kept = saved[: 1 + 2 * layers], saved[1 + 2 * layers : 1 + 3 * layers], saved[1 + 3 * layers :]
-        if torch.is_grad_enabled():  # the derivative will be differentiated again
-            return _derivative_of_layers(ctx, inputs, grad)
+        weights, kept = saved[:layers], saved[layers:]
         totals: list[torch.Tensor | None] = [None] * (2 * layers)  # of weights and biases, as in `parameters`
         of_x = []
         for piece, g in enumerate(grad.split(piece_size(ctx.dtype))):
@@ -125,20 +162,6 @@ class _Convolutions(torch.autograd.Function):
         return (torch.cat(of_x).to(ctx.like) if ctx.needs_input_grad[0] else None), None, None, None, None, *totals
 
 
-def _derivative_of_layers(ctx, inputs: Sequence[torch.Tensor], grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    """The derivative by PyTorch's own layers, which can be differentiated again. inputs: x, weight, bias, weight..."""
-    layer = F.conv2d if ctx.downward else F.conv_transpose2d
-    y, *parameters = inputs
-    for weight, bias, rectified in zip(parameters[::2], parameters[1::2], ctx.relu, strict=True):
-        y = layer(y, weight, bias, stride=2, padding=1)
-        y = y.relu() if rectified else y
-    needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[5:]]
-    wanted = [value for value, wants in zip(inputs, needed, strict=True) if wants]
-    found = iter(torch.autograd.grad(y, wanted, grad.to(y.dtype), create_graph=True))
-    of_x, *totals = (next(found) if wants else None for wants in needed)
-    return of_x, None, None, None, None, *totals
-
-
 def piece_size(dtype: torch.dtype) -> int:
     """Images a piece: twice as many of half the size."""
     return 2 * PIECE if dtype == torch.bfloat16 else PIECE
@@ -156,8 +179,6 @@ def rectify(x: torch.Tensor) -> torch.Tensor:
     """
     if x.dtype != torch.bfloat16:
         return x.relu_()
-    if not x.is_contiguous(memory_format=torch.channels_last):  # of `_up_by_pairs`
-        return F.threshold(x.view(torch.int16), -128, 0).view(x.dtype)
     torch.threshold_(x.view(torch.int16), -128, 0)
     return x
 
@@ -189,8 +210,6 @@ def down(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> to
 def up(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The transposed convolution. y `[n, k, h, w]`, weight `[k, c, 4, 4]`, bias `[c]` -> `[n, c, 2h, 2w]`."""
     k, c = weight.shape[:2]
-    if 3 < c <= NARROW and y.dtype == torch.bfloat16:
-        return _up_by_pairs(y, weight, bias)
     if c > 3:
         return torch.ops.aten.convolution(y, weight, bias, *GEOMETRY, True, [0, 0], 1)
     n, _, h, w = y.shape
@@ -208,21 +227,6 @@ def weight_gradient(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.ops.aten.convolution_backward(y, x, like, None, *GEOMETRY, False, [0, 0], 1, mask)[1]
     pixels = y.permute(0, 2, 3, 1).reshape(-1, k)  # [n*h*w, k]
     return (x.view(-1, len(pixels)) @ pixels).T.reshape(k, x.shape[0], 4, 4)
-
-
-def _up_by_pairs(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """`up` with pixels 2 j - 1 and 2 j of each row computed as one of twice the channels: fuller operations for oneDNN.
-
-    The result is the view of a padded image; ReLU and its derivative make a dense one of it.
-    """
-    k, c = weight.shape[:2]
-    weight = weight.reshape(k, c, 4, 2, 2).permute(0, 4, 1, 2, 3).reshape(k, 2 * c, 4, 2)
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    bias = None if bias is None else bias.repeat(2)  # [2*c]
-    pairs = torch.ops.aten.convolution(y, weight, bias, [2, 1], [1, 0], [1, 1], True, [0, 0], 1)  # [n, 2*c, 2h, w + 1]
-    n, _, height, columns = pairs.shape
-    pixels = pairs.permute(0, 2, 3, 1).reshape(n, height, 2 * columns, c)
-    return pixels[:, :, 1:-1].permute(0, 3, 1, 2)  # [n, c, 2h, 2w]
 
 
 def _patches(x: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -39,17 +41,6 @@ def test_values_and_gradients_are_those_of_the_layers_one_by_one(name, channels,
     assert isinstance(network, fast_ops.ConvStack)
     expected = value_and_gradients(nn.Sequential(*network), x)
     for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("name", ["encoder", "decoder"])
-def test_derivatives_of_the_derivative_are_those_of_the_layers_one_by_one(name):
-    def second(network: nn.Sequential) -> list[torch.Tensor]:
-        (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
-        return [slope.detach(), *torch.autograd.grad(slope.square().sum(), [x, network[0].weight, network[-1].weight])]
-
-    network, x = networks(1)[name]
-    for a, b in zip(second(network), second(nn.Sequential(*network)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
@@ -164,3 +155,86 @@ def test_other_precisions_and_transforms_take_the_plain_layers():
         assert not fast_ops.can_fuse(x.double())
     by_transform = torch.func.grad(lambda codes: network(codes).sum())(x.detach())
     torch.testing.assert_close(by_transform, torch.autograd.grad(network(x).sum(), x)[0], rtol=1e-4, atol=1e-5)
+
+
+LAYERS = {
+    "conv": lambda c: nn.Conv2d(c, c + 1, 4, stride=2, padding=1),
+    "transposed": lambda c: nn.ConvTranspose2d(c, c + 1, 4, stride=2, padding=1),
+    "without bias": lambda c: nn.Conv2d(c, c, 4, stride=2, padding=1, bias=False),
+    "kernel 3": lambda c: nn.Conv2d(c, c, 3, padding=1),
+    "stride 1": lambda c: nn.ConvTranspose2d(c, c, 4, padding=1),
+    "dilated": lambda c: nn.Conv2d(c, c, 4, stride=2, padding=1, dilation=2),
+    "grouped": lambda c: nn.Conv2d(c, c, 4, stride=2, padding=1, groups=c),
+    "reflecting": lambda c: nn.Conv2d(c, c, 4, stride=2, padding=1, padding_mode="reflect"),
+    "output padded": lambda c: nn.ConvTranspose2d(c, c, 4, stride=2, padding=1, output_padding=1),
+    "relu": lambda c: nn.ReLU(),
+    "relu in place": lambda c: nn.ReLU(inplace=True),
+    "leaky": lambda c: nn.LeakyReLU(0.2),
+    "batch norm": lambda c: nn.BatchNorm2d(c),
+    "dropout": lambda c: nn.Dropout(1.0),  # its mask follows the order in memory, which may differ: all or nothing
+    "weight norm": lambda c: nn.utils.parametrizations.weight_norm(nn.Conv2d(c, c, 4, stride=2, padding=1)),
+    "nested": lambda c: nn.Sequential(nn.Conv2d(c, c, 4, stride=2, padding=1), nn.ReLU()),
+}
+GROWS = ("conv", "transposed")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kinds=st.lists(
+        st.one_of(st.sampled_from(("conv", "transposed", "relu")), st.sampled_from(list(LAYERS))), max_size=7
+    ),
+    channels=st.integers(1, 3),
+    size=st.sampled_from([(32, 32), (36, 28), (33, 40)]),
+    training=st.booleans(),
+)
+def test_any_stack_of_layers_is_their_sequence(kinds, channels, size, training):
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    c = channels
+    for kind in kinds:
+        layers.append(LAYERS[kind](c))
+        c += kind in GROWS
+    plain = nn.Sequential(*layers).double().train(training)
+    stack = fast_ops.ConvStack(*layers).double().train(training)
+    x = torch.randn(3, channels, *size, dtype=torch.float64, requires_grad=True)
+
+    def outcome(network: nn.Sequential) -> list[torch.Tensor] | str:
+        try:
+            y = network(x * 1)
+            # The layers of a stack that failed have no gradient; unused x has none either.
+            wanted = [x, *network.parameters()]
+            return [y.detach(), *torch.autograd.grad(y.sin().sum(), wanted, materialize_grads=True)]
+        except RuntimeError as error:
+            return type(error).__name__
+
+    expected, got = outcome(plain), outcome(stack)
+    if isinstance(expected, str):  # the image became too small
+        assert got == expected
+    else:
+        for a, b in zip(got, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-6)
+
+
+def test_hooks_of_layers_run():
+    network, x = networks(1)["encoder"]
+    seen = []
+    handle = network[2].register_forward_hook(lambda layer, inputs, output: seen.append(output) or output * 2)
+    got, expected = network(x), nn.Sequential(*network)(x)
+    assert len(seen) == 2
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-11)
+    handle.remove()
+    assert len(seen) == 2 and not torch.allclose(network(x), got)
+
+
+def test_the_networks_of_the_models_are_fused_whole():
+    """One group holds all convolutions: otherwise the published models would lose their speed without a word."""
+    for network in (conv_encoder(1, 7), conv_decoder(9, 1)):
+        groups = [group for group in fast_ops.runs(list(network)) if fast_ops.fits(group[0])]
+        assert [sum(map(fast_ops.fits, group)) for group in groups] == [4]
+
+
+def test_second_derivatives_are_refused():
+    network, x = networks(1)["encoder"]
+    (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
