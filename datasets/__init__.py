@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path
@@ -121,7 +122,11 @@ def load_dataset(name: str, data_path: str | Path | None = None, *, progress: bo
     """
     spec, given = _declared(name, options)
     paths = prepare(name, spec, data_path, given, progress)
-    return spec.load(*paths, progress=progress, **given)
+    dataset = spec.load(*paths, progress=progress, **given)
+    usual = {name: parameter.default for name, parameter in inspect.signature(spec.load).parameters.items()}
+    chosen = [f"{option} {value}" for option, value in given.items() if value != usual.get(option)]
+    dataset.source = ", ".join([dataset.source, *chosen])  # so that other images are not taken for the same
+    return dataset
 
 
 def check_data_path(name: str, data_path: str | Path | None, **options) -> None:

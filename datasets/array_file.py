@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import tokenize
 import zipfile
@@ -19,6 +20,7 @@ from system.files import damage_as_user_error
 
 NPZ_MAGIC, HDF5_MAGIC = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 PIECE = 2**24  # bytes read at a time
+MOST = 2**48  # bytes of an array; no disk holds more
 _KINDS = {"uint8": np.uint8, "integers": np.signedinteger, "floats": np.floating}
 
 
@@ -125,7 +127,10 @@ class NpzFile(ArrayFile):
         try:
             version = np.lib.format.read_magic(member)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            return read(member)
+            shape, fortran, dtype = read(member)
+            if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > MOST:
+                raise ValueError(f"its shape is {shape}")
+            return shape, fortran, dtype
         except (ValueError, SyntaxError, tokenize.TokenError) as error:  # the header is parsed as a Python literal
             raise UserError(f"{self.path}: expected {name} to be a NumPy array ({error}): {self.remedy}") from None
 

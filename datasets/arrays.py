@@ -7,7 +7,7 @@ levels, and `factor_names`, k strings. If the factors are a full grid, in any or
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from datasets.array_file import HDF5_MAGIC, NPZ_MAGIC, ArrayFile, hdf5, npz
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import find_grid, to_levels
 from datasets.locate import first_bytes
-from datasets.packing import named, pack, white
+from datasets.packing import Range, named, pack
 from datasets.resizing import RESAMPLE, RESIZE, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
@@ -49,13 +49,35 @@ def load(
         names, sizes, levels = _factors(file, shape[0])
         channels = channels or (3 if shape[3:] == (3,) else 1)
         places = find_grid(levels, sizes)
-        images = chain.from_iterable(file.rows("images"))
-        to_size = partial(resized, channels=channels, resize=resize, resample=resample)
-        form = (resize, resample)
-        packed = pack("arrays", [path], form, images, to_size, shape[0], channels, places=places, progress=progress)
+        values = Range()
+
+        def images() -> Iterator[np.ndarray]:
+            values.find((False, partial(_largest, some)) for some in file.rows("images"))
+            yield from chain.from_iterable(file.rows("images"))
+
+        def to_size(image: np.ndarray) -> np.ndarray:
+            return resized(image, channels, resize, resample, mask=values.mask)
+
+        form, count = (resize, resample), shape[0]
+        packed = pack(
+            "arrays",
+            [path],
+            form,
+            images(),
+            to_size,
+            count,
+            channels,
+            places=places,
+            said=values.said,
+            progress=progress,
+        )
     table = None if places is not None else levels
     source = named(path, zlib.crc32(levels.tobytes(), packed.crc32))
-    return FactorDataset("arrays", source, names, sizes, packed.images, white(packed.brightest, path), table)
+    return FactorDataset("arrays", source, names, sizes, packed.images, factors=table)
+
+
+def _largest(values: np.ndarray) -> int:
+    return int(values.max())
 
 
 def _checked_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:

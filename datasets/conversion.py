@@ -64,9 +64,9 @@ def read_ahead(path: Path) -> threading.Thread | None:
 
 
 def stamp(path: Path) -> list[int]:
-    """Size and modification time of a file, to detect changes."""
+    """Size and times of a file, to detect changes. The last time is set by the system, whatever an archive restores."""
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def npy_header(shape: Sequence[int]) -> bytes:

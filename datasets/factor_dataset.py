@@ -23,7 +23,7 @@ class FactorDataset:
 
     Args:
         name: name of the data set on the command line (`dsprites`, `shapes3d`).
-        source: origin of the images: `replica`, or the name of the file.
+        source: origin of the images: `replica`, or the name of the file; `load_dataset` adds the options.
         factor_names: K names.
         factor_sizes: number of values of each of the K factors; for a grid, their product is n.
         images: uint8 `[n, height, width, channels]`, a NumPy array, which may be memory-mapped, or anything with its
@@ -31,6 +31,7 @@ class FactorDataset:
         pixel_max: the uint8 value that stands for 1.0 (1 for dSprites, 255 for 3D Shapes).
         factors: the table, int64 `[n, K]` with values from 0 to size - 1; None for a grid, or without factors.
         left_out: names of factors that `discrete_mig` and `factor_leakage_*` leave out; unknown names are ignored.
+        item_names: name of each image, such as its file's path; None: they have none.
         packed: the images are binary and 64x64, with eight pixels per byte: `[n, 512]`, of np.packbits.
 
     Raises: ValueError if the numbers of images, factors and names do not match.
@@ -47,10 +48,11 @@ class FactorDataset:
         factors: np.ndarray | None = None,
         left_out: Sequence[str] = (),
         packed: bool = False,
+        item_names: Sequence[str] | None = None,
     ):
         if len(factor_names) != len(factor_sizes):
             raise ValueError(f"{len(factor_names)} factor names for {len(factor_sizes)} factor sizes")
-        self.name, self.source = name, source
+        self.name, self.source, self.item_names = name, source, item_names
         self.factor_names = tuple(factor_names)
         self.left_out = tuple(name for name in left_out if name in self.factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
@@ -66,6 +68,8 @@ class FactorDataset:
             raise ValueError(f"{len(images)} images for {count} combinations of the factors {self.factor_sizes}")
         if factors is not None and factors.shape != (len(images), len(self.factor_names)):
             raise ValueError(f"factors {factors.shape} for {len(images)} images and {len(self.factor_names)} names")
+        if item_names is not None and len(item_names) != len(images):
+            raise ValueError(f"{len(item_names)} names for {len(images)} images")
         if packed and (images.dtype != np.uint8 or images.shape[1:] != (64 * 64 // 8,)):
             raise ValueError(f"{images.dtype} {images.shape} cannot hold images of 64 x 64 bits")
 

@@ -77,7 +77,13 @@ def checksum(path: Path, kind: str) -> str:
 def is_accepted(file: DataFile, path: Path) -> bool:
     """Whether the file at `path` is official, or no checksum is known, as stderr then says."""
     if file.checksum:
-        return is_official(file, path)
+        official = is_official(file, path)
+        if not official and file.earlier:
+            print(
+                f"warning: {file.name} differs from {file.checksum}, which was published for an earlier address of it",
+                file=sys.stderr,
+            )
+        return official or file.earlier
     found = checksum(path, "sha256")
     print(f"{file.name} is unverified: no official checksum is known; received sha256:{found}", file=sys.stderr)
     return True
@@ -87,16 +93,16 @@ def _fetch(file: DataFile, target: Path, progress: bool, retry: RetryPolicy) -> 
     partial = partial_path(target)
     resumed = partial.exists()
     _Transfer(file, partial, retry).run(progress)
-    if resumed and file.checksum and not is_official(file, partial):
+    if resumed and file.checksum and not file.earlier and not is_official(file, partial):
         # The partial file of an earlier run may have been the start of another file.
         partial.unlink()
         _Transfer(file, partial, retry).run(progress)
     if not is_accepted(file, partial):
-        size = partial.stat().st_size
-        partial.unlink()
+        size, kept = partial.stat().st_size, target.with_name(f"{target.name}.unverified")
+        os.replace(partial, kept)
         raise UserError(
-            f"{file.url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}): repeat, "
-            f"or fetch it another way and put it into {target.parent}"
+            f"{file.url} gave {size} bytes that are not the official {file.name} (expected {file.checksum}); they are "
+            f"kept in {kept}: repeat, or fetch it another way and put it into {target.parent}"
         )
     flush_to_disk(partial)
     os.replace(partial, target)

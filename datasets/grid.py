@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from system.errors import UserError
+from system.levels import as_numbers, merge_rounded
 
 
 def find_grid(levels: np.ndarray, sizes: Sequence[int]) -> np.ndarray | None:
@@ -24,8 +25,11 @@ def find_grid(levels: np.ndarray, sizes: Sequence[int]) -> np.ndarray | None:
 
 
 def to_levels(columns: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Values `[n, K]` -> ranks int64 `[n, K]` (from 0, per column), and the number of values of each column."""
-    ranks = [np.unique(column, return_inverse=True) for column in columns.T]
+    """Values `[n, K]` -> ranks int64 `[n, K]` (from 0, per column), and the number of values of each column.
+
+    Texts that are all numbers are ordered as such, and values that differ by rounding only are one level.
+    """
+    ranks = [np.unique(merge_rounded(as_numbers(column)), return_inverse=True) for column in columns.T]
     levels = np.stack([rank for _, rank in ranks], axis=1) if ranks else np.zeros((len(columns), 0), np.int64)
     return levels.astype(np.int64), tuple(len(values) for values, _ in ranks)
 

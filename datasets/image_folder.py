@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +16,14 @@ from PIL import Image, ImageOps
 
 from datasets.conversion import stamp
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import named, pack, white
-from datasets.resizing import RESAMPLE, RESIZE, is_grey, resized
+from datasets.packing import Range, named, pack
+from datasets.resizing import RESAMPLE, RESIZE, is_deep, is_grey, resized
 from datasets.spec import DatasetSpec
 from system.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-READING = 2  # to increase whenever pixels are read in another way: older packed copies are then made again
+PASSING = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)  # errors that say nothing of the file
+READING = 3  # to increase whenever pixels are read in another way: older packed copies are then made again
 _SHOWN = 10  # number of unreadable files to name on the screen
 
 
@@ -40,20 +44,33 @@ def load(
     skipped and named on stderr. Raises UserError if no file can be read.
     """
     files = _pictures(path)
-    channels = channels or _channels(files)
+    channels, values = channels or _channels(files), Range()
+
+    def pictures() -> Iterator[Path]:
+        values.find(_ranges(files))
+        yield from files
 
     def read(file: Path) -> np.ndarray | None:
         try:
             with Image.open(file) as image:
-                return resized(ImageOps.exif_transpose(image), channels, resize, resample)
-        except Exception:  # decoders raise many types on broken files
+                return resized(
+                    ImageOps.exif_transpose(image), channels, resize, resample, white=values.white, mask=values.mask
+                )
+        except MemoryError:
+            raise UserError(f"{file}: not enough memory to read it: make it smaller, or free memory") from None
+        except Exception as error:  # decoders raise many types on broken files
+            if isinstance(error, OSError) and error.errno in PASSING:
+                raise UserError(f"{file} cannot be read at the moment ({error.strerror}): repeat") from None
             return None
 
     sources, form, key = [path.resolve()], (resize, resample), _fingerprint(path, files)
-    packed = pack("images", sources, form, files, read, len(files), channels, key=key, progress=progress)
+    packed = pack(
+        "images", sources, form, pictures(), read, len(files), channels, key=key, said=values.said, progress=progress
+    )
     _report_skipped(path, [files[number] for number in packed.left_out])
-    source = named(path, packed.crc32)
-    return FactorDataset("images", source, [], [], packed.images, white(packed.brightest, path))
+    source, left_out = named(path, packed.crc32), set(packed.left_out)
+    names = [file.relative_to(path).as_posix() for number, file in enumerate(files) if number not in left_out]
+    return FactorDataset("images", source, [], [], packed.images, item_names=names)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -90,6 +107,23 @@ def _channels(files: list[Path]) -> int:
         except Exception:  # `load` reports it
             continue
     return 1
+
+
+def _ranges(files: list[Path]) -> Iterator[tuple[bool, Callable[[], int]]]:
+    """For `Range.find`: of each file that can be opened, if it is deep, and a function that reads its largest value."""
+    for file in files:
+        with suppress(Exception), Image.open(file) as image:  # `load` reports it
+            yield is_deep(image), partial(_largest, image)
+
+
+def _largest(image: Image.Image) -> int:
+    """The largest value of any channel, after what is transparent has become white; 0 if it cannot be read."""
+    with suppress(Exception):  # `load` reports it
+        if image.has_transparency_data:
+            return 255
+        plain = image if is_deep(image) else image.convert("L" if is_grey(image) else "RGB")
+        return max(0, int(np.asarray(plain).max()))
+    return 0
 
 
 def _fingerprint(folder: Path, files: list[Path]) -> str:

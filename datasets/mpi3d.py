@@ -2,8 +2,8 @@
 
 The official `.npz` has one array, `images`, uint8 `[n, 64, 64, 3]`, in row-major order of the factors (the vertical
 axis varies fastest), without labels. It is uncompressed, 12.7 GB, and memory-mapped in place; a compressed file is
-unpacked once. The three checksums were published for an earlier address of the same files. The fourth file comes from a
-mirror, without a published checksum.
+unpacked once. The three checksums were published for an earlier address of the same files: a file that differs is kept,
+with a warning. The fourth file comes from a mirror, without a published checksum.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def spec(
 
 
 def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
-    return DataFile(name, f"{address}/{name}", array_file.NPZ_MAGIC, checksum, _PAGE)
+    return DataFile(name, f"{address}/{name}", array_file.NPZ_MAGIC, checksum, _PAGE, earlier=bool(checksum))
 
 
 TOY = spec(

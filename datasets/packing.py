@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from os import cpu_count
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -16,6 +15,8 @@ from datasets.conversion import convert_once, images_bar, npy_header, stamp
 from datasets.resizing import SIDE
 from system.errors import UserError
 
+BYTES_AT_ONCE = 2**25
+
 T = TypeVar("T")
 Made = TypeVar("Made")
 
@@ -23,12 +24,11 @@ Made = TypeVar("Made")
 class Packed(NamedTuple):
     """Packed images.
 
-    left_out: indices of the items left out; brightest: the largest pixel value; crc32: checksum of the images.
+    left_out: indices of the items left out; crc32: checksum of the images.
     """
 
     images: np.ndarray  # uint8 [kept, 64, 64, channels]
     left_out: list[int]
-    brightest: int
     crc32: int
 
 
@@ -37,13 +37,33 @@ def named(path: Path, crc32: int) -> str:
     return f"{path.resolve().name}, crc32 {crc32:08x}"
 
 
-def white(brightest: int, path: Path) -> int:
-    """The pixel value that stands for 1.0 in a user's images: 255, or 1 in masks of 0 and 1, as stderr then says."""
-    if brightest == 0:
-        print(f"warning: every picture in {path} is black; of 16 bits, the upper 8 are used", file=sys.stderr)
-    if brightest == 1:
-        print(f"note: every picture in {path} holds 0 and 1 only: masks, of which 1 is taken as white", file=sys.stderr)
-    return 1 if brightest == 1 else 255
+class Range:
+    """The values that a user's images use, found when they are packed: whether they are masks, and of how many bits.
+
+    white: the value that stands for white in images of more than 8 bits: all ones of the bits that they use.
+    mask: whether every image of 8 bits holds 0 and 1 only, of which 1 stands for white.
+    """
+
+    def __init__(self):
+        self.white, self.mask, self.deep = 2**16 - 1, False, False
+
+    def find(self, images: Iterable[tuple[bool, Callable[[], int]]]) -> None:
+        """images: of each, whether it has more than 8 bits, and a function that gives its largest value."""
+        deepest, largest = 0, 0
+        for deep, largest_of in images:
+            if deep:
+                deepest = max(deepest, largest_of())
+            elif largest <= 1:  # else they are no masks, and need not be read
+                largest = max(largest, largest_of())
+        bits = deepest.bit_length()
+        self.white = 2 ** (bits if bits <= 1 else max(bits, 8)) - 1 if deepest else self.white
+        self.mask, self.deep = largest == 1, deepest > 0
+
+    def said(self) -> list[str]:
+        """Lines for the screen on what is not usual."""
+        masks = ["8-bit pictures hold 0 and 1 only: masks, of which 1 is taken as white"] if self.mask else []
+        deep = f"pictures of 16 bits use values up to {self.white}, which is taken as white"
+        return [*masks, *([deep] if self.deep else [])]
 
 
 def pack(
@@ -57,6 +77,7 @@ def pack(
     *,
     key: object = None,
     places: np.ndarray | None = None,
+    said: Callable[[], list[str]] = list,
     progress: bool = True,
 ) -> Packed:
     """Memory-map the packed images; pack them first if needed, next to the first source or in the cache directory.
@@ -67,6 +88,7 @@ def pack(
         form: the options that the images depend on, such as `("crop", "lanczos")`; each has its own packed file.
         items: `count` of them; they are only iterated over if the images have to be packed.
         work: item -> uint8 `[64, 64, channels]`, or None to leave it out. Called in several threads.
+        said: after packing, lines to print on stderr each time that the images are opened.
         key: identifies the contents of the sources (JSON); None: their sizes and dates.
         places: int64 `[count]`, position of each image; None: in order. With places, no item may be left out.
 
@@ -76,19 +98,28 @@ def pack(
 
     def write(handle: BinaryIO) -> dict:
         images = images_bar(map_in_threads(work, items), count, f"packing {name} once", progress)
-        return _write(handle, sources[0], count, channels, images, places)
+        return {**_write(handle, sources[0], count, channels, images, places), "said": said()}
 
     key = {"sources": [stamp(path) for path in sources] if key is None else key, "places": places is not None}
     array, note = convert_once(sources[0], name, suffix, key, count * SIDE * SIDE * channels, write)
-    return Packed(array, note["left_out"], note["brightest"], note["crc32"])
+    for line in [*note["said"], *(["every picture is black"] if note["brightest"] == 0 else [])]:
+        print(f"note: {sources[0]}: {line}", file=sys.stderr)
+    return Packed(array, note["left_out"], note["crc32"])
 
 
-def map_in_threads(work: Callable[[T], Made], items: Iterable[T], batch: int = 128) -> Iterator[Made]:
-    """Like `map`, in threads, with at most `batch` results in memory. Pillow and NumPy release the GIL."""
+def map_in_threads(work: Callable[[T], Made], items: Iterable[T], at_once: int = 128) -> Iterator[Made]:
+    """Like `map`, in threads, with at most `at_once` items of together BYTES_AT_ONCE in memory, and their results.
+
+    Pillow and NumPy release the GIL.
+    """
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
-        items = iter(items)
-        while some := list(islice(items, batch)):
-            yield from pool.map(work, some)
+        some: list[T] = []
+        for item in items:
+            some.append(item)
+            if len(some) == at_once or sum(getattr(one, "nbytes", 0) for one in some) > BYTES_AT_ONCE:
+                yield from pool.map(work, some)
+                some = []
+        yield from pool.map(work, some)
 
 
 def _write(

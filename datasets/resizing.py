@@ -10,9 +10,14 @@ RESIZE = ("crop", "pad", "stretch")
 RESAMPLE = {"lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BILINEAR}
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Whether a pixel has more than 8 bits."""
+    return image.mode.startswith(("I", "F"))
+
+
 def is_grey(image: Image.Image) -> bool:
     """Whether the image mode has no colours."""
-    return image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F"))
+    return image.mode in ("1", "L", "LA") or is_deep(image)
 
 
 def resized(
@@ -21,21 +26,26 @@ def resized(
     resize: str = "stretch",
     resample: str = "lanczos",
     middle: int | None = None,
+    white: int = 2**16 - 1,
+    mask: bool = False,
 ) -> np.ndarray:
     """Resize an image to 64x64.
 
     Args:
         image: of Pillow, or uint8 `[h, w]`, `[h, w, 1]` or `[h, w, 3]`.
-        channels: 1 (grey) or 3. Transparent pixels become white; 16 bits are reduced to 8.
+        channels: 1 (grey) or 3. Transparent pixels become white.
         resize: `crop` to the central square, `pad` with black to a square, or `stretch`; then resample.
         resample: Pillow's `lanczos` or `bilinear`, with antialiasing.
+        white: the value that stands for white in images of more than 8 bits.
+        mask: in images of 8 bits 1 stands for white. It becomes 255 before resampling, which would round most of a thin
+            object to 0.
         middle: first crop the central square of this side in pixels; None: use the whole image.
 
     Returns: uint8 `[64, 64, channels]`. Errors of Pillow for undecodable files are not caught.
     """
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)
-    image = _convert_mode(image, "L" if channels == 1 else "RGB")
+    image = _convert_mode(image, "L" if channels == 1 else "RGB", white, mask)
     if middle is not None:
         left, upper = ((length - middle) // 2 for length in image.size)
         image = image.crop((left, upper, left + middle, upper + middle))
@@ -50,10 +60,13 @@ def resized(
     return np.asarray(image).reshape(SIDE, SIDE, channels)
 
 
-def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255; dark images stay dark
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert(mode)
+def _convert_mode(image: Image.Image, mode: str, white: int, mask: bool) -> Image.Image:
+    if is_deep(image):  # Pillow would clip at 255
+        scaled = np.asarray(image, np.float64) * (255 / white)
+        return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if mask:
+        image = image.convert("L" if is_grey(image) else "RGB").point(lambda value: 255 * value)
     return image.convert(mode)

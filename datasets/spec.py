@@ -32,6 +32,7 @@ class DataFile:
         empty if none is published: a warning then says that the download is unverified.
     page: the web page of the publisher.
     unpacked: name of the unpacked file or folder, if the loader can read it instead.
+    earlier: the checksum was published for an earlier address: a download that differs is kept, with a warning.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DataFile:
     checksum: str = ""
     page: str = ""
     unpacked: str = ""
+    earlier: bool = False
 
     def by_hand(self, directory: Path) -> str:
         """The message for a missing file without `url`."""

@@ -20,7 +20,7 @@ def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
         `<split>_first` and `<split>_second` `[points, batch]`, always of two different samples.
     """
     points, batch = preset.beta_points, preset.beta_batch
-    drawn = {}
+    drawn = {"varies_label": source.varying}  # [varying]
     for split in ("train", "eval"):
         fixed = rng.choice(source.varying, points) if len(source.varying) else np.zeros(points, dtype=np.int64)
         shared = np.repeat(fixed[:, None], batch, axis=1)  # [points, batch]
@@ -39,8 +39,8 @@ def score(codes, drawn: dict) -> dict[str, float]:
     3. `val_hig_acc`: its accuracy on 1,000 fresh points.
 
     Range [0, 1]; ideal 1; an uninformative code about 1 / (number of varying factors). A rotated code scores in
-    between; copies of latents have no effect. Constant factors are not drawn; with fewer than two varying factors the
-    score is 1. Invariant to scale and offset of each latent, and to dead latents.
+    between; copies of latents have no effect. Constant factors are not drawn; with one varying factor the score
+    is 1, without any it is 0. Invariant to scale and offset of each latent, and to dead latents.
 
     Source: Higgins et al. 2017, section 3, with the features of Locatello et al. 2019. Convention: features are
     divided by their training deviation before the fit. This does not change the optimum, but the solver then reaches it
@@ -59,7 +59,7 @@ def score(codes, drawn: dict) -> dict[str, float]:
         first, second = (codes(drawn[f"{split}_{side}"]).astype(np.float64) for side in ("first", "second"))
         features[split] = np.abs(first - second).mean(axis=1)
     if len(np.unique(drawn["train_label"])) < 2:
-        return {"hig_acc": 1.0, "val_hig_acc": 1.0}
+        return dict.fromkeys(("hig_acc", "val_hig_acc"), float(len(drawn["varies_label"]) > 0))
     largest = features["train"].max(axis=0)  # [d]
     features = {split: values / np.where(largest > 0, largest, 1.0) for split, values in features.items()}
     deviation = features["train"].std(axis=0)  # [d]

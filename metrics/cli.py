@@ -12,6 +12,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from metrics import METRICS, evaluate, udr
 from metrics.evaluation import find_metrics
 from metrics.factors import check_factors
@@ -125,6 +127,12 @@ def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: 
 def read_factors(factors: str, arrays: dict[str, Table], rows: int) -> Table:
     """Read `--factors`: an array of the codes' file, or another file with this many rows. Raises UserError."""
     if factors in arrays:
+        if factors == "factors" and "factor_names" in arrays:
+            names, left_out = (
+                arrays[key].values.astype(str).ravel().tolist() if key in arrays else None
+                for key in ("factor_names", "left_out")
+            )
+            return replace(arrays[factors], names=names, left_out=left_out)
         return arrays[factors]
     path = Path(factors)
     if not path.exists():
@@ -152,6 +160,35 @@ def check_same_rows(first: Table, second: Table, which: str) -> None:
     same = counts_rows(first.index) and counts_rows(second.index)  # from 0 or 1
     if not same and (first.index != second.index).any():
         raise UserError(f"{which} have different indices: align their rows, or remove the index of one file")
+
+
+def aligned(factors: Table, arrays: dict[str, Table], which: str) -> Table:
+    """The rows of a table with an index that belong to the codes of a run, in their order.
+
+    The codes' file must hold `names` if the index is of names, such as file names; numbers count the images of the data
+    set from 0, of which its array `index` holds some. A table without an index is taken as it is.
+
+    Raises: UserError if an image has no row, or several, or the codes have no names.
+    """
+    key = "index" if factors.index is None or factors.index.dtype.kind in "iu" else "names"
+    if factors.index is None or (key == "index" and (key not in arrays or not counts_rows(factors.index))):
+        return factors
+    if key not in arrays:
+        raise UserError(
+            f"{which} has an index of names, and the codes have no array names to align it by: put its rows into the "
+            "order of the codes, and remove the index"
+        )
+    wanted = arrays[key].values.astype(str).tolist()
+    rows = factors.index.astype(str).tolist()
+    if not set(wanted) <= set(rows):
+        wanted, rows = ([Path(name).name for name in names] for names in (wanted, rows))  # without their folders
+    place = {name: row for row, name in enumerate(rows)}
+    missing = [name for name in wanted if name not in place]
+    if missing or len(place) < len(rows) or len(set(wanted)) < len(wanted):
+        what = f"has no row {missing[0]}" if missing else "names a row twice"
+        raise UserError(f"{which} {what}: its index must name each of the {len(wanted)} images of the codes once")
+    order = np.array([place[name] for name in wanted])
+    return replace(factors, values=factors.values[order], index=None)
 
 
 def check_same_images(first: dict[str, Table], second: dict[str, Table], which: str) -> None:
@@ -223,7 +260,9 @@ def score_table(
     values, left_out = None, []
     if factors is not None:
         values, options["factor_names"] = factors.values, factors.names
-        checked = check_factors(values, names=factors.names, left_out=args.left_out, bins=options["bins"])
+        if args.left_out is None:
+            options["left_out"] = factors.left_out
+        checked = check_factors(values, names=factors.names, left_out=options["left_out"], bins=options["bins"])
         left_out = [checked.names[column] for column in checked.left_out]
         print(f"left out of discrete_mig and factor_leakage: {', '.join(left_out) or 'nothing'} (--left-out)")
     settings = {"seed": args.seed, "preset": find_preset_of(args), "bootstrap": args.bootstrap, "workers": args.workers}
@@ -254,6 +293,8 @@ def run(args: argparse.Namespace, runs: Sequence[Table], arrays: dict[str, Table
         check_factors_given(args.factors, names)
         factors = None if args.factors is None else read_factors(args.factors, arrays, len(runs[0].values))
         if factors is not None:
+            if args.factors not in arrays and runs[0].index is None:
+                factors = aligned(factors, arrays, f"--factors {args.factors}")
             check_same_rows(runs[0], factors, f"{args.codes[0]} and --factors {args.factors}")
             print(factors.taken or f"factors: {args.factors}")
         found, protocol = score_table(args, runs[0], factors, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
@@ -16,6 +17,7 @@ from metrics.inputs import InputError, as_table, check_representations, deviatio
 from metrics.metric import Request
 from metrics.presets import Preset, find_preset
 from metrics.registry import METRICS
+from metrics.registry import scores as declared
 from metrics.sampling import PlainSource, RowSource, generator, source_of
 
 
@@ -129,7 +131,22 @@ def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.nd
     return codes, values
 
 
+def _warn_of_constant_factors(names: Sequence[str], factors: int, varying: int) -> None:
+    """Warn where fewer than two of the factors vary: some scores then say nothing."""
+    if factors and varying == 0:
+        warnings.warn("no factor varies in these rows: scores that need one are 0, or 1 by definition", stacklevel=3)
+    elif factors > 1 and varying < factors:
+        warnings.warn(f"{factors - varying} of {factors} factors are constant in these rows", stacklevel=3)
+    if varying == 1:
+        same = [key for name in names for key in METRICS[name].outputs if declared()[key].least_factors > 1]
+        if same:
+            warnings.warn(f"one factor varies: {', '.join(same)} are 1, whatever the code", stacklevel=3)
+
+
 def _check_settings(seed: int, bootstrap: int, batch_size: int, workers: int | None) -> None:
+    for name, value in (("seed", seed), ("bootstrap", bootstrap), ("batch_size", batch_size), ("workers", workers)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
+            raise InputError(f"{name} is {value!r}: give an integer")
     if bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
     if not 0 <= seed < 2**32:
@@ -197,7 +214,7 @@ def evaluate(
         decoder: with an encoder, codes `[n, d]` -> images in [0, 1], for the errors in image space.
         factor_names: with codes, names of the columns; None: those of a pandas table.
         left_out: names or numbers of the factors that `discrete_mig` and `factor_leakage_*` leave out; None: as the
-            data set declares; for tables, `floor_hue` or `shape`, or the first column if there are no names.
+            data set declares; of tables, nothing.
         bins: with codes, number of classes to bin continuous factors into, or name -> classes.
         active_only: score only the latents that the FactorVAE score counts as active (deviation at least 0.1).
         bootstrap: 0, or the number of replicates (at least 2) for standard errors: rows are resampled with replacement
@@ -218,6 +235,7 @@ def evaluate(
 
     preset = find_preset(preset)
     _check_settings(seed, bootstrap, batch_size, workers)
+    seed, bootstrap = int(seed), int(bootstrap)  # of NumPy's types, which JSON refuses
     if active_only and decoder is not None:
         raise InputError("active_only: a decoder takes every latent; leave out one of the two")
     is_encoder = callable(representations) and not hasattr(representations, "__array__")
@@ -233,6 +251,7 @@ def evaluate(
             raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
         source, codes = _table_source(representations, factors, test, factor_names, left_out, bins)
     names = applicable(metrics, source, decoder)
+    _warn_of_constant_factors(names, len(source.sizes), len(source.varying))
 
     def draws() -> Iterator[dict[str, dict[str, np.ndarray]]]:  # one at a time: many replicates would fill the memory
         return (draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1))

@@ -19,7 +19,7 @@ def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
         factor) and `<split>_rows` `[votes, factor_batch]`: a random sample, then different ones that share its value.
     """
     more = preset.factor_batch - 1
-    drawn = {"variance": source.random(rng, (preset.factor_variance_points,))}
+    drawn = {"variance": source.random(rng, (preset.factor_variance_points,)), "varies_label": source.varying}
     for split, votes in (("train", preset.factor_train_votes), ("eval", preset.factor_eval_votes)):
         fixed = rng.choice(source.varying, votes) if len(source.varying) else np.zeros(votes, dtype=np.int64)  # [votes]
         first = source.with_partner(rng, fixed)[:, None]  # [votes, 1]
@@ -58,17 +58,17 @@ def score(codes, drawn: dict) -> dict[str, float]:
     4. `fac_eval`: the accuracy on 5,000 fresh votes. `fac_num_act`: the number of latents kept in step 1.
 
     Range [0, 1]; ideal 1; an uninformative code about 1 / (number of varying factors); a collapsed code (no active
-    latent) 0, 0, 0. Several latents may represent one factor, and a latent of several factors may still get the votes,
-    so 1 does not prove disentanglement. Constant factors are not drawn. Invariant to offset and to dead latents; to
-    scale only if the same latents reach a deviation of 0.1.
+    latent) 0, 0, 0; without any varying factor the accuracies are 0. Several latents may represent one factor, and a
+    latent of several factors may still get the votes, so 1 does not prove disentanglement. Constant factors are not
+    drawn. Invariant to offset and to dead latents; to scale only if the same latents reach a deviation of 0.1.
 
     Source: Kim & Mnih 2018, section 4; activity threshold as in the reference. `codes` maps indices `[...]` to
     `[..., d]`.
     """
     deviation = deviations(codes(drawn["variance"]))  # [d]
     active = int((deviation >= ACTIVE_DEVIATION).sum())
-    if not active:
-        return {"fac_train": 0.0, "fac_eval": 0.0, "fac_num_act": 0.0}
+    if not active or not len(drawn["varies_label"]):
+        return {"fac_train": 0.0, "fac_eval": 0.0, "fac_num_act": float(active)}
     factors = int(max(drawn["train_label"].max(), drawn["eval_label"].max())) + 1
     votes = {
         split: _votes(codes, drawn[f"{split}_rows"], drawn[f"{split}_label"], deviation, factors)

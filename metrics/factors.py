@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.inputs import EDGE, InputError, as_table
+from system.levels import merge_rounded
 
 MAX_LEVELS = 1000
 WIDEST = 2.0**53  # range of integers that are exact in float64
-# What the reference leaves out of `discrete_mig` and `factor_leakage_*`: the first factor of 3D Shapes, of dSprites.
-REFERENCE_LEAVES_OUT = ("floor_hue", "shape")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def check_factors(
     Args:
         names: names of the columns; None: those of a pandas table, else `factor 0`, `factor 1`, ...
         left_out: columns (one or several names or numbers) that `discrete_mig` and `factor_leakage_*` leave out; None:
-            as the reference does, see `left_out_columns`.
+            nothing. (The reference leaves out the first factor of dSprites and of 3D Shapes; these data sets say so.)
         bins: number of equal-width classes to bin continuous columns into; or name -> classes, for the named columns.
 
     Raises: InputError for other shapes and dtypes, NaN, infinity, and continuous columns: those with more than half as
@@ -65,7 +64,7 @@ def check_factors(
                 "to cut it into, such as bins=20 (--bins 20)"
             )
     table = np.stack(columns, axis=1)
-    return FactorTable(table, tuple(names), left_out_columns(left_out, given, varying(table), len(names)))
+    return FactorTable(table, tuple(names), left_out_columns(left_out, names, varying(table)))
 
 
 def pandas_names(factors) -> list[str] | None:
@@ -96,46 +95,20 @@ def columns_of(wanted, names: Sequence[str], what: str) -> np.ndarray:
     return np.array(sorted(set(found)), dtype=np.int64)
 
 
-def left_out_columns(left_out, names: Sequence[str] | None, varying: np.ndarray, count: int) -> np.ndarray:
-    """The columns int64 `[m]` that `discrete_mig` and `factor_leakage_*` leave out.
+def left_out_columns(left_out, names: Sequence[str], varying: np.ndarray) -> np.ndarray:
+    """The columns int64 `[m]` that `discrete_mig` and `factor_leakage_*` leave out; nothing if no other factor varies.
 
     Args:
-        left_out: one or several names or numbers; None: as the reference, `floor_hue` or else `shape` if present,
-            without names the first column; nothing if no other factor varies.
-        names: of the factors; None if they have none.
+        left_out: one or several names or numbers; None: nothing.
+        names: of the factors.
         varying: the columns that vary.
-        count: number of factors.
 
     Raises: InputError for an unknown factor, and if `left_out` names every factor.
     """
-    known = names or [f"factor {column}" for column in range(count)]
-    if left_out is not None:
-        columns = columns_of(left_out, known, "left_out (--left-out)")
-        if len(columns) == count:
-            raise InputError("left_out (--left-out) names every factor: leave at least one to score")
-        return columns
-    usual = [0] if names is None else [name for name in REFERENCE_LEAVES_OUT if name in names][:1]
-    columns = columns_of(usual, known, "left_out")
+    columns = columns_of(() if left_out is None else left_out, names, "left_out (--left-out)")
+    if len(columns) == len(names) > 0:
+        raise InputError("left_out (--left-out) names every factor: leave at least one to score")
     return columns if len(np.setdiff1d(varying, columns)) else columns[:0]
-
-
-def merge_rounded(column: np.ndarray) -> np.ndarray:
-    """Make values of a factor `[n]` equal that differ by rounding only.
-
-    The tolerance is that of float32 if all larger gaps between values are at least 1,000 times as wide as all gaps
-    below it; else that of float64. Integers are not changed.
-    """
-    levels = np.unique(column)
-    if len(levels) < 2 or (levels == np.rint(levels)).all():
-        return column
-    gaps, size = np.diff(levels), np.abs(levels).max()  # [levels - 1], []
-    rounding = 4 * np.finfo(np.float32).eps * size
-    small, wide = gaps[gaps <= rounding], gaps[gaps > rounding]
-    if not (len(small) and len(wide) and 1000 * small.max() < wide.min()):
-        rounding = 4 * np.finfo(np.float64).eps * size
-    first = np.append(True, gaps > rounding)  # [levels], whether a new class starts
-    merged = levels[first][np.cumsum(first) - 1]  # [levels]
-    return merged[np.searchsorted(levels, column)]
 
 
 def continuous(column: np.ndarray) -> str:

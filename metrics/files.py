@@ -19,13 +19,14 @@ class Table:
     """An array of a file.
 
     For csv files, names: of the columns, from the header; taken: how the file was interpreted, as text; index: names or
-    numbers of the rows `[n]`.
+    numbers of the rows `[n]`. left_out: names of factors that some scores leave out, of a run's codes.npz.
     """
 
     values: np.ndarray
     names: list[str] | None = None
     taken: str = ""
     index: np.ndarray | None = None
+    left_out: list[str] | None = None
 
 
 def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from metrics.factors import labels, varying
@@ -9,6 +11,7 @@ from metrics.inputs import constant
 from metrics.metric import ONE_FACTOR, Metric, Score, draw_many
 
 QUANTILE = 0.99
+ROWS = 50  # per level: the quantile of a few rows is far below that of all, so that noise would look robust
 
 
 def deviations(representations: np.ndarray, factor: np.ndarray) -> np.ndarray:
@@ -34,8 +37,9 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
        depends on the scale of single latents. `IRS_unweighted`: the plain mean over varying latents, which does not.
 
     Range [0, 1]; ideal 1; an uninformative Gaussian code about 0.3, since a 0.99 quantile is compared with a maximum.
-    Redundant latents do not lower it. Invariant to offset, to a common scale of all latents and to dead latents, which
-    have no weight; without any varying latent or factor the score is 0.
+    Redundant latents do not lower it. Factors with fewer than ROWS rows a level are left out, with a warning: with two
+    rows noise would score 0.7. If none is left, there is no score. Invariant to offset, to a common scale of latents
+    and to dead latents, which have no weight; without any varying latent or factor the score is 0.
 
     Source: Suter et al. 2019, section 4. Convention: quantile 0.99 within groups and the maximum overall, as
     Locatello et al. 2019.
@@ -47,6 +51,17 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     if not active.any() or not len(some):
         return {"IRS": 0.0, "IRS_unweighted": 0.0}
     columns = labels(factors[:, some])
+    levels = columns.max(axis=0) + 1  # [k]
+    enough = ROWS * levels <= len(columns)  # [k]
+    if not enough.all():
+        warnings.warn(
+            f"IRS leaves out {(~enough).sum()} of {len(enough)} varying factors: one of {levels.max()} levels needs "
+            f"{ROWS * levels.max()} rows, and {len(columns)} are used",
+            stacklevel=2,
+        )
+    if not enough.any():
+        return {}
+    columns = columns[:, enough]
     within = np.stack([deviations(codes[:, active], column) for column in columns.T], axis=1)  # [active, k]
     robustness = np.clip(1.0 - within / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
     weighted = np.average(robustness, weights=largest[active])

@@ -70,11 +70,18 @@ def mean_codes(
     Args:
         encoder, batch_size, device, progress: as for `evaluate`.
 
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`, and `factors` `[m, k]` if the data set has factors.
+    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`; `names` `[m]` of the images if they have any; and if the
+            data set has factors, `factors` `[m, k]`, `factor_names` `[k]`, and `left_out`, names of factors that
+            `discrete_mig` and `factor_leakage_*` leave out.
     """
     n = len(dataset)
     index = np.sort(np.random.default_rng(0).choice(n, min(limit, n), replace=False))  # [m]
     codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
     found = {"codes": codes(index), "index": index}
     factors = source_of(dataset).factors(index)  # [m, k]
-    return found | ({"factors": factors} if factors.shape[1] else {})
+    if getattr(dataset, "item_names", None) is not None:
+        found["names"] = np.array(dataset.item_names)[index]
+    if factors.shape[1]:
+        found |= {"factors": factors, "factor_names": np.array(dataset.factor_names, dtype=str)}
+        found["left_out"] = np.array(dataset.left_out, dtype=str)
+    return found

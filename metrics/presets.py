@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import asdict, dataclass
 
 from metrics.inputs import InputError
@@ -51,7 +52,11 @@ def find_preset(preset: str | Preset) -> Preset:
         if preset not in PRESETS:
             raise InputError(f"preset {preset!r}: choose one of {', '.join(PRESETS)}")
         preset = PRESETS[preset]
+    if not isinstance(preset, Preset):
+        raise InputError(f"preset is {preset!r}: give {' or '.join(map(repr, PRESETS))}, or a Preset")
     for field, count in asdict(preset).items():
+        if field != "name" and not isinstance(count, numbers.Integral):
+            raise InputError(f"preset {preset.name!r}: {field} is {count!r}; it must be an integer")
         if field != "name" and count < (1 if field in ("beta_batch", "dci_trees") else 2):
             raise InputError(f"preset {preset.name!r}: {field} is {count}; it must be larger")
     return preset

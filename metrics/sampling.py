@@ -62,7 +62,7 @@ class GridSource(PlainSource):
     Args:
         dataset: `FactorDataset` or an object with its `factor_sizes`, `len()`, `index_to_factors(index)` and
             `batch(index, device)`.
-        left_out: factors that some scores leave out; None: as `metrics.factors.left_out_columns`.
+        left_out: factors that some scores leave out; None: nothing.
     """
 
     def __init__(self, dataset, left_out=None):
@@ -70,8 +70,8 @@ class GridSource(PlainSource):
         self.sizes = np.asarray(dataset.factor_sizes, dtype=np.int64)  # [k]
         self.strides = np.append(np.cumprod(self.sizes[::-1])[-2::-1], 1)  # [k], the last factor varies fastest
         self.varying = np.flatnonzero(self.sizes > 1)
-        names = getattr(dataset, "factor_names", None)
-        self.left_out = left_out_columns(left_out, names, self.varying, len(self.sizes))
+        names = getattr(dataset, "factor_names", [f"factor {column}" for column in range(len(self.sizes))])
+        self.left_out = left_out_columns(left_out, names, self.varying)
         self.complete = True
 
     def __len__(self) -> int:

@@ -102,7 +102,7 @@ def _write(archive: zipfile.ZipFile, kept: dict[str, np.ndarray], progress: bool
     def sprite(which: tuple[int, int, int]) -> np.ndarray:
         return _draw_sprite(*which, kept["pos_x"], kept["pos_y"]).reshape(-1, _SIDE, _SIDE)  # [X * Y, 64, 64]
 
-    sprites = map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), batch=8)
+    sprites = map_in_threads(sprite, product(kept["shape"], kept["scale"], kept["orientation"]), at_once=8)
     with archive.open("imgs.npy", "w", force_zip64=True) as member:
         write_images(member, (count, _SIDE, _SIDE), sprites, "drawing dSprites", progress)
     classes = np.indices([len(v) for v in values.values()]).reshape(len(values), -1).T  # [n, 6]

@@ -64,7 +64,7 @@ def summary(run: Run) -> str:
 def replica_note(runs: Sequence[Run]) -> str:
     """A warning if a run used a replica; else empty."""
     sources = [record.get("data_source") for run in runs for record in (run.args, run.protocol)]
-    if "replica" not in sources:
+    if not any(str(source).startswith("replica") for source in sources):
         return ""
     return (
         "The images are a replica of the data set, rendered by this project from the same factors in the same order, "

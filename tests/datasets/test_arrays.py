@@ -1,12 +1,13 @@
 """Images of one's own in an array."""
 
 import os
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
 
-from datasets import array_file, check_data_path, load_dataset
+from datasets import array_file, check_data_path, load_dataset, packing
 from system.errors import UserError
 
 SIZES = (3, 2, 4)
@@ -54,6 +55,87 @@ def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):
     dataset = load(write(tmp_path / f"b{suffix}", images=IMAGES, factors=texts))
     assert (dataset.factor_names, dataset.factor_sizes) == (("factor_0",), (3,))
     assert (dataset.index_to_factors(np.arange(24)) == GRID[:, :1]).all()
+
+
+@pytest.mark.parametrize(
+    "number", [int, float, "{:.1f}".format, "{:+d}".format, lambda i: f" {i} ", lambda i: 10 * i**31]
+)
+def test_texts_that_are_all_numbers_are_ordered_as_numbers(tmp_path, suffix, number):
+    """Otherwise 10 would come before 2, and step scores, the lasso and pictures would follow that order."""
+    levels = np.random.RandomState(3).randint(-12, 13, 200)
+    factors = np.array([["square", str(number(level))] for level in levels.tolist()])
+    dataset = load(write(tmp_path / f"a{suffix}", images=np.repeat(IMAGES[:1], 200, axis=0), factors=factors))
+    expected = np.unique(levels, return_inverse=True)[1]
+    assert (dataset.index_to_factors(np.arange(200))[:, 1] == expected).all()
+
+
+def test_texts_of_which_one_is_no_number_are_ordered_as_texts(tmp_path, suffix):
+    for other in ("ten", "nan", "inf", ""):
+        factors = np.array(["10", "2", other] * 8)
+        dataset = load(write(tmp_path / f"{other}{suffix}", images=IMAGES, factors=factors))
+        expected = np.unique(factors, return_inverse=True)[1]
+        assert (dataset.index_to_factors(np.arange(24))[:, 0] == expected).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, -3.7, 1e6, 1e-6])
+def test_levels_that_differ_by_rounding_are_one(tmp_path, suffix, scale):
+    levels = np.random.RandomState(4).randint(0, 12, 300)
+    values = scale * np.linspace(0, 1, 12)[levels]
+    half = np.arange(300) % 2 == 0
+    values = np.where(half, values.astype(np.float32).astype(np.float64), values)
+    dataset = load(write(tmp_path / f"a{suffix}", images=np.repeat(IMAGES[:1], 300, axis=0), factors=values))
+    assert dataset.factor_sizes == (12,)
+    expected = levels if scale > 0 else 11 - levels
+    assert (dataset.index_to_factors(np.arange(300))[:, 0] == expected).all()
+
+
+def test_masks_of_one_keep_thin_objects_as_masks_of_255_do(tmp_path, suffix):
+    mask = np.zeros((3, 256, 256), np.uint8)
+    mask[:, 100, 20:236] = 1
+    one, many = (load(write(tmp_path / f"{v}{suffix}", images=v * mask)).batch(np.arange(3)).numpy() for v in (1, 255))
+    assert (one == many).all() and one.max() > 0.1
+
+
+def test_an_image_of_0_and_1_among_others_is_nearly_black(tmp_path, suffix):
+    images = np.zeros((2, 128, 128), np.uint8)
+    images[0], images[1] = np.eye(128, dtype=np.uint8), 200
+    assert load(write(tmp_path / f"a{suffix}", images=images)).uint8(np.array([0])).max() <= 1
+
+
+def test_a_file_replaced_by_one_of_equal_size_and_date_is_read_again(tmp_path):
+    for value in (10, 20):
+        np.savez(tmp_path / "a.npz", images=np.full((3, 64, 64), value, np.uint8))
+        os.utime(tmp_path / "a.npz", (0, 0))
+        assert (load(tmp_path / "a.npz").uint8(np.arange(3)) == value).all()
+
+
+def test_large_images_are_packed_a_few_at_a_time(tmp_path):
+    """Of 128 images of 12 MB, fewer than 128 are held at once."""
+    held, most = 0, 0
+
+    def work(image: np.ndarray) -> int:
+        return image.nbytes
+
+    def images():
+        nonlocal held, most
+        for _ in range(40):
+            held += 1
+            most = max(most, held)
+            yield np.zeros((2000, 2000, 3), np.uint8)
+
+    for _ in packing.map_in_threads(work, images()):
+        held -= 1
+    assert most <= 4
+
+
+@pytest.mark.parametrize("shape", [(-5, 64, 64), (2**70, 64, 64), (2**40, 2**40, 2**40)])
+def test_a_header_of_impossible_size_is_refused(tmp_path, shape):
+    described = b"{'descr': '|u1', 'fortran_order': False, 'shape': %s, }" % str(shape).encode()
+    header = b"\x93NUMPY\x01\x00" + len(described).to_bytes(2, "little") + described
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("images.npy", header + b"0" * 100)
+    with pytest.raises(UserError, match=r"a\.npz: expected images to be a NumPy array"):
+        load(tmp_path / "a.npz")
 
 
 def test_the_source_tells_other_images_and_other_factors_in_a_file_of_the_same_name_apart(tmp_path, suffix):

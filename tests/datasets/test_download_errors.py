@@ -27,14 +27,23 @@ from system.errors import UserError
 from tests.powerless import mode
 
 
-def test_wrong_bytes_are_refused_and_removed(get, publisher, file, tmp_path):
+def test_wrong_bytes_are_refused_and_kept_under_another_name(get, publisher, file, tmp_path):
     publisher.body = OTHER
     with pytest.raises(
         UserError, match=r"307208 bytes that are not the official 3dshapes.h5 \(expected md5:"
     ) as caught:
         get()
     assert file.url in str(caught.value)
-    assert kept(tmp_path) == {}
+    assert kept(tmp_path) == {"3dshapes.h5.unverified": OTHER}
+
+
+def test_a_file_that_differs_from_the_checksum_of_an_earlier_address_is_kept_with_a_warning(
+    publisher, file, tmp_path, capsys
+):
+    publisher.body = OTHER
+    path = fetch.fetch(replace(file, earlier=True), tmp_path / "data", progress=False)
+    assert path.read_bytes() == OTHER
+    assert "published for an earlier address" in capsys.readouterr().err
 
 
 def test_a_missing_page_fails_at_once(get, publisher, file, tmp_path):

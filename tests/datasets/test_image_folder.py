@@ -1,6 +1,8 @@
 """A folder of pictures of one's own."""
 
+import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,14 +118,67 @@ def test_crop_pad_and_stretch_do_what_they_say(tmp_path):
     assert len(list(tmp_path.parent.glob(f"{tmp_path.name}.*.npy"))) == 3
 
 
-def test_sixteen_bits_become_eight_and_transparency_white(tmp_path):
-    Image.fromarray(np.full((64, 64), 0x80FF, np.uint16)).save(tmp_path / "a.png")
+@pytest.mark.parametrize(("largest", "white"), [(1, 1), (7, 255), (200, 255), (511, 511), (4095, 4095), (65000, 65535)])
+def test_sixteen_bits_are_scaled_by_the_bits_that_the_files_use(tmp_path, capsys, largest, white):
+    """Whichever of the pictures holds the largest value; of 10 or 12 bits, all levels that eight can hold are kept."""
+    ramp = np.linspace(0, largest, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(ramp // 2).save(tmp_path / "a.png")
+    Image.fromarray(ramp).save(tmp_path / "b.png")
+    for _ in range(2):  # when it is packed, and when the copy is used again
+        pixels = load(tmp_path).uint8(np.arange(2))[..., 0]
+        assert (pixels[1] == np.rint(ramp * (255 / white))).all()
+        assert (pixels[0] == np.rint(ramp // 2 * (255 / white))).all()
+        assert f"use values up to {white}" in capsys.readouterr().err
+
+
+def test_transparency_becomes_white(tmp_path):
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "b.png")
-    Image.fromarray(np.full((64, 64), 0x00FF, np.uint16)).save(tmp_path / "dark.png")
-    pixels = load(tmp_path).uint8(np.arange(3))
-    assert (pixels[0] == 0x80).all()
-    assert (pixels[1] == 255).all()
-    assert (pixels[2] == 0).all()
+    assert (load(tmp_path).uint8(np.array([0])) == 255).all()
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_masks_of_one_keep_thin_objects_as_masks_of_255_do(tmp_path, colours):
+    mask = np.zeros((3, 256, 256, colours), np.uint8)
+    mask[0, 100, 20:236] = 1
+    mask[1, 40:200, 77, 0] = 1
+    pixels = {}
+    for value in (1, 255):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        for number, image in enumerate(value * mask):
+            Image.fromarray(image.squeeze()).save(folder / f"{number}.png")
+        pixels[value] = load(folder).batch(np.arange(3)).numpy()
+    assert (pixels[1] == pixels[255]).all()
+    assert pixels[1][:2].max(axis=(1, 2, 3)).min() > 0.1
+
+
+def test_a_picture_of_0_and_1_among_others_is_nearly_black(tmp_path):
+    Image.fromarray(np.eye(128, dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((128, 128), 2, np.uint8)).save(tmp_path / "b.png")
+    assert load(tmp_path).uint8(np.array([0])).max() <= 1
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+def test_a_passing_error_ends_the_command_and_leaves_no_picture_out(folder, monkeypatch, number):
+    opened = Image.open
+
+    def failing(file, *args, **kwargs):
+        if Path(file).name == "b.png":
+            raise OSError(number, os.strerror(number), str(file))
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr(Image, "open", failing)
+    with pytest.raises(UserError, match=r"b\.png cannot be read at the moment .*: repeat"):
+        load(folder)
+    monkeypatch.setattr(Image, "open", opened)
+    assert len(load(folder)) == 6
+
+
+def test_a_picture_replaced_by_one_of_equal_size_and_date_is_read_again(tmp_path):
+    for value in (10, 20):
+        Image.fromarray(np.full((64, 64), value, np.uint8)).save(tmp_path / "a.bmp")
+        os.utime(tmp_path / "a.bmp", (0, 0))
+        assert (load(tmp_path).uint8(np.array([0])) == value).all()
 
 
 @pytest.mark.parametrize(("largest", "white"), [(1, 1.0), (2, 2 / 255), (255, 1.0)])
@@ -137,9 +192,9 @@ def test_the_one_of_masks_is_white(tmp_path, capsys, largest, white):
 
 
 def test_pictures_that_are_all_black_are_told(tmp_path, capsys):
-    Image.fromarray(np.full((64, 64), 200, np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((64, 64), np.uint16)).save(tmp_path / "a.png")
     load(tmp_path)
-    assert "every picture in" in capsys.readouterr().err
+    assert "every picture is black" in capsys.readouterr().err
 
 
 def test_links_to_folders_are_followed_once(folder):

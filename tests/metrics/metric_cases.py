@@ -23,6 +23,8 @@ class CodesAsImages:
 
     def __init__(self, factor_sizes, codes: np.ndarray):
         self.factor_sizes = tuple(factor_sizes)
+        self.factor_names = tuple(f"factor {k}" for k in range(len(self.factor_sizes)))
+        self.left_out = ()
         self.codes = torch.from_numpy(codes.astype(np.float32))
         self.encoded = np.zeros(len(self), dtype=np.int64)  # how often each sample was asked for
 
