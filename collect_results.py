@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def collect(args: argparse.Namespace) -> None:
     """Write the table and the other outputs that the flags ask for. Raises UserError."""
-    from logger.tables import COLUMNS, doubts, paired
+    from logger.tables import COLUMNS, doubts, newest, paired
 
     if not Path(args.in_dir).is_dir():
         raise UserError(f"--in_dir {args.in_dir} is not a folder")
@@ -95,7 +95,12 @@ def collect(args: argparse.Namespace) -> None:
         if pair.data.nunique() > 1:
             measured = " and on ".join(pair.data)
             print(f"note: {first} and {second} were scored on {measured}: these differ, too", file=sys.stderr)
-        print(f"{first} minus {second}, over common seeds, 95% confidence: {file}")
+        for config, runs_of in zip((first, second), (members[i] for i in compared), strict=True):
+            used = newest(runs_of)
+            repeated = runs_of.seed[runs_of.seed.duplicated()].unique()
+            for seed, path in used[used.seed.isin(repeated)][["seed", "path"]].to_numpy():
+                print(f"note: {config} has several runs of seed {seed}: {path}, started last, is used", file=sys.stderr)
+        print(f"{first} minus {second}, over common seeds; 95% confidence where n is 3 or more: {file}")
         print(as_text(differences).to_string(index=False))
 
 

@@ -99,8 +99,12 @@ def evaluation_from_args(args: Namespace, trained_on: FactorDataset) -> FactorDa
 
 
 def _evaluated_on(args: Namespace) -> tuple[str, str | None]:
-    """Name and path of the data set to evaluate on: those of training where no flag names others."""
-    return args.eval_dataset or args.dataset, args.eval_data_path or args.data_path
+    """Name and path of the data set to evaluate on: those of training where no flag names others.
+
+    The path of another data set is never that of training: without --eval_data_path it is its replica, if it has one.
+    """
+    name = args.eval_dataset or args.dataset
+    return name, args.eval_data_path or (args.data_path if name == args.dataset else None)
 
 
 def _options(args: Namespace, name: str) -> dict:

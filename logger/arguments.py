@@ -31,6 +31,7 @@ EVALUATION_FLAGS = {
 WITHOUT_EFFECT = {
     *("log_path", "data_path", "eval_data_path", "load_model", "evaluate", "quiet", "global_step"),
     *("data_on_device", "result_path", "epoch", "bootstrap"),
+    *("resume", "checkpoint_steps", "keep_epochs", "compile"),
 }
 
 

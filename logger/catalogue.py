@@ -65,8 +65,9 @@ PICTURES = {
         "group",
         "The Lie algebra",
         "Left: the norm of each basis matrix, split into rotation, scaling and shear. Middle: norms of the products "
-        "A_i A_j, which the Hessian penalty drives to 0 off the diagonal. Right: norms of the commutators, 0 if the "
-        "order in which the two latents act does not matter.",
+        "A_i A_j relative to those of their factors, which the Hessian penalty drives to 0 off the diagonal. Right: "
+        "those of the commutators, 0 if the order in which the two latents act does not matter. The titles compare "
+        "their root mean squares with those of random matrices.",
     ),
     "eigenvalues": Picture(
         "diagnostics/eigenvalues",
@@ -107,28 +108,15 @@ PICTURES = {
         "mutual_information.png",
         "scores",
         "Mutual information of factors and latents",
-        "In nats. A disentangled code has one bright cell per row, each in a different column.",
+        "In nats, of all kept codes, less that of shuffled factors. Latents that are not in use are grey. A "
+        "disentangled code has one bright cell per row, each in a different column.",
     ),
     "importance": Picture(
         "scores/importance",
         "importance.png",
         "scores",
         "Importance of latents for factors",
-        "Importance of each latent to the trees of the DCI score that predict a factor; every row sums to 1.",
-    ),
-    "traversal_animation": Picture(
-        "animations/traversals",
-        "traversals.gif",
-        "latents",
-        "Traversals, animated",
-        "All latents, each swept from -4 to 4 and back around one image, shown first.",
-    ),
-    "training_animation": Picture(
-        "animations/training",
-        "training.gif",
-        "latents",
-        "Traversals over training",
-        "The traversals around one image during training; rows are the latents in the order of their numbers, the "
-        "title is the training step.",
+        "Importance of each latent to the trees of the DCI score that predict a factor; every row sums to 1. Latents "
+        "that are not in use are grey.",
     ),
 }

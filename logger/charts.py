@@ -73,24 +73,29 @@ def unit_of(values: np.ndarray | float, smallest: int = -2) -> tuple[float, str]
 def heat_map(axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, **limits) -> None:
     """Draw a matrix `[rows, columns]` with a colour bar; up to LARGEST_ANNOTATED cells also show their numbers.
 
+    Cells that are nan are grey.
+
     Values below a hundredth or above a thousand are in units of a power of ten, named in the title, unless `limits`
     hold vmax, which is in the units of the values.
     """
     values = np.asarray(values, dtype=float)
     if "vmax" not in limits:
-        scale, unit = unit_of(values)
+        scale, unit = unit_of(np.nan_to_num(values))
         values, title = values / scale, f"{title} {unit}" if unit else title
-        limits |= {} if values.any() else {"vmax": 1}  # so that zeros are dark
-    image = axes.imshow(values, aspect="auto", **limits)
+        limits |= {} if np.nan_to_num(values).any() else {"vmax": 1}  # so that zeros are dark
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad="0.8")
+    image = axes.imshow(values, aspect="auto", cmap=colours, **limits)
     axes.grid(False)
     axes.set_title(title)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     if values.size <= LARGEST_ANNOTATED:
-        shown = np.abs(values).max(initial=0)
+        shown = np.abs(np.nan_to_num(values)).max(initial=0)
         decimals = 3 if shown < 0.1 else 2 if shown < 10 else 1 if shown < 100 else 0
         middle = sum(image.get_clim()) / 2
         for (row, column), value in np.ndenumerate(values):
+            if np.isnan(value):
+                continue
             ink = "black" if value > middle else "white"
             axes.text(
                 column, row, f"{value:.{decimals}f}" if value else "0", ha="center", va="center", color=ink, fontsize=9

@@ -1,4 +1,4 @@
-"""Grids of small images with labels, as arrays, PNG or GIF. Drawn with Pillow."""
+"""Grids of small images with labels, as arrays and PNG. Drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -87,19 +87,6 @@ def png_bytes(picture: np.ndarray) -> bytes:
     """Encode a picture uint8 `[Y, X, 3]` as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
-
-
-def gif_bytes(frames: Sequence[np.ndarray], milliseconds: int | list[int]) -> bytes:
-    """Encode frames uint8 `[Y, X, 3]` of one size as a looping GIF. milliseconds: duration of every, or of each, frame.
-
-    Frames that are the same array object are quantised only once.
-    """
-    distinct = {id(frame): frame for frame in frames}
-    images = {key: Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for key, frame in distinct.items()}
-    first, *others = [images[id(frame)] for frame in frames]
-    buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
     return buffer.getvalue()
 
 

@@ -23,13 +23,11 @@ class Drawn(NamedTuple):
     pictures: name in the catalogue -> uint8 `[Y, X, 3]`.
     scalars: tag -> number.
     texts: tag -> Markdown.
-    frames: frames of the traversal animation, uint8 `[Y, X, 3]` each.
     """
 
     pictures: dict[str, np.ndarray]
     scalars: dict[str, float]
     texts: dict[str, str]
-    frames: list[np.ndarray]
 
 
 @torch.no_grad()
@@ -64,7 +62,7 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     if elements is not None:
         drawn["group_elements"] = element_picture(elements[order], names)
         texts["group/features"] = element_text(elements[order], order)
-    return Drawn(drawn, findings.scalars, texts, sweep_frames(traversals[order], names, image))
+    return Drawn(drawn, findings.scalars, texts)
 
 
 @torch.no_grad()
@@ -231,22 +229,6 @@ def _title(name: str) -> str:
     """The name of a factor in one line, short enough for a panel."""
     name = " ".join(name.replace("_", " ").split())
     return name if len(name) <= LONGEST_TITLE else f"{name[: LONGEST_TITLE // 2]}…{name[-LONGEST_TITLE // 2 :]}"
-
-
-def sweep_frames(traversals: np.ndarray, names: list[str], image: np.ndarray) -> list[np.ndarray]:
-    """Frames of an animation, forwards and backwards: each shows the image, and every latent at one value.
-
-    Args:
-        traversals: uint8 `[latents, steps, h, w, c]`.
-        names: names of the latents, such as `z3`, each with a second line.
-        image: uint8 `[h, w, c]`.
-    """
-    columns = ["image", *(name.split("\n")[0] for name in names)]
-    there = [
-        grids.labelled(np.stack([image, *traversals[:, step]])[None], [""], columns, title=f"latents at {value:+.1f}")
-        for step, value in enumerate(np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1]))
-    ]
-    return there + there[-2:0:-1]
 
 
 def _elements_along(model, latents: int, device: torch.device) -> np.ndarray | None:

@@ -33,6 +33,7 @@ class Run:
     protocol: how the scores were measured: `preset`, `seed`, `dataset`, `data_source`, `images`, `step`.
     pictures: name in the catalogue -> file, for every picture that was drawn.
     time: when its log was last written, in seconds since 1970.
+    started: when it was started, as recorded, such as `2026-01-31T12:00:00Z`; empty if that was not recorded.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Run:
     protocol: dict
     pictures: dict[str, Path]
     time: float
+    started: str = ""
 
     @property
     def name(self) -> str:
@@ -103,7 +105,8 @@ def read_run(path: str | Path) -> Run:
         scores |= {tag.removeprefix("dmetric/"): value for tag, value in log if tag.startswith("dmetric/")}
         written = run.metrics_file if run.metrics_file.is_file() else path
         pictures = {name: path / picture.file for name, picture in PICTURES.items() if (path / picture.file).is_file()}
-        return Run(path, args, state, scores, protocol, pictures, written.stat().st_mtime)
+        started = str(next((session["started"] for session in run.sessions()), ""))
+        return Run(path, args, state, scores, protocol, pictures, written.stat().st_mtime, started)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
 

@@ -102,8 +102,6 @@ class Recorder:
         self._scalars("train", terms)
         self.writer.add_scalar("speed/images_per_second", images_per_second, step)
         self.writer.add_scalar("speed/utilization", run.speed.utilization(images_per_second), step)
-        if run.args.visualise:
-            self.gallery.frame(step)
 
     def end_epoch(self) -> None:
         """Validate; draw and score if the flags say so."""
@@ -143,10 +141,8 @@ class Recorder:
         checkpoints.save(run.run_dir, run.model, run.optimisers, position.as_dict(), vars(run.args), kept)
 
     def finish(self) -> None:
-        """After the last step: the animation of the training, and the scores if --metrics has not just written them."""
+        """After the last step: the scores, if --metrics has not just written them."""
         run, args = self.run, self.run.args
-        if args.visualise:
-            self.gallery.animate_training(run.position.step)
         scored_step = self._scored_step()
         if args.end_metrics and not (args.metrics and scored_step == run.position.step):
             self.score()
@@ -184,6 +180,10 @@ def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -
     """Tables of the arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
     rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
     writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
+    if args.get("split") == 0:
+        writer.add_text(
+            "run/validation", "No image is held out (--split 0): curves `validation/...` are of training images."
+        )
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     counts["total"] = sum(p.numel() for p in model.parameters())
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,17 +13,18 @@ from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
 from metrics.registry import columns as declared_columns
 
-ABOUT = ["path", "folder", "time", "seed"]  # columns besides the scores
+ABOUT = ["path", "folder", "started", "time", "seed"]  # columns besides the scores
 # Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
 COLUMNS = {column: score.name for column, score in declared_columns().items()}
 # Entries of a protocol: scores that differ in one are not comparable.
 MEASURED = ("dataset", "data_source", "images", "preset")
+LEAST_PAIRS = 3  # of an interval
 # Arguments that may differ between runs of one group.
 REPEATED = WITHOUT_EFFECT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
-    """One row per run: `path`, `folder`, `time`, `seed` (text or None), and the scores (NaN if missing).
+    """One row per run: `path`, `folder`, `started`, `time`, `seed` (text or None), and the scores (NaN if missing).
 
     Args:
         columns: name of the column -> name of the score in the log.
@@ -31,6 +33,7 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
         {
             "path": run.path,
             "folder": run.path.parent,
+            "started": run.started,
             "time": run.time,
             "seed": None if run.args.get("seed") is None else str(run.args["seed"]),
             **{column: run.scores.get(score, math.nan) for column, score in columns.items()},
@@ -42,25 +45,33 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
 
 
 def paired(first: pandas.DataFrame, second: pandas.DataFrame) -> pandas.DataFrame:
-    """Differences first minus second, paired by seed. Of several runs with the same seed, the newest is used.
+    """Differences first minus second, paired by seed. Of several runs with the same seed, `newest` is used.
 
     Args:
         first, second: rows of `table`.
     Returns:
         One row per score: `difference` (mean over pairs), `low` and `high` (its 95% confidence interval, Student's t),
-        `seeds` (number of pairs). NaN if undefined: an interval needs two pairs.
+        `seeds` (number of pairs). Intervals of fewer than LEAST_PAIRS pairs, which say nothing, are NaN.
     """
     from scipy.stats import t
 
-    by_seed = [
-        rows.dropna(subset="seed").sort_values("time").drop_duplicates("seed", keep="last").set_index("seed")
-        for rows in (first, second)
-    ]
+    by_seed = [newest(rows).set_index("seed") for rows in (first, second)]
     scores = first.columns.drop(ABOUT)
     gaps = (by_seed[0][scores] - by_seed[1][scores]).astype(float)  # [seeds of either, scores]; NaN if one is missing
     seeds, mean = gaps.count(), gaps.mean()
-    half = t.ppf(0.975, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)
+    half = (t.ppf(0.975, np.maximum(seeds - 1, 1)) * gaps.std() / np.sqrt(seeds)).where(seeds >= LEAST_PAIRS)
     return pandas.DataFrame({"difference": mean, "low": mean - half, "high": mean + half, "seeds": seeds})
+
+
+def newest(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """Of several runs of one seed the one that was started last, by the recorded time, then by its number.
+
+    Rows of `table` without a seed are left out.
+    """
+    seeded = rows.dropna(subset="seed")
+    number = seeded.path.map(lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(9), path.name))
+    ordered = seeded.assign(number=number).sort_values(["started", "number"], kind="stable")
+    return ordered.drop(columns="number").drop_duplicates("seed", keep="last")
 
 
 def scored_on(run: Run) -> str:

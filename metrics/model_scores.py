@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metrics.discrete import discretise, mutual_information
 from metrics.encoding import encode
 from metrics.evaluation import evaluate, find_metrics
+from metrics.factor import ACTIVE_DEVIATION
+from metrics.inputs import deviations
 from metrics.sampling import source_of
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
@@ -19,7 +22,7 @@ class ModelScores(NamedTuple):
 
     values: name -> score.
     protocol: how they were measured (plain data).
-    matrices: catalogue name -> float `[latents, factors]`.
+    matrices: catalogue name -> float `[latents, factors]`, to draw; see `_shown`.
     codes: `mean_codes` of KEPT_CODES images, and name and source of the `data`.
     left_out: one line on metrics that do not apply to this data set; empty if all do.
     """
@@ -57,7 +60,30 @@ def score_model(
     note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}" if left_out else ""
     codes = mean_codes(encoder, dataset, KEPT_CODES, batch_size=batch_size, device=device, progress=progress)
     codes["data"] = np.array(f"{dataset.name}, {dataset.source}")
-    return ModelScores(scores, {**scores.protocol, **data}, scores.matrices, codes, note)
+    return ModelScores(scores, {**scores.protocol, **data}, _shown(scores.matrices, codes), codes, note)
+
+
+def _shown(matrices: dict[str, np.ndarray], codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The matrices `[latents, factors]` to draw: nan where a latent is not in use, as the FactorVAE score counts.
+
+    Mutual information is that of all kept codes, less that of shuffled factors: a few hundred points have half a nat
+    with a factor of 40 levels by chance.
+    """
+    unused = deviations(codes["codes"]) < ACTIVE_DEVIATION  # [latents]
+    shown = dict(matrices)
+    if "mutual_information" in shown:
+        shown["mutual_information"] = information(codes["codes"], codes["factors"])
+    return {name: np.where(unused[:, None], np.nan, values) for name, values in shown.items()}
+
+
+def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Mutual information in nats of latents `[n, d]` in 20 bins and factors `[n, k]`, less that of shuffled factors.
+
+    Returns: float `[d, k]`, at least 0. The chance level is the mean over five shuffles.
+    """
+    rng, binned = np.random.default_rng(0), discretise(codes)
+    chance = [mutual_information(binned, rng.permutation(factors)) for _ in range(5)]
+    return np.maximum(mutual_information(binned, factors) - np.mean(chance, axis=0), 0)
 
 
 def mean_codes(

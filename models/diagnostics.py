@@ -80,6 +80,29 @@ def relative_norm(pairs: torch.Tensor, bases: Sequence[torch.Tensor]) -> float:
     return math.sqrt(mean_off_diagonal(pairs.double().square()) / whole) if whole > 0 else 0.0
 
 
+def relative_norms(pairs: torch.Tensor, bases: Sequence[torch.Tensor]) -> np.ndarray:
+    """Each norm of `pairs` `[latents, latents]` over `||A_i||_F ||A_j||_F`; 0 where a matrix is zero."""
+    norms = basis_norms(bases)  # [latents]
+    sizes = torch.outer(norms, norms)
+    return torch.where(sizes > 0, pairs / sizes, 0.0).numpy()
+
+
+def random_norm(bases: Sequence[torch.Tensor]) -> float:
+    """What `relative_norm` is for products of random matrices of these sizes; of commutators, sqrt(2) times that."""
+    pairs = [(len(basis) * (len(basis) - 1), basis.shape[-1]) for basis in bases]  # number of pairs, m
+    count = sum(number for number, _ in pairs)
+    return math.sqrt(sum(number / m for number, m in pairs) / count) if count else 0.0
+
+
+def verdict(relative: float, random: float) -> str:
+    """A relative norm, that of random matrices, and what they say of the group, in words."""
+    if not random:
+        return "one latent, nothing to compare"
+    share = relative / random
+    said = "as random: not commutative" if share > 0.8 else "commutative" if share < 0.1 else "partly commutative"
+    return f"{relative:.3f}, random matrices {random:.3f}: {said}"
+
+
 def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """`exp(sum_j z_j A_j)` and `prod_j exp(z_j A_j)`, j ascending from the left, each `[n, m, m]`.
 
@@ -202,14 +225,19 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
         "algebra/product_norm_relative": relative_norm(products, bases),
         "algebra/commutator_norm": mean_off_diagonal(commutators),
         "algebra/commutator_norm_relative": relative_norm(commutators, bases),
+        "algebra/product_norm_random": random_norm(bases),
         "algebra/decomposition_error": absolute,
         "algebra/decomposition_error_relative": relative,
         "algebra/condition_number_median": float(np.median(condition)),
         "algebra/condition_number_max": float(condition.max()),
     }
+    titles = {
+        name: f"{name}, relative: {verdict(scalars[f'algebra/{tag}_norm_relative'], size * random_norm(bases))}"
+        for name, tag, size in (("Products", "product", 1.0), ("Commutators", "commutator", math.sqrt(2)))
+    }
     matrices = {
-        "product_norms": Matrix("Product norms  ||A_i A_j||", products.numpy(), None, None),
-        "commutator_norms": Matrix("Commutator norms  ||[A_i, A_j]||", commutators.numpy(), None, None),
+        "product_norms": Matrix(titles["Products"], relative_norms(products, bases), None, None),
+        "commutator_norms": Matrix(titles["Commutators"], relative_norms(commutators, bases), None, None),
     }
     shares = {name: share * norms.numpy() for name, share in readings(bases).items()}
     return Findings(scalars, matrices, shares, eigenvalues(bases))

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,25 @@ def test_the_box_plot_is_a_picture(tmp_path, two_models):
     with Image.open(tmp_path / "boxes.png") as picture:
         assert picture.format == "PNG" and min(picture.size) > 100
         assert len(picture.convert("RGB").getcolors(2**20)) > 5
+
+
+def test_two_pairs_have_no_interval(tmp_path):
+    for seed, gap in enumerate((0.1, 0.3)):
+        write_run(tmp_path / "logs" / "lie", seed, {"fac_eval": 0.5 + gap}, seed=seed)
+        write_run(tmp_path / "logs" / "vae", seed, {"fac_eval": 0.5}, model="vae", seed=seed)
+    collect(tmp_path, tmp_path / "logs", "--compare", "lie", "vae")
+    assert "\nfac,0.200,-,-,2\n" in (tmp_path / "table.paired.csv").read_text()
+
+
+@pytest.mark.parametrize("touched", [0, 1])
+def test_of_a_seed_the_run_started_last_is_compared_whichever_file_is_newer(tmp_path, capsys, touched):
+    """Copying without times, and --evaluate, change the times of files."""
+    for number, (value, started) in enumerate([(0.9, "2026-02-01T00:00:00Z"), (0.6, "2026-01-01T00:00:00Z")]):
+        run = write_run(tmp_path / "logs" / "lie", number, {"fac_eval": value}, seed=0)
+        (run / "status.json").write_text(json.dumps({"state": "finished", "sessions": [{"started": started}]}))
+    write_run(tmp_path / "logs" / "vae", 0, {"fac_eval": 0.5}, model="vae", seed=0)
+    newer = tmp_path / "logs" / "lie" / f"version_{touched}" / "log_metrics.txt"
+    os.utime(newer, (2e9, 2e9))
+    collect(tmp_path, tmp_path / "logs", "--compare", "lie", "vae")
+    assert "\nfac,0.400,-,-,1\n" in (tmp_path / "table.paired.csv").read_text()
+    assert "version_0, started last, is used" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import datasets
 import main
 from logger.export import export
 from logger.report import write_report
@@ -231,3 +232,12 @@ def test_evaluation_data_with_other_channels_are_named(trained, tmp_path, capsys
     np.savez(tmp_path / "colour.npz", images=np.zeros((8, 64, 64, 3), np.uint8))
     assert evaluate(trained, "--eval_dataset=arrays", f"--eval_data_path={tmp_path / 'colour.npz'}") == 2
     assert "does not fit the model that the arguments describe, for images with channels: 3" in capsys.readouterr().err
+
+
+def test_another_data_set_is_never_looked_for_in_the_path_of_the_training_data(small_dsprites, tmp_path, capsys):
+    """It would even be downloaded there."""
+    flags = ["--eval_dataset=cars3d", "--max-steps=2"]
+    assert main.main(command(small_dsprites, tmp_path / "logs", *flags)) == 2
+    assert "--eval_data_path is needed for --dataset cars3d" in capsys.readouterr().err
+    parsed = main.parse(["--dataset=dsprites", f"--data-path={small_dsprites}", "--eval_dataset=shapes3d"]).args
+    assert datasets._evaluated_on(parsed) == ("shapes3d", None)

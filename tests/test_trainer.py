@@ -86,7 +86,7 @@ def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
     assert scores["protocol"]["images"] == 120
     with Image.open(trained / "traversals.png") as picture:
         assert picture.width > 17 * 64
-    for file in ("algebra.png", "mutual_information.png", "importance.png", "traversals.gif"):
+    for file in ("algebra.png", "mutual_information.png", "importance.png", "traversals.png"):
         assert (trained / file).stat().st_size > 1000, file
     assert set(weights(trained)) >= {"decoder.lie_alg_basis_ls.0", "encoder.prior_group.0.weight"}
 
@@ -143,7 +143,7 @@ def test_training_without_network_or_real_file_says_replica(unseeded):
 
 def test_visualise_false_draws_nothing(unseeded):
     version = unseeded[0] / "version_0"
-    assert not [*version.rglob("*.png"), *version.rglob("*.gif")]
+    assert not [*version.rglob("*.png")]
     assert not tags(version, "images")
 
 

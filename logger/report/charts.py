@@ -28,7 +28,7 @@ def curves(run: Run) -> list[Figure]:
     figures = []
     for term in [*(name for name in TERMS if name in named), *sorted(named - TERMS.keys())]:
         title = TERMS.get(term, term.replace("_", " ").capitalize())
-        lines = [(kind, [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
+        lines = [(validation_name(run, kind), [run.curve(f"{kind}/{term}")]) for kind in ("train", "validation")]
         figures += _figure(lines, clock, title, _ends(run, term), clip=True)
     latents = [tag for tag in tags if tag.startswith("train_kl_per_latent/")]
     latents.sort(key=lambda tag: _last_kl(run, tag), reverse=True)
@@ -36,6 +36,11 @@ def curves(run: Run) -> list[Figure]:
     legend = len(lines) <= NAMED_LATENTS
     text = "Latents are listed by their last KL." if legend else f"{len(lines)} latents, too many to name."
     return figures + _figure(lines, "step", "KL of each latent, nats", text, legend=legend)
+
+
+def validation_name(run: Run, kind: str = "validation") -> str:
+    """`kind`, or what it really is where --split 0 held no image out."""
+    return "on training images" if kind == "validation" and run.args.get("split") == 0 else kind
 
 
 def _last_kl(run: Run, tag: str) -> float:

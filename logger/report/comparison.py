@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import pandas
@@ -70,7 +71,7 @@ def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
 
 
 def _short(value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def spread(values: pandas.Series) -> str:
@@ -118,14 +119,16 @@ def _differences(tables: Tables, shown: dict[str, str]) -> list:
         row: list = [Cell(title, score)]
         for _, gaps in compared:
             gap = gaps.loc[score]
-            interval = f"[{gap.low:+.3f}, {gap.high:+.3f}], {gap.seeds:.0f} seeds" if gap.seeds > 1 else ""
+            interval = "" if math.isnan(gap.low) else f"[{gap.low:+.3f}, {gap.high:+.3f}], "
+            interval += f"n = {gap.seeds:.0f}" if gap.seeds else ""
             text = f"{gap.difference:+.3f}" if gap.seeds else "–"
             row.append(Cell(text, below=interval, strong=bool(gap.low > 0 or gap.high < 0)))
         rows.append(row)
     text = (
         f"Each group minus the group “{first}”, over the seeds that both have: the mean difference, and below it its "
-        "95% confidence interval (Student's t over the pairs). Bold: the interval does not contain 0. One in twenty "
-        "such intervals misses the true difference by chance."
+        "95% confidence interval (Student's t over the pairs) if there are at least three. Bold: the interval does not "
+        "contain 0. One in twenty such intervals misses the true difference by chance. Of several runs of a seed, the "
+        "one started last is used."
     )
     return [Text(text), Table(["score", *(name for name, _ in compared)], rows)]
 

@@ -14,9 +14,10 @@ from logger.score_guide import number
 
 DIAGNOSTICS = {
     "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
-    "algebra/product_norm_relative": "products relative to ||A_i|| ||A_j||; random m x m matrices: sqrt(1 / m)",
+    "algebra/product_norm_relative": "products relative to ||A_i|| ||A_j||",
     "algebra/commutator_norm": "mean norm of the commutators [A_i, A_j]",
-    "algebra/commutator_norm_relative": "commutators relative to ||A_i|| ||A_j||; random m x m matrices: sqrt(2 / m)",
+    "algebra/commutator_norm_relative": "commutators relative to ||A_i|| ||A_j||",
+    "algebra/product_norm_random": "the same of products of random matrices",
     "algebra/decomposition_error": "decomposition error ||exp(sum z_j A_j) - prod exp(z_j A_j)||",
     "algebra/decomposition_error_relative": "the same relative to ||exp(sum z_j A_j) - I||",
     "algebra/condition_number_median": "condition number of the group elements, median",
@@ -55,7 +56,7 @@ def summary(run: Run) -> str:
         f"seed {run.args.get('seed', 'not recorded')}",
         "" if math.isnan(steps) else f"{int(steps):,} steps",
         "" if math.isnan(images) else f"{int(images):,} images seen",
-        "" if (loss := run.last("validation/loss")) is None else f"validation loss {loss:.2f}",
+        "" if (loss := run.last("validation/loss")) is None else f"loss {charts.validation_name(run)} {loss:.2f}",
         "" if run.state in ("finished", "unknown") else f"the run is {run.state}",
     ]
     return ", ".join(filter(None, facts)) + "."
@@ -148,6 +149,8 @@ def _protocol(run: Run) -> str:
 def curves(run: Run) -> list:
     """Every loss term over training."""
     text = "Training terms are of single batches; validation is in evaluation mode, at the mean code."
+    if run.args.get("split") == 0:
+        text += " No image was held out (--split 0): the second curve is of training images."
     return panels(charts.curves(run), text, NO_LOSSES)
 
 

@@ -9,7 +9,7 @@ def test_a_model_that_draws_globally_repeats_and_goes_on_to_the_bit(start, unint
     flags = ("--model", "drawing")
     expected = uninterrupted(*flags)
     drawn = uninterrupted(*flags, "--visualise", "yes")
-    assert (drawn / "frames" / "000000020.png").exists()
+    assert (drawn / "traversals.png").exists()
     assert same(training_state(drawn), training_state(expected))
     other = ["--dataset", "dsprites", "--model", "drawing", "--data-path", str(data), "--seed", "77", "--quiet"]
     other += ["--log-path", str(tmp_path / "other"), "--max-steps", "2", "--end-metrics", "no", "--visualise", "no"]

@@ -1,4 +1,4 @@
-"""What a run's logger writes: tags in groups, labelled pictures, animations, and nothing where nothing is wanted."""
+"""What a run's logger writes: tags in groups, labelled pictures, and nothing where nothing is wanted."""
 
 import subprocess
 import sys
@@ -13,7 +13,6 @@ from PIL import Image
 from datasets.factor_dataset import FactorDataset
 from logger import charts, grids, panels, pictures
 from logger.catalogue import PICTURES
-from logger.gallery import FrameRecorder
 from logger.recorder import Recorder, write_arguments
 from logger.resume import claim
 from logger.run_directory import RunDirectory
@@ -67,7 +66,7 @@ def drawn(model, picture_inputs) -> panels.Drawn:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, model, dataset, drawn) -> RunDirectory:
-    """A run with two validations, scores, and the frames of its training."""
+    """A run with three validations and scores."""
     run_dir, args = claim(tmp_path_factory.mktemp("logs")), Namespace(**FLAGS)
     made = SimpleNamespace(run_dir=run_dir, args=args, model=model, dataset=dataset, eval_dataset=dataset, device="cpu")
     made.checkpoint, made.position, made.speed = None, Position(), Speed(torch.device("cpu"), "fp32")
@@ -114,7 +113,7 @@ def test_losses_are_drawn_over_steps_and_over_images_seen(events):
 def test_all_pictures_of_the_catalogue_are_logged_and_saved_but_those_of_scores_not_taken(run, events):
     expected = {picture.tag for name, picture in PICTURES.items() if name != "importance"}
     assert set(events.Tags()["images"]) == expected
-    saved = {path.name for path in run.path.iterdir() if path.suffix in (".png", ".gif")}
+    saved = {path.name for path in run.path.iterdir() if path.suffix == ".png"}
     assert saved == {picture.file for name, picture in PICTURES.items() if name != "importance"}
 
 
@@ -149,22 +148,6 @@ def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(eve
     }
     scores = [info.name.tag for info in experiment.metric_infos]
     assert scores[:3] == ["dmetric/fac_eval", "dmetric/SAP_score", "dmetric/discrete_mig"]
-
-
-def test_traversal_animation_sweeps_there_and_back(run):
-    with Image.open(run.path / "traversals.gif") as animation:
-        assert animation.n_frames == 2 * pictures.TRAVERSAL_STEPS - 2
-
-
-def test_frames_of_training_are_taken_at_growing_intervals(run):
-    assert FrameRecorder(run.path).steps() == [20, 40]  # 42 is less than a quarter on
-    with Image.open(run.path / "training.gif") as animation:
-        assert animation.n_frames == 2
-
-
-def test_frames_of_a_continued_run_go_on(run):
-    assert not FrameRecorder(run.path).due(45)
-    assert FrameRecorder(run.path).due(50)
 
 
 def test_traversals_set_one_latent_and_leave_the_others():
@@ -335,6 +318,12 @@ def test_no_text_of_a_chart_is_cut_off_by_its_edge(latents, size):
 def test_no_text_of_a_heat_map_is_cut_off_by_its_edge():
     values = np.full((3, 9), 0.97)
     assert edge_is_clear(charts.heat_map_picture(values, list("abc"), ["z0"] * 9, "t", "x", "y", vmin=0, vmax=2))
+
+
+def test_cells_of_a_heat_map_that_say_nothing_are_grey():
+    values = np.array([[0.9, np.nan], [0.1, np.nan]])
+    picture = charts.heat_map_picture(values, ["a", "b"], ["z0", "z1"], "t", "x", "y", vmin=0)
+    assert (picture == round(0.8 * 255)).all(axis=2).mean() > 0.2
 
 
 def test_zeros_of_a_heat_map_are_dark():

@@ -33,7 +33,7 @@ def test_read_run_gives_arguments_scalars_scores_and_pictures(run):
     assert list(read.curve("train/loss").step) == list(range(20, 400, 20))
     assert read.last("train/loss") == pytest.approx(100 / 380)
     assert read.last("never/logged") is None
-    assert set(read.pictures) == {"traversals", "group_elements", "traversal_animation"}
+    assert set(read.pictures) == {"traversals", "group_elements"}
     assert all(path.is_file() for path in read.pictures.values())
 
 

@@ -15,7 +15,7 @@ from system.errors import UserError
 def test_report_of_a_run_is_one_valid_page_without_outside_references(tmp_path):
     scores = {"fac_eval": 0.5, "SAP_score": 0.25, "mine": 0.125}
     checked = check_page(written([write_run(tmp_path / "version_0", scores)]))
-    assert len(checked.images) == 7  # loss, reconstruction, KL, KL of each latent, two pictures, one animation
+    assert len(checked.images) == 6  # loss, reconstruction, KL, KL of each latent, two pictures
     text = " ".join(checked.text)
     for heading in (*SECTIONS.values(), "Configuration"):
         assert heading in text

@@ -107,7 +107,7 @@ def test_a_comparison_has_paired_differences_with_intervals(tmp_path):
             write_run(tmp_path / model / f"version_{seed}", {"fac_eval": score}, drawn=False, model=model, seed=seed)
     text = " ".join(" ".join(check_page(written([tmp_path / "lie_group", tmp_path / "vae"])).text).split())
     half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile 0.975 for two degrees of freedom
-    assert f"-0.200 [{-0.2 - half:+.3f}, {-0.2 + half:+.3f}], 3 seeds" in text
+    assert f"-0.200 [{-0.2 - half:+.3f}, {-0.2 + half:+.3f}], n = 3" in text
     checked = check_page(written([tmp_path / "lie_group", tmp_path / "beta_celeb"]))
     assert "#differences" not in checked.links  # one seed in common has no interval
 
@@ -124,3 +124,23 @@ def test_scores_of_every_epoch_are_drawn_over_training(tmp_path):
             for step, score in ((100, 0.25), (200, 0.5)):
                 writer.add_scalar("dmetric/fac_eval", score, step)
     assert "FactorVAE score over training." in titles(written([runs[0]])) & titles(written([tmp_path]))
+
+
+def test_flags_that_change_no_result_split_no_group_and_close_values_join_none(tmp_path):
+    without_effect = {
+        "resume": ("no", "auto"),
+        "checkpoint_steps": (None, 5),
+        "keep_epochs": (None, 1),
+        "compile": (False, True),
+    }
+    runs = [
+        read_run(write_run(tmp_path / name / f"version_{i}", {"fac_eval": 0.5}, drawn=False, **{name: value}))
+        for name, values in without_effect.items()
+        for i, value in enumerate(values)
+    ]
+    assert list(comparison.grouped(runs)[0]) == ["all runs"]
+    close = [
+        read_run(write_run(tmp_path / f"beta_{i}", {"fac_eval": 0.5}, drawn=False, beta=value))
+        for i, value in enumerate((0.1234567, 0.1234568))
+    ]
+    assert len(comparison.grouped(close)[0]) == 2

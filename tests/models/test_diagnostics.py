@@ -174,3 +174,22 @@ def test_without_the_exponential_map_there_is_no_group_to_report():
     z = torch.randn(4, 3)
     assert model.group_elements(z) == []
     assert set(model.diagnostics(z, {"size": (z, z + 1)}).matrices) == {"equivariance_error"}
+
+
+def test_the_verdict_compares_with_random_matrices():
+    torch.manual_seed(0)
+    bases = [torch.randn(10, 10, 10)]
+    random = diagnostics.random_norm(bases)
+    assert random == pytest.approx(0.1**0.5)
+    relative = diagnostics.relative_norm(diagnostics.product_norms(bases), bases)
+    assert relative == pytest.approx(random, rel=0.1)
+    assert diagnostics.verdict(relative, random).endswith("as random: not commutative")
+    assert diagnostics.verdict(0.5 * random, random).endswith("partly commutative")
+    assert diagnostics.verdict(0.01 * random, random).endswith(": commutative")
+
+
+def test_relative_norms_do_not_depend_on_the_scale_of_the_basis():
+    basis = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
+    basis[2] = 0
+    first, second = (diagnostics.relative_norms(diagnostics.product_norms([b]), [b]) for b in (basis, 1e-3 * basis))
+    assert first == pytest.approx(second, rel=1e-5) and (first[2] == 0).all() and first[0, 1] > 0
