@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from metrics.rotations import rotated
 from models.lie_vae import LieGroupVAE
 from study import __main__ as command_line
 from study import analysis, harvest, plan, rotations
@@ -26,21 +27,6 @@ def codes_of(factors: np.ndarray) -> np.ndarray:
     return np.hstack([factors - factors.mean(axis=0), noise])  # [n, 3]
 
 
-def test_a_rotation_of_two_latents_is_found_and_undone():
-    factors = grid_of_factors()
-    codes = codes_of(factors)
-    turned, found = rotations.aligned(rotations.rotated(codes, 0, 1, 30), factors)
-    assert found == [(0, 1, -30)]
-    np.testing.assert_allclose(turned, codes, atol=1e-12)
-
-
-def test_nothing_is_rotated_where_each_factor_has_its_latent():
-    factors = grid_of_factors()
-    codes = codes_of(factors)
-    turned, found = rotations.aligned(codes, factors)
-    assert found == [] and (turned == codes).all()
-
-
 def scored_run(folder: Path, **arrays) -> Path:
     """A run of the plan that was scored once; its codes.npz holds the arrays."""
     configuration = plan.by_name("small_vae")
@@ -56,7 +42,7 @@ def test_scores_before_and_after_stand_in_the_record_and_on_the_page(tmp_path, m
     monkeypatch.setattr(rotations, "METRICS", ("mig",))  # the trees of DCI take seconds
     monkeypatch.setattr(rotations, "SHOWN", ("MIG, all factors",))
     factors = grid_of_factors()
-    run = scored_run(tmp_path, codes=rotations.rotated(codes_of(factors), 0, 1, 40), factors=factors)
+    run = scored_run(tmp_path, codes=rotated(codes_of(factors), 0, 1, 40), factors=factors)
     into = f"--into={tmp_path / 'study'}"
     assert command_line.main([into, "--analyse", str(run)]) == 2
     assert "--harvest first" in capsys.readouterr().err
