@@ -103,17 +103,6 @@ def scores(
     }
 
 
-def declared(prefix: str, fit: str, *readings: str) -> tuple[Score, ...]:
-    """The declarations of `scores` of another `fit` than boosted trees, with their readings in the same order."""
-    d, c, i = (f"DCI {aspect}, {fit}" for aspect in ("disentanglement", "completeness", "informativeness"))
-    return (
-        Score(f"{prefix}_disentanglement", d, readings[0], least_factors=2),
-        Score(f"{prefix}_completeness", c, readings[1]),
-        Score(f"{prefix}_informativeness_train", f"{i}, training points", readings[2], question=INFORMATION),
-        Score(f"{prefix}_informativeness_test", i, readings[3], question=INFORMATION),
-    )
-
-
 def score(request: Request) -> Callable[[], dict[str, Any]]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 

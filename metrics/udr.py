@@ -6,41 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metrics.dci_lasso import fit_lasso
 from metrics.factor import ACTIVE_DEVIATION
 from metrics.inputs import InputError, check_representations, deviations
 from metrics.metric import AGREEMENT, Metric, Score
 
-LASSO_ALPHA = 0.1
 
+def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Absolute rank correlations `[a, b]` of the latents of two runs, `[n, a]` and `[n, b]`, none of them constant."""
+    from scipy.stats import rankdata
 
-def similarity(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> np.ndarray:
-    """Similarity `[a, b]` of the latents of two runs, from codes `[n, a]` and `[n, b]` without constant latents.
-
-    method: `spearman` for absolute rank correlations; `lasso` for absolute weights of a lasso (alpha 0.1) from the
-    standardised latents of the first run to each of the second.
-    """
-    if method == "spearman":
-        from scipy.stats import rankdata
-
-        first, second = rankdata(first, axis=0), rankdata(second, axis=0)
+    first, second = rankdata(first, axis=0), rankdata(second, axis=0)
     first = (first - first.mean(0)) / first.std(0)  # [n, a]
     second = (second - second.mean(0)) / second.std(0)  # [n, b]
-    if method == "spearman":
-        return np.abs(first.T @ second) / len(first)
-    lasso = fit_lasso(LASSO_ALPHA, first, second, precompute=len(first) > first.shape[1])
-    return np.abs(np.atleast_2d(lasso.coef_)).T
+    return np.abs(first.T @ second) / len(first)
 
 
-def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") -> float:
+def pair_score(first: np.ndarray, second: np.ndarray) -> float:
     """UDR of two runs, from codes `[n, a]` and `[n, b]` of their informative latents.
 
-    1 (`lasso`: about 0.9, since it shrinks weights by alpha) if every latent has exactly one counterpart in the other
-    run; 0 if a run has no informative latents.
+    1 if every latent has exactly one counterpart in the other run; 0 if a run has no informative latents.
     """
     if not first.shape[1] or not second.shape[1]:
         return 0.0
-    matrix = similarity(first, second, method)  # [a, b]
+    matrix = similarity(first, second)  # [a, b]
     total = 0.0
     for table in (matrix, matrix.T):
         sums = table.sum(axis=0)
@@ -48,28 +36,25 @@ def pair_score(first: np.ndarray, second: np.ndarray, method: str = "spearman") 
     return float(total / (first.shape[1] + second.shape[1]))
 
 
-def score(runs: Sequence, method: str = "spearman") -> dict[str, float]:
+def score(runs: Sequence) -> dict[str, float]:
     """Do several runs learn the same latents? Needs no factors.
 
     runs: codes `[n, d]` of each run, for the same samples in the same order.
 
     1. Per run, keep the informative latents: standard deviation of the means at least 0.1.
-    2. Per ordered pair of runs: similarity matrix R of their latents (`lasso`: from the first to the second); per
-       latent max^2 / sum over its row or column of R; mean over the latents of both runs.
+    2. Per ordered pair of runs: absolute rank correlations R of their latents; per latent max^2 / sum over its row or
+       column of R; mean over the latents of both runs.
     3. `UDR_run_<i>`: median over the other runs. `UDR`: mean over runs.
 
-    Range [0, 1] (`lasso`: nearly collinear latents may have weights and so scores above 1); ideal 1 (`lasso`: about
-    0.9): all runs have the same latents up to order, sign and monotone (`lasso`: linear) maps; unrelated or mixed
+    Range [0, 1]; ideal 1: all runs have the same latents up to order, sign and monotone maps; unrelated or mixed
     latents score about 1 / d or less. On few samples, chance correlations keep even equal runs below 1. A run without
     informative latents scores 0. Agreement does not prove disentanglement: runs may fail in the same way. Invariant to
     offset and to dead latents; to scale only if the same latents reach a deviation of 0.1.
 
     Source: Duan et al. 2020, eq. 2 and 3. Convention: latents are informative by the deviation of the means; the
-    paper's KL > 0.01 needs variances. `spearman` is UDR_S, `lasso` is UDR_L. Raises InputError for fewer than two runs,
+    paper's KL > 0.01 needs variances. This is UDR_S. Raises InputError for fewer than two runs,
     different numbers of rows, NaN.
     """
-    if method not in ("spearman", "lasso"):
-        raise InputError(f"UDR method {method!r}: choose spearman or lasso")
     tables = [check_representations(run, f"run {number}") for number, run in enumerate(runs)]
     if len(tables) < 2:
         raise InputError("UDR compares runs: give the codes of at least two")
@@ -79,8 +64,7 @@ def score(runs: Sequence, method: str = "spearman") -> dict[str, float]:
     pairs = np.full((len(tables), len(tables)), np.nan)
     for i, first in enumerate(tables):
         for j, second in enumerate(tables[:i]):
-            pairs[i, j] = pair_score(first, second, method)
-            pairs[j, i] = pairs[i, j] if method == "spearman" else pair_score(second, first, method)
+            pairs[i, j] = pairs[j, i] = pair_score(first, second)
     medians = np.nanmedian(pairs, axis=1)  # [runs]
     return {"UDR": float(medians.mean())} | {f"UDR_run_{i}": float(value) for i, value in enumerate(medians)}
 

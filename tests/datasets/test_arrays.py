@@ -61,7 +61,7 @@ def test_levels_may_be_any_numbers_or_texts(tmp_path, suffix):
     "number", [int, float, "{:.1f}".format, "{:+d}".format, lambda i: f" {i} ", lambda i: 10 * i**31]
 )
 def test_texts_that_are_all_numbers_are_ordered_as_numbers(tmp_path, suffix, number):
-    """Otherwise 10 would come before 2, and step scores, the lasso and pictures would follow that order."""
+    """Otherwise 10 would come before 2, and step scores and pictures would follow that order."""
     levels = np.random.RandomState(3).randint(-12, 13, 200)
     factors = np.array([["square", str(number(level))] for level in levels.tolist()])
     dataset = load(write(tmp_path / f"a{suffix}", images=np.repeat(IMAGES[:1], 200, axis=0), factors=factors))

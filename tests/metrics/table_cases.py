@@ -19,7 +19,7 @@ PRESET = dataclasses.replace(
 )
 TABLES = [name for name, metric in METRICS.items() if not {"steps", "decoder", "runs"} & set(metric.needs)]
 STEPS = [name for name, metric in METRICS.items() if "steps" in metric.needs]
-CHEAP = [name for name in TABLES if name not in ("dci", "dci_forest", "explicitness")]
+CHEAP = [name for name in TABLES if name not in ("dci", "explicitness")]
 SQUARED = "gaussian_wasserstein_correlation"  # in squared units of the code
 COMMON_SCALE = {"IRS", "gaussian_wasserstein_correlation_norm"}  # invariant to one scale of all latents only
 ACTIVE = {"fac_eval", "fac_train", "fac_num_act"}  # count latents of a deviation of 0.1 or more

@@ -52,15 +52,15 @@ def test_random_samples_are_all_equally_likely(source):
 
 
 def test_the_full_protocol_draws_the_documented_numbers(source):
-    drawn = draw(source, ["sap", "rmig", "factor_vae", "beta_vae"], PRESETS["full"], 0)
+    drawn = draw(source, ["sap", "irs", "factor_vae", "beta_vae"], PRESETS["full"], 0)
     shapes = {f"{name} {key}": index.shape for name, arrays in drawn.items() for key, index in arrays.items()}
     assert shapes["factor_vae variance"] == (10_000,) and shapes["factor_vae train_rows"] == (10_000, 64)
     assert shapes["factor_vae eval_rows"] == (5_000, 64)
     assert shapes["beta_vae train_second"] == shapes["beta_vae eval_first"] == (1_000, 5)
     if isinstance(source.dataset, Rows):
-        assert shapes["sap points"] == shapes["rmig points"] == (400,)
+        assert shapes["sap points"] == shapes["irs points"] == (400,)
     else:
-        assert shapes["sap points"] == shapes["sap test"] == (1_000,) and shapes["rmig points"] == (10_000,)
+        assert shapes["sap points"] == shapes["sap test"] == (1_000,) and shapes["irs points"] == (10_000,)
 
 
 def test_a_step_changes_one_factor_to_its_next_values_in_a_circle(source):
@@ -71,7 +71,7 @@ def test_a_step_changes_one_factor_to_its_next_values_in_a_circle(source):
 
 
 def test_a_replicate_draws_as_many_samples_of_resampled_rows_and_others_each_time(source):
-    names = ["sap", "rmig", "factor_vae", "beta_vae"]
+    names = ["sap", "irs", "factor_vae", "beta_vae"]
     preset = dataclasses.replace(PRESETS["fast"], factor_train_votes=500, factor_eval_votes=500)
     runs = [draw(source, names, preset, 0, replicate) for replicate in range(3)]
     for name in names:

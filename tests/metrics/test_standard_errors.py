@@ -15,9 +15,7 @@ ROWS = 300
 VOTES = {"factor_batch": 16, "factor_train_votes": 500, "factor_eval_votes": 500, "beta_points": 300}
 PRESET = dataclasses.replace(PRESETS["fast"], dci_trees=2, **VOTES)
 NAMES = [
-    name
-    for name, metric in METRICS.items()
-    if not {"steps", "decoder", "runs"} & set(metric.needs) and name not in ("dci", "dci_forest")
+    name for name, metric in METRICS.items() if not {"steps", "decoder", "runs"} & set(metric.needs) and name != "dci"
 ]
 
 
