@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas
 
 from logger.run_directory import RunDirectory
-from study import plan, rotations
-from study.harvest import read_curve, record, record_folders
-from study.plan import Configuration
-from study.tables import spread, table
-from system.errors import UserError
-from system.files import read_json, write_text
+from study import plan
+from study.records import read_curve, record
+from system.files import write_text
+
+ROTATED = ("fac_eval", "discrete_mig_all_factors", "SAP_score", "dci_disentanglement")
 
 
-def analyse(run: Path, study: Path) -> dict:
-    """Analyse the newest codes and weights of a harvested run, and write the result to analysis.json of its record.
+def analyse(run: Path, study: Path) -> dict | None:
+    """Analyse the newest codes and weights of a collected run, and write the result to analysis.json of its record.
 
-    Returns: `epochs` at which they were taken; what `rotations.scores` returns; for a Lie group VAE, `basis`.
-    Raises: UserError if `run` is no scored run of the plan, or is not harvested.
+    Returns: `epochs` at which they were taken; what `rotated_scores` returns; and `basis` of a Lie group VAE. None if the
+        run has no codes of images with factors.
     """
-    from metrics.files import read_tables
-
-    run_dir = RunDirectory.existing(run, "--analyse")
+    run_dir = RunDirectory.existing(run, "--collect")
     args = run_dir.read_args()
-    folder = record(study, plan.of_run(args), args["seed"])
-    if not folder.is_dir():
-        raise UserError(f"--analyse {run}: {folder} does not exist; add the run with --harvest first")
-    tables = read_tables(run_dir.codes_file)
-    codes, factors = tables["codes"].values, tables["factors"].values  # [n, d], [n, k]
+    if not run_dir.codes_file.is_file():
+        return None
+    with np.load(run_dir.codes_file, allow_pickle=False) as tables:
+        codes, factors = tables["codes"], tables["factors"]  # [n, d], [n, k]
     curve = read_curve(run_dir.metrics_file)
-    found = {"epochs": len(curve), **rotations.scores(codes, factors)}
+    found = {"epochs": len(curve), **rotated_scores(codes, factors)}
     if args["model"] == "lie_group":
         last = curve.iloc[-1]
         share = float(args["hy_hes"] * last["metric/hessian"] / last["metric/loss"])
         found["basis"] = {"share of the loss": share, **basis(run_dir.model_file, codes)}
+    folder = record(study, plan.of_run(args).name, args["seed"])
     write_text(folder / "analysis.json", json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def rotated_scores(codes: np.ndarray, factors: np.ndarray) -> dict:
+    """Scores of codes `[n, d]` before and after rotations of pairs of latents, chosen with the factors `[n, k]`.
+
+    Returns: `rotations` made; scores `before` and `after`, protocol `fast`; `chance`, what the same search gains in MIG on
+        shuffled factors and on noise.
+    """
+    from metrics import evaluate
+    from metrics.rotations import aligned, rotations
+
+    turned, made = aligned(codes, factors)
+    found: dict = {"rotations": made}
+    for name, z in (("before", codes), ("after", turned)):
+        values = evaluate(z, factors, ["factor_vae", "mig", "sap", "dci"], preset="fast", workers=1)
+        found[name] = {key: values[key] for key in ROTATED}
+    gains = rotations(codes, factors)
+    found["chance"] = {key: gains[key] for key in ("mig_gain_shuffled", "mig_gain_noise")}
     return found
 
 
@@ -63,46 +77,3 @@ def basis(weights: Path, codes: np.ndarray) -> dict[str, float]:
         "commutator": diagnostics.relative_norm(diagnostics.commutator_norms(bases), bases),
         "decomposition": diagnostics.decomposition_error(bases, torch.from_numpy(codes))[1],
     }
-
-
-def rotation_table(study: Path, configurations: Sequence[Configuration]) -> str:
-    """The scores before and after rotations of two latents each, see `rotations.scores`."""
-    rows = []
-    for c in configurations:
-        if not (found := _analyses(study, c)):
-            continue
-        cells = []
-        for column in rotations.SHOWN:
-            before, after = (pandas.Series([100 * run[when][column] for run in found]) for when in ("before", "after"))
-            cells.append(f"{spread(before)} → {spread(after)}")
-        epochs = "/".join(dict.fromkeys(str(run["epochs"]) for run in found))
-        rows.append([f"`{c.name}`", f"{len(found)}", epochs, *cells])
-    title = (
-        "`fast` protocol, before → after rotating latents in up to 3 planes, chosen with the factors to raise MIG;\n"
-        "not scores of the model: they show how much it loses because factors lie at an angle to its latents.\n"
-    )
-    return "\n".join([title, table(["configuration", "n", "epoch", *rotations.SHOWN], rows)]) if rows else ""
-
-
-def basis_table(study: Path, configurations: Sequence[Configuration]) -> str:
-    """Measures of the bases of Lie group VAEs, see `basis`."""
-    rows = []
-    for c in configurations:
-        if found := pandas.DataFrame([run["basis"] for run in _analyses(study, c) if "basis" in run]).to_dict("series"):
-            size = found["size"].iloc[0]
-            chance = {"product": (1 / size) ** 0.5, "commutator": (2 / size) ** 0.5}
-            cells = [f"{spread(found[name], 2)} ({chance[name]:.2f})" for name in chance]
-            share = f"{100 * found['share of the loss'].mean():.2g} %"
-            rows.append([f"`{c.name}`", f"{len(found['size'])}", *cells, spread(found["decomposition"], 2), share])
-    title = (
-        "The basis: products and commutators relative to `||A_i|| ||A_j||`, in brackets those of random matrices of\n"
-        "this size; the relative decomposition error; the weighted Hessian penalty as a share of the loss.\n"
-    )
-    header = ["configuration", "n", "`A_i A_j`", "`[A_i, A_j]`", "decomposition error", "Hessian penalty"]
-    return "\n".join([title, table(header, rows)]) if rows else ""
-
-
-def _analyses(study: Path, configuration: Configuration) -> list[dict]:
-    """The contents of analysis.json of every run of the configuration that has one."""
-    files = [folder / "analysis.json" for _, folder in record_folders(study, configuration.name)]
-    return [read_json(file) for file in files if file.is_file()]
