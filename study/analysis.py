@@ -18,8 +18,8 @@ ROTATED = ("fac_eval", "discrete_mig_all_factors", "SAP_score", "dci_disentangle
 def analyse(run: Path, study: Path) -> dict | None:
     """Analyse the newest codes and weights of a collected run, and write the result to analysis.json of its record.
 
-    Returns: `epochs` at which they were taken; what `rotated_scores` returns; and `basis` of a Lie group VAE. None if the
-        run has no codes of images with factors.
+    Returns: `epochs` at which they were taken; what `rotated_scores` returns; and `basis` of a Lie group VAE. None if
+        the run has no codes of images with factors.
     """
     run_dir = RunDirectory.existing(run, "--collect")
     args = run_dir.read_args()
@@ -41,8 +41,8 @@ def analyse(run: Path, study: Path) -> dict | None:
 def rotated_scores(codes: np.ndarray, factors: np.ndarray) -> dict:
     """Scores of codes `[n, d]` before and after rotations of pairs of latents, chosen with the factors `[n, k]`.
 
-    Returns: `rotations` made; scores `before` and `after`, protocol `fast`; `chance`, what the same search gains in MIG on
-        shuffled factors and on noise.
+    Returns: `rotations` made; scores `before` and `after`, protocol `fast`; `chance`, what the same search gains in MIG
+        on shuffled factors and on noise.
     """
     from metrics import evaluate
     from metrics.rotations import aligned, rotations
