@@ -54,10 +54,34 @@ def continued(run: RunDirectory, command: CommandLine) -> Namespace:
     return Namespace(**{name: value for name, value in merged.items() if name in vars(args)})
 
 
-def check_made(run: RunDirectory, command: CommandLine) -> None:
-    """Raise UserError if a command asks for more epochs or steps than those of a finished run; or as `continued`."""
+def differences(run: RunDirectory, args: Namespace) -> list[str]:
+    """What tells a run from one that these arguments would make, as in `hy_hes 0, not 40`; empty if it is the same.
+
+    Every argument that changes the weights counts, whether it was given or is the default. A seed, precision or data
+    path that the arguments leave open may be any.
+    """
+    recorded = run.read_args()
+    own = vars(args).keys() & recorded.keys() - COMMAND_FLAGS - CHANGEABLE_FLAGS - WITHOUT_EFFECT
+    wanted = {name: getattr(args, name) for name in own if name != "seed" or args.seed is not None}
+    if getattr(args, "precision", "auto") != "auto" and "precision" in recorded:
+        wanted["precision"] = args.precision
+    found = [f"{name} {recorded[name]}, not {value}" for name, value in wanted.items() if recorded[name] != value]
+    if "data_path" in recorded and hasattr(args, "data_path"):
+        before, now = (value and str(Path(value).resolve()) for value in (recorded["data_path"], args.data_path))
+        if before != now and (None in (before, now) or args.dataset in ("arrays", "images")):
+            found.append(f"data_path {before}, not {now}")
+    return sorted(found)
+
+
+def check_made(run: RunDirectory, command: CommandLine, named: bool) -> None:
+    """Raise UserError if a command asks for more epochs or steps than those of a finished run; or as `continued`.
+
+    named: --log-path is the run itself, so that flags that were not given are those of the run.
+    """
     args, recorded = continued(run, command), command.recorded(run.read_args(), run.args_file)
-    for name in sorted(command.given & {"epochs", "max_steps"}):
+    for name in sorted(command.given & {"epochs", "max_steps"} if named else {"epochs", "max_steps"}):
+        if name not in command.given:
+            args = Namespace(**{**vars(args), name: getattr(command.args, name, None)})
         asked, made = getattr(args, name), recorded.get(name)
         if made is not None and (asked is None or asked > made):
             raise UserError(

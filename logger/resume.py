@@ -53,7 +53,8 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
             run, run_args = find_or_start(command, mode, check)
         except NothingToDo as reason:
             if reason.run:
-                arguments.check_made(reason.run, command)  # a sweep with other flags must not seem to be made
+                named = reason.run.path == Path(args.log_path)
+                arguments.check_made(reason.run, command, named)  # a longer run must not seem to be made
             return {"nothing to do": str(reason)}
         return {"args": vars(run_args)}
 
@@ -93,7 +94,7 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
         check(args)
     with starting(path):
-        found = find(path, mode, args.seed) if mode != "no" else None
+        found = find(path, mode, args) if mode != "no" else None
         if found is not None:
             return _continued(found, command, check)
         check(args)
@@ -170,22 +171,24 @@ def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[R
     return run, merged
 
 
-def find(log_path: str | Path, mode: str, seed: int | None = None) -> RunDirectory | None:
+def find(log_path: str | Path, mode: str, args: Namespace) -> RunDirectory | None:
     """The run that a command continues, locked for this process; None if it starts a new one.
 
-    It is the newest unfinished run under `log_path` (of `seed`, if given). Runs that another process is training are
-    skipped, as are those of other tasks of the same Slurm array.
+    It is the newest unfinished run under `log_path` (of `args.seed`, if given). Runs that another process is training
+    are skipped, as are those of other tasks of the same Slurm array.
 
     Args:
-        mode: `auto`; `once`: no new run if one is finished or being trained; `load`: the newest finished run if none is
-            unfinished.
+        mode: `auto`; `once`: only runs of these arguments (`arguments.differences`), and no new run if one is finished
+            or being trained; `load`: the newest finished run if none is unfinished.
     Raises:
         NothingToDo: with `once`, a run is finished or being trained.
         UserError: with `load`, there is no run to continue.
     """
     candidates = [run for run in versions(log_path) if run.args_file.is_file() and not _of_another_task(run)]
-    if seed is not None:
-        candidates = [run for run in candidates if _recorded_seed(run) == seed]
+    if args.seed is not None:
+        candidates = [run for run in candidates if _recorded_seed(run) == args.seed]
+    if mode == "once":
+        candidates = [run for run in candidates if _is_own(run, args)]
     finished = [run for run in candidates if run.state() == "finished"]
     unfinished = [run for run in candidates if run not in finished]
     if mode == "once" and finished:
@@ -235,6 +238,17 @@ def _recorded_seed(run: RunDirectory) -> int | None:
     except UserError as error:
         print(f"warning: {error}: skipped", file=sys.stderr)
         return None
+
+
+def _is_own(run: RunDirectory, args: Namespace) -> bool:
+    """Whether the run is one of these arguments. Prints what differs."""
+    try:
+        differing = arguments.differences(run, args)
+    except UserError as error:
+        differing = [str(error)]
+    if differing:
+        print(f"note: {run.path} is another run: {'; '.join(differing)}", file=sys.stderr)
+    return not differing
 
 
 def _of_another_task(run: RunDirectory) -> bool:

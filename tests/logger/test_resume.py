@@ -252,8 +252,31 @@ def test_once_skips_what_is_finished(start, tmp_path):
         process = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", seed)
         assert process.wait() == 0, process.text
     assert "version_0 is finished: nothing to do" in process.text
-    other = start(log_path, "--resume", "once", "--max-steps", "2", "--seed", "1", "--learning-rate", "0.5")
-    assert other.wait() == 2 and "--learning_rate 0.5 contradicts" in other.text  # another sweep in the same folder
     longer = start(log_path, "--resume", "once", "--max-steps", "3", "--seed", "1")
     assert longer.wait() == 2 and f"--max_steps 3: {log_path / 'version_0'} was made with 2" in longer.text
     assert sorted(path.name for path in log_path.glob("version_*")) == ["version_0", "version_1"]
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (["--capacity", "7"], [], "capacity 7.0, not None"),
+        ([], ["--learning-rate", "0.5"], "learning_rate "),
+        (["--beta", "2"], [], "beta 2.0, not 1.0"),
+        (["--shuffle", "no"], [], "shuffle False, not True"),
+    ],
+)
+def test_once_takes_no_run_of_other_settings_for_its_own(start, tmp_path, before, now, said, unfinished):
+    """Whether a setting was given or is the default: two sweeps may share a folder."""
+    log_path, how = tmp_path / "once", ["--resume", "once", "--max-steps", "2", "--seed", "1"]
+    first = start(log_path, *how, *before)
+    assert first.wait() == 0, first.text
+    if unfinished:
+        (log_path / "version_0" / "status.json").write_text(json.dumps({"state": "interrupted"}))
+    second = start(log_path, *how, *now)
+    assert second.wait() == 0, second.text
+    assert f"version_0 is another run: {said}" in second.text
+    assert sorted(path.name for path in log_path.glob("version_*")) == ["version_0", "version_1"]
+    again = start(log_path, *how, *now)
+    assert again.wait() == 0 and "version_1 is finished: nothing to do" in again.text

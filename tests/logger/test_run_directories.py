@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,9 @@ def test_a_requeued_array_task_continues_its_own_run(array_task, tmp_path):
         array_task(812, task)
         begun(claim(tmp_path))
     array_task(812, 3)
-    assert resume.find(tmp_path, "auto").path.name == "version_812_3"
+    assert resume.find(tmp_path, "auto", Namespace(seed=None)).path.name == "version_812_3"
     array_task(812, 5)
-    assert resume.find(tmp_path, "auto") is None
+    assert resume.find(tmp_path, "auto", Namespace(seed=None)) is None
 
 
 def test_numbers_are_counted_not_spelled(tmp_path):
@@ -112,7 +113,7 @@ def test_the_newest_unfinished_run_is_continued(tmp_path):
     runs = [begun(claim(tmp_path), n=n) for n in range(4)]
     runs[3].write_status("finished")
     (tmp_path / "version_4").mkdir()  # claimed by a process that died at once
-    assert resume.find(tmp_path, "auto").path == runs[2].path
+    assert resume.find(tmp_path, "auto", Namespace(seed=None)).path == runs[2].path
 
 
 def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
@@ -161,16 +162,16 @@ def test_the_status_says_how_a_run_ended(tmp_path):
 def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
     runs = [begun(claim(tmp_path), seed=seed) for seed in (5, 6, 7)]
     runs[1].write_status("finished")
-    found = resume.find(tmp_path, "once", 5)
+    found = resume.find(tmp_path, "once", Namespace(seed=5))
     assert found.path == runs[0].path
     with pytest.raises(resume.NothingToDo, match="version_1 is finished"):
-        resume.find(tmp_path, "once", 6)
+        resume.find(tmp_path, "once", Namespace(seed=6))
     with pytest.raises(resume.NothingToDo, match="version_0 is being trained by another process"):
-        resume.find(tmp_path, "once", 5)
-    assert resume.find(tmp_path, "auto", 5) is None
-    assert resume.find(tmp_path, "auto", 6) is None
-    assert resume.find(tmp_path, "once", 8) is None
-    assert resume.find(tmp_path, "load", 6).path == runs[1].path
+        resume.find(tmp_path, "once", Namespace(seed=5))
+    assert resume.find(tmp_path, "auto", Namespace(seed=5)) is None
+    assert resume.find(tmp_path, "auto", Namespace(seed=6)) is None
+    assert resume.find(tmp_path, "once", Namespace(seed=8)) is None
+    assert resume.find(tmp_path, "load", Namespace(seed=6)).path == runs[1].path
 
 
 def test_a_run_that_is_finished_between_the_look_and_the_hold_is_not_continued(tmp_path, monkeypatch):
@@ -182,5 +183,5 @@ def test_a_run_that_is_finished_between_the_look_and_the_hold_is_not_continued(t
         return hold(self)
 
     monkeypatch.setattr(RunDirectory, "hold", late)
-    assert resume.find(tmp_path, "auto", 5) is None
+    assert resume.find(tmp_path, "auto", Namespace(seed=5)) is None
     assert run.hold()
