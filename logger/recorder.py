@@ -53,7 +53,8 @@ def recording(run) -> Iterator[Recorder | NullObject]:
         if was_finished:  # its scores were logged after its last checkpoint: a kill of this session must not cut them
             checkpoints.save(run_dir, run.model, run.optimisers, run.position.as_dict(), vars(args))
     machine = environment(run.device, args.precision)
-    with run_dir.training(step=run.position.step, processes=run.group.size, **machine):
+    shared = {"launch": run.group.launch} if run.group.size > 1 else {}
+    with run_dir.training(step=run.position.step, processes=run.group.size, **shared, **machine):
         run_dir.write_args(recorded)
         processes = f", {run.group.size} processes" if run.group.size > 1 else ""
         print(describe(run_dir, args, run.dataset, run.device) + processes)

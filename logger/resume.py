@@ -45,12 +45,12 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
     if args.load_model and args.resume != "no":
         raise UserError("--load-model does not go with --resume: leave one of the two out")
     run: RunDirectory | None = None
-    mode = "load" if args.load_model else "auto" if args.resume == "no" and group.restarted else args.resume
+    mode = "load" if args.load_model else args.resume
 
     def in_main_process() -> dict:
         nonlocal run
         try:
-            run, run_args = find_or_start(command, mode, check)
+            run, run_args = find_or_start(command, mode, check, group)
         except NothingToDo as reason:
             if reason.run:
                 named = reason.run.path == Path(args.log_path)
@@ -72,7 +72,9 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
             run.release()
 
 
-def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDirectory, Namespace]:
+def find_or_start(
+    command: CommandLine, mode: str, check: Check, group: Group | None = None
+) -> tuple[RunDirectory, Namespace]:
     """The run that a command continues, or a new one, locked for this process; and its arguments.
 
     If --log-path is a run itself, it is continued; else the one that `find` finds below it. Commands that start at the
@@ -81,6 +83,7 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
     Args:
         mode: `no`, always a new run; or as for `find`.
         check: raises UserError if arguments contradict one another; called before anything is written.
+        group: started by torchrun; when it restarts its processes, they go on with the run that it started.
     Raises:
         NothingToDo: as `find`; or --log-path is a run, which is finished, or with `once` being trained.
         UserError: as `find`, or from `check`; or --log-path is a run that cannot be continued.
@@ -94,13 +97,24 @@ def find_or_start(command: CommandLine, mode: str, check: Check) -> tuple[RunDir
             raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
         check(args)
     with starting(path):
+        if group and group.restarted and (own := _of_launch(path, group.launch)):
+            return _continued(own, command, check)
         found = find(path, mode, args) if mode != "no" else None
         if found is not None:
             return _continued(found, command, check)
         check(args)
         seed = secrets.randbelow(2**31) if args.seed is None else args.seed
         args = Namespace(**{**vars(args), "seed": seed})
-        return claim(path, vars(args)), args
+        return claim(path, vars(args), group.launch if group else None), args
+
+
+def _of_launch(log_path: Path, launch: str) -> RunDirectory | None:
+    """The run that this torchrun started, locked; None if its processes died before they made one.
+
+    Raises NothingToDo if it is finished, UserError if another process trains it.
+    """
+    own = [run for run in versions(log_path) if launch in run.launches()]
+    return _named(own[0], "auto") if own else None
 
 
 @contextlib.contextmanager
@@ -114,7 +128,7 @@ def starting(log_path: Path) -> Iterator[None]:
         yield
 
 
-def claim(log_path: str | Path, args: dict | None = None) -> RunDirectory:
+def claim(log_path: str | Path, args: dict | None = None, launch: str | None = None) -> RunDirectory:
     """Make and lock `version_<n>` with the next free n; in a Slurm array, `version_<array job>_<task>`.
 
     It is made under another name, and renamed when it holds its arguments and the status `running`: a process that
@@ -124,7 +138,7 @@ def claim(log_path: str | Path, args: dict | None = None) -> RunDirectory:
     try:
         begun.checkpoints.mkdir(parents=True)
         begun.write_args(args or {})
-        begun.write_running()
+        begun.write_running(**({"launch": launch} if launch else {}))
         for name in _new_names(log_path):
             run = RunDirectory(Path(log_path) / name)
             try:

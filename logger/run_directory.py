@@ -125,6 +125,10 @@ class RunDirectory:
                 self.write_status(state, reason=str(error) or type(error).__name__, sessions=sessions)
             raise
 
+    def launches(self) -> set[str]:
+        """The torchruns that trained this run, see `system.processes.Group.launch`."""
+        return {str(part["launch"]) for part in [self._status(), *self.sessions()] if "launch" in part}
+
     def state(self) -> str:
         """The state in status.json; `unknown` if there is none."""
         return str(self._status().get("state", "unknown"))

@@ -80,9 +80,23 @@ def remove_partial(folder: str | os.PathLike) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write `text` to the file atomically, in UTF-8. Raises UserError as `replacing`."""
+    """Write `text` to the file, in UTF-8: atomically, but to a device or pipe as it is. Raises UserError."""
+    if is_special(path):
+        try:
+            with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another file") from error
+        return
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths may be invalid Unicode
+
+
+def is_special(path: str | os.PathLike) -> bool:
+    """Whether the path is a device, a pipe or the like, such as /dev/stdout, which nothing may replace."""
+    path = Path(path).absolute()
+    of_system = path.parent in (Path("/dev"), Path("/dev/fd"))  # /dev/stdout is a link to what may be a file
+    return of_system or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def make_directory(directory: Path, remedy: str) -> Path:
@@ -117,8 +131,10 @@ def writable_folder(path: str | os.PathLike, flag: str, *used: str | os.PathLike
 
     used: files that the command reads, or writes otherwise.
 
-    Raises UserError, naming the flag, if a file cannot be written there, or is one of `used`.
+    Raises UserError, naming the flag, if a file cannot be written there, is one of `used`, or is part of a run.
     """
+    if is_special(path):
+        return
     folder = Path(path).absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +144,9 @@ def writable_folder(path: str | os.PathLike, flag: str, *used: str | os.PathLike
         raise UserError(f"{flag} {path}: the folder {folder} cannot be written; name another")
     if Path(path).is_dir():
         raise UserError(f"{flag} {path} is a folder: name a file")
+    of_run = any((parent / "args.json").is_file() for parent in (folder, folder.parent))
+    if of_run and Path(path).exists() and not Path(path).name.endswith(("report.html", ".scores.json")):
+        raise UserError(f"{flag} {path} is a file of a run, which would be replaced: name another")
     if any(Path(path).resolve() == Path(other).resolve() for other in used):
         raise UserError(f"{flag} {path} is a file that this command reads or writes otherwise: name another")
 

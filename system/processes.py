@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar
@@ -20,6 +23,7 @@ from system.errors import UserError, first_line
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=12)  # of the other processes, which wait while the main one scores
+MEETING = 300  # seconds to wait for the other processes at the start
 
 
 class Group:
@@ -35,7 +39,13 @@ class Group:
     @property
     def restarted(self) -> bool:
         """Whether torchrun restarted the processes after one of them died."""
-        return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+        return _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
+
+    @property
+    def launch(self) -> str:
+        """What tells the torchrun that started this process from any other; the same after a restart."""
+        given = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+        return given if given != "none" else f"{platform.node()}, process {os.getppid()}"
 
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
@@ -70,20 +80,54 @@ class SharedGroup(Group):
     """Several processes, of which torchrun tells each its number. Each communication waits for all of them."""
 
     def __init__(self):
-        self.size = int(os.environ["WORLD_SIZE"])
-        self.rank, self.local_rank = (int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK"))
+        self.size, self.rank = _number("WORLD_SIZE"), _number("RANK")
+        self.local_rank = _number("LOCAL_RANK", 0)
 
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
         if device.type not in ("cpu", "cuda"):
             raise UserError(f"--device {device.type} has no way to connect processes; start main.py without torchrun")
         try:
+            store = self._store()
             with self._connection():
-                dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+                backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+                dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=TIMEOUT)
             yield
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()
+
+    def _store(self) -> dist.Store:
+        """The store in which all processes have met, for this attempt alone.
+
+        torchrun may keep its store over restarts; with the keys of the attempt before, new processes would wait for
+        old ones. Raises UserError if not all come within MEETING seconds. Between tries a signal is noticed.
+        """
+        host, port = os.environ.get("MASTER_ADDR"), _number("MASTER_PORT")
+        if not host:
+            raise UserError(f"WORLD_SIZE is {self.size}, but MASTER_ADDR is not set: {REMEDY}")
+        serves = self.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        attempt = f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+        start, told, arrived = time.monotonic(), False, 0
+        store: dist.Store | None = None
+        while time.monotonic() - start < MEETING:
+            try:
+                if store is None:
+                    whole = dist.TCPStore(
+                        host, port, self.size, serves, timedelta(seconds=2), wait_for_workers=False, multi_tenant=True
+                    )
+                    store = dist.PrefixStore(attempt, whole)
+                    store.add("arrived", 1)
+                arrived = store.add("arrived", 0)
+                if arrived >= self.size:
+                    return store
+            except RuntimeError:  # of dist: no store at that address yet
+                pass
+            if not told and time.monotonic() - start > 5:
+                print(f"waiting for {self.size} processes at {host}:{port}", file=sys.stderr, flush=True)
+                told = True
+            time.sleep(0.05)
+        raise UserError(f"only {arrived} of {self.size} processes came to {host}:{port} within {MEETING} s: {REMEDY}")
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[None]:
@@ -147,7 +191,19 @@ class SharedGroup(Group):
 
 def this_group() -> Group:
     """The group that this process belongs to, as torchrun says; without it, a process is alone."""
-    return SharedGroup() if int(os.environ.get("WORLD_SIZE", 1)) > 1 else Group()
+    return SharedGroup() if _number("WORLD_SIZE", 1) > 1 else Group()
+
+
+REMEDY = "start main.py by torchrun, or unset WORLD_SIZE and RANK to train alone"
+
+
+def _number(name: str, default: int | None = None) -> int:
+    """The environment variable as a number. Raises UserError if it is none, or missing without a default."""
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not text.isdecimal():
+        what = f"is {text!r}, not a number" if text else "is not set, but WORLD_SIZE is"
+        raise UserError(f"the environment variable {name} {what}: {REMEDY}")
+    return int(text)
 
 
 class NullObject:

@@ -4,11 +4,13 @@ import argparse
 import csv
 import json
 import os
+import stat
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import collect_results
@@ -249,3 +251,25 @@ def test_many_runs_of_many_experiments(tmp_path):
     rows = collect(tmp_path, tmp_path / "logs")
     assert [Path(row["path"]).name for row in rows] == [f"experiment_{n}" for n in range(20)]
     assert {row["n_samples"] for row in rows} == {"10"}
+
+
+@pytest.mark.parametrize("name", ["scores.json", "args.json", "log_metrics.txt", "checkpoints/model.pt"])
+def test_a_file_of_a_run_is_no_output(tmp_path, capsys, name):
+    run = write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.5})
+    (run / name).write_text("kept")
+    flags = [f"--in_dir={tmp_path / 'logs'}", f"--result_file={run / name}"]
+    assert collect_results.main(flags) == 2
+    assert "is a file of a run, which would be replaced: name another" in capsys.readouterr().err
+    assert (run / name).read_text() == "kept"
+    assert collect_results.main([flags[0], f"--result_file={run / 'table.csv'}"]) == 0  # a new name
+
+
+def test_a_device_or_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.5})
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert collect_results.main([f"--in_dir={tmp_path / 'logs'}", f"--result_file={tmp_path / 'pipe'}"]) == 0
+    assert os.read(reader, 2**16).startswith(b"_config,") and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    os.close(reader)
+    assert collect_results.main([f"--in_dir={tmp_path / 'logs'}", "--result_file=/dev/null"]) == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
