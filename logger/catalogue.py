@@ -40,9 +40,9 @@ PICTURES = {
         "latents",
         "Traversals around an image",
         "Each row varies one latent from -4 to 4 and keeps the others as in the code of one image, shown above. The "
-        "number of the row is the latent's value for that image; a frame marks the nearest step. Rows are ordered by "
-        "the KL divergence of their latent, in nats. A latent with a KL near 0 is unused: its row does not change. The "
-        "row of a disentangled latent changes one property.",
+        "number of the row is the latent's value for that image; a frame marks the nearest step. A name is that of the "
+        "factor that follows the latent best, with their squared correlation. Rows are ordered by the KL divergence of "
+        "their latent, in nats. The row of a disentangled latent changes one property.",
     ),
     "traversals_mean": Picture(
         "traversals/around_mean",

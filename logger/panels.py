@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import matplotlib
@@ -11,6 +12,8 @@ import torch
 from logger import charts, grids, pictures
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
+UNUSED = 0.05  # nats; a latent of a smaller KL says nothing about the image
+HELD = 0.3  # squared correlation from which the row of a latent is named after a factor
 STRONGEST = 4  # number of latents drawn per factor
 FEW_TICKS = 4  # on small axes: each tick takes a millisecond or two to draw
 SMALLEST_PLANE = 0.5  # minimum width of the axes of a path, so that noise looks small
@@ -36,7 +39,9 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     model.eval()
     mu, kl = codes(model, inputs)  # [sample, latents], [latents]
     order = by_kl(kl)  # [latents]
-    names = [f"z{j}\nKL {kl[j]:.2f}" for j in order]
+    held = [what_it_holds(values, inputs.factors) for values in mu.cpu().numpy().T]  # of each latent
+    names = [f"z{j}{held[j] if kl[j] > UNUSED else ''}\nKL {kl[j]:.2f}" for j in order]
+    marked = [name if kl[j] > UNUSED else f"{name}, unused" for j, name in zip(order, names, strict=True)]
     traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
     own = mu[0].cpu().numpy()  # [latents], code of the image
     around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
@@ -48,8 +53,8 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     image = rows["input"][0]  # uint8 [h, w, c]
     drawn = {
         "reconstructions": reconstruction_picture(rows),
-        "traversals": own_traversal_picture(traversals[order], names, own[order], image),
-        "traversals_mean": traversal_picture(around_mean[order], names, "Traversals around the mean, z = 0"),
+        "traversals": own_traversal_picture(traversals[order], marked, own[order], image),
+        "traversals_mean": traversal_picture(around_mean[order], marked, "Traversals around the mean, z = 0"),
         **diagnostic_pictures(findings, order),
     }
     if paths:
@@ -60,9 +65,18 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     elements = _elements_along(model, mu.shape[1], mu.device)  # float [latents, values, M, M] or None
     texts = {}
     if elements is not None:
-        drawn["group_elements"] = element_picture(elements[order], names)
+        drawn["group_elements"] = element_picture(elements[order], [f"z{j}\nKL {kl[j]:.2f}" for j in order])
         texts["group/features"] = element_text(elements[order], order)
     return Drawn(drawn, findings.scalars, texts)
+
+
+def what_it_holds(values: np.ndarray, factors: dict[str, np.ndarray]) -> str:
+    """The factor with the largest squared correlation with a latent `[n]`, as in `: x, 0.91`; empty below HELD."""
+    if not factors or values.std() == 0:
+        return ""
+    fits = {name: float(np.corrcoef(values, levels)[0, 1] ** 2) for name, levels in factors.items()}
+    best = max(fits, key=lambda name: fits[name])
+    return f": {_title(best)}, {fits[best]:.2f}" if fits[best] >= HELD else ""
 
 
 @torch.no_grad()
@@ -94,9 +108,8 @@ def own_traversal_picture(traversals: np.ndarray, names: list[str], own: np.ndar
     """
     values = np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1])  # [steps]
     nearest = np.abs(own[:, None] - values).argmin(axis=1)  # [latents]
-    rows = [
-        name.replace("\n", f" = {value:.1f}\n", 1) for name, value in zip(names, np.round(own, 1) + 0.0, strict=True)
-    ]
+    shown = np.round(own, 1) + 0.0  # no -0.0
+    rows = [re.sub(r"^(z\d+)", rf"\1 = {value:.1f}", name) for name, value in zip(names, shown, strict=True)]
     title = "Traversals around the image; framed: nearest to its value"
     return grids.with_header(traversal_picture(traversals, rows, title, framed=nearest), image, "The image")
 
@@ -152,7 +165,7 @@ def diagnostic_pictures(findings, order: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:
-    with charts.figure(16, 4.8, right=0.5) as canvas:
+    with charts.figure(16, 5.0, right=0.5, top=0.7) as canvas:
         canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
         scale, unit = charts.unit_of(sum(findings.per_latent.values()))

@@ -21,7 +21,7 @@ class PictureInputs(NamedTuple):
     """Images `[n, channels, height, width]` in [0, 1].
 
     examples: EXAMPLES images.
-    sample: SAMPLE images.
+    sample: SAMPLE images; factors: factor name -> its levels int64 `[SAMPLE]`, of factors that vary.
     pairs: factor name -> PAIRS images, and the same with this factor increased by an eighth of its values, at least 1.
     paths: factor name -> the first example with every value of this factor. Both are empty if the data set is not a
         grid of factors.
@@ -31,6 +31,7 @@ class PictureInputs(NamedTuple):
     sample: torch.Tensor
     pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
     paths: dict[str, torch.Tensor]
+    factors: dict[str, np.ndarray]
 
 
 def gather(dataset, seed: int, device: torch.device | str) -> PictureInputs:
@@ -55,7 +56,8 @@ def gather(dataset, seed: int, device: torch.device | str) -> PictureInputs:
         path[:, k] = np.arange(size)
         paths[name] = dataset.batch(dataset.factors_to_index(path), device)
     sample = dataset.batch(index, device)  # [sample, channels, height, width]
-    return PictureInputs(sample[:EXAMPLES], sample, pairs, paths)
+    levels = {name: column for name, column in zip(dataset.factor_names, factors.T, strict=True) if np.ptp(column)}
+    return PictureInputs(sample[:EXAMPLES], sample, pairs, paths, levels)
 
 
 def steps(count: int, device: torch.device | None = None) -> torch.Tensor:

@@ -100,7 +100,7 @@ def verdict(relative: float, random: float) -> str:
         return "one latent, nothing to compare"
     share = relative / random
     said = "as random: not commutative" if share > 0.8 else "commutative" if share < 0.1 else "partly commutative"
-    return f"{relative:.3f}, random matrices {random:.3f}: {said}"
+    return f"{relative:.3f} (random matrices {random:.3f})\n{said}"
 
 
 def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -183,9 +183,9 @@ def test_the_verdict_compares_with_random_matrices():
     assert random == pytest.approx(0.1**0.5)
     relative = diagnostics.relative_norm(diagnostics.product_norms(bases), bases)
     assert relative == pytest.approx(random, rel=0.1)
-    assert diagnostics.verdict(relative, random).endswith("as random: not commutative")
+    assert diagnostics.verdict(relative, random).endswith("\nas random: not commutative")
     assert diagnostics.verdict(0.5 * random, random).endswith("partly commutative")
-    assert diagnostics.verdict(0.01 * random, random).endswith(": commutative")
+    assert diagnostics.verdict(0.01 * random, random).endswith("\ncommutative")
 
 
 def test_relative_norms_do_not_depend_on_the_scale_of_the_basis():

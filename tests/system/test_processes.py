@@ -76,6 +76,7 @@ def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):
 
     two, patience = group(monkeypatch, 1, 2), []
     monkeypatch.setattr(dist, "init_process_group", lambda *_, timeout, **__: patience.append(timeout))
+    monkeypatch.setattr(two, "_store", lambda: None)
     with (
         pytest.raises(UserError, match="--device meta has no way to connect processes"),
         two.joined(torch.device("meta")),
