@@ -49,22 +49,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--group_by", type=names, metavar="LIST", help="one row per combination of these arguments, not per directory")
     add("--format", choices=tuple(FORMATS), default="csv", help="format of the table [csv]")
-    add("--quartiles", action="store_true", help="also median and inter-quartile range of every score")
     add("--compare", nargs=2, metavar="CONFIG", help="two rows, by _config or path: paired differences over seeds")
-    add("--plot", metavar="PNG", help="plot every score by configuration: points, with boxes from six runs on")
     return parser
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Write the table and the other outputs that the flags ask for. Raises UserError."""
+    """Write the table, and the comparison if one is asked for. Raises UserError."""
     from logger.tables import COLUMNS, doubts, newest, paired
 
     if not Path(args.in_dir).is_dir():
         raise UserError(f"--in_dir {args.in_dir} is not a folder")
-    for flag in ("result_file", "plot"):
-        if getattr(args, flag) is not None:
-            others = [args.result_file] if flag == "plot" else []
-            writable_folder(getattr(args, flag), f"--{flag}", *others)
+    writable_folder(args.result_file, "--result_file")
     paths, runs, left_out = samples_below(args.in_dir)
     for line in left_out:
         print(line, file=sys.stderr)
@@ -74,8 +69,7 @@ def collect(args: argparse.Namespace) -> None:
             print(f"note: {config} ({path}): {doubt}", file=sys.stderr)
     compared = [_row(rows, wanted) for wanted in args.compare or ()]
 
-    statistics = ["mean", "std", *(["median", "iqr"] if args.quartiles else [])]
-    shown = rows[["_config", *(f"{c}.{s}" for c in COLUMNS for s in statistics), "n_samples", "path", "ctime"]]
+    shown = rows[["_config", *(f"{c}.{s}" for c in COLUMNS for s in ("mean", "std")), "n_samples", "path", "ctime"]]
     result_file = Path(args.result_file)
     write_text(result_file, FORMATS[args.format](as_text(shown), best(shown, rows.data)))
     overview = rows[["_config", *(f"{column}.mean" for column in COLUMNS), "n_samples", "path"]]
@@ -83,8 +77,6 @@ def collect(args: argparse.Namespace) -> None:
     if len(rows):
         print(starred.rename(columns=lambda name: name.removesuffix(".mean")).to_string(index=False))
     print(f"{len(runs)} runs in {len(rows)} rows, {len(left_out)} left out: {result_file}")
-    if args.plot:
-        _plot(args.plot, rows, members)
     if compared:
         differences = paired(*(members[i] for i in compared)).reset_index()
         differences.columns = ["score", "difference", "ci95.low", "ci95.high", "n_seeds"]
@@ -159,13 +151,12 @@ def rows_and_members(
 
 
 def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Series) -> pandas.DataFrame:
-    """One row per value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `.median`, `.iqr`, `n_samples`, `path`."""
+    """One row per value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `n_samples`, `path`."""
     from logger.tables import COLUMNS
 
     groups = samples.groupby(key)
     scores = groups[list(COLUMNS)]
-    parts = {"mean": scores.mean(), "std": scores.std(), "median": scores.median()}
-    parts["iqr"] = scores.quantile(0.75) - scores.quantile(0.25)
+    parts = {"mean": scores.mean(), "std": scores.std()}
     rows = parts["mean"][[]].join([part.add_suffix(f".{name}") for name, part in parts.items()])
     config = values.groupby(key).agg(lambda column: "/".join(column.unique()))
     rows["_config"] = ["-".join(row) for row in config.to_numpy()]
@@ -247,23 +238,6 @@ def _row(rows: pandas.DataFrame, wanted: str) -> int:
         found = ", ".join(f"{config} ({path})" for config, path in zip(rows._config, rows.path, strict=True))
         raise UserError(f"--compare {wanted} names {len(matching)} rows; give the _config or path of one of {found}")
     return matching[0]
-
-
-def _plot(file: str, rows: pandas.DataFrame, members: Sequence[pandas.DataFrame]) -> None:
-    from logger.grids import png_bytes
-    from logger.report.charts import spreads
-    from logger.tables import COLUMNS
-    from system.files import replacing
-
-    if not any(len(runs) for runs in members):
-        raise UserError(f"--plot {file}: there is no finished run with scores to draw")
-    labels = [f"{config} ({n})" for config, n in zip(rows._config, rows.n_samples, strict=True)]
-    drawn = {column: f"{column} ({score})" for column, score in COLUMNS.items() if rows[f"{column}.mean"].notna().any()}
-    with replacing(file) as temporary:
-        temporary.write_bytes(
-            png_bytes(spreads([(l, m) for l, m in zip(labels, members, strict=True) if len(m)], drawn))
-        )
-    print(f"plot: {file}")
 
 
 @command_line

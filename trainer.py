@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,8 +146,7 @@ class Run:
     def _load_checkpoint(self) -> dict | None:
         if self.run_dir is None or self.run_dir.is_new:
             return None
-        most = {"batch": self.steps_per_epoch}
-        return checkpoints.load_training(self.run_dir, self.model, self.optimisers, Position().as_dict(), most)
+        return checkpoints.load_training(self.run_dir)
 
     @property
     def steps_done(self) -> int:
@@ -254,7 +254,12 @@ def evaluate(command: CommandLine) -> None:
     run_dir, results, args, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
     # Before the scores: they take minutes, and the run may be in training.
-    checkpoint = None if args.epoch else checkpoints.load_training(run_dir, model, None, Position().as_dict())
+    checkpoint = None
+    if not args.epoch:
+        try:
+            checkpoint = checkpoints.load_training(run_dir)
+        except UserError as error:  # the weights to score are in another file, and whole
+            print(f"warning: {error}; the step of these scores is not known", file=sys.stderr)
     unfinished = results is run_dir and checkpoint and run_dir.state() != "finished"
     scored = score(model, dataset, args, device)
     place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint

@@ -72,34 +72,16 @@ def save(run: RunDirectory, model, optimisers: dict, progress: dict, args: dict,
     run.is_new = False
 
 
-def load_training(
-    run: RunDirectory,
-    model: torch.nn.Module,
-    optimisers: dict | None,
-    progress: dict,
-    most: dict[str, int] | None = None,
-) -> dict | None:
-    """The newest valid checkpoint of the run, as `save` wrote it; None if it has no checkpoint.
+def load_training(run: RunDirectory) -> dict | None:
+    """The newest whole checkpoint of the run, as `save` wrote it; None if it has no checkpoint.
 
-    If the last one is damaged or does not fit the run, prints a warning and returns the one before it.
-
-    Args:
-        model, optimisers: newly made ones, which it must fit. None: its optimisers are not checked.
-        progress: that of a new run, for its names and types.
-        most: name in `progress` -> the largest valid value.
-    Raises:
-        UserError: the run has checkpoints, but none is valid.
+    A file whose checksums hold is what was written. If the last one is damaged, prints a warning and returns the one
+    before it. Raises UserError if the run has checkpoints, but none is whole.
     """
-    from logger.checkpoint_flaws import flaw  # only where there is a checkpoint to look at
-
-    fresh = state(model, optimisers or {}, progress, {}, {})
     files = [file for file in (run.training_file, run.previous_training_file) if file.is_file()]
     for i, file in enumerate(files):
         try:
-            found = load_tensors(file)
-            if reason := flaw(found, fresh, optimisers, most or {}):
-                raise UserError(f"{file} does not fit this run ({reason}); restore it or train again")
-            return found
+            return load_tensors(file)
         except UserError as error:
             if i + 1 == len(files):
                 raise
@@ -132,11 +114,20 @@ def load_base(path: Path, base_model: str) -> tuple[dict[str, torch.Tensor], str
 
 
 def restore(model: torch.nn.Module, optimisers: dict, checkpoint: dict) -> None:
-    """Restore model, optimisers and the global random generators from a checkpoint."""
-    model.load_state_dict(checkpoint["model"])
-    for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(checkpoint["optimisers"][name])
-    randomness.restore(checkpoint["random"])
+    """Restore model, optimisers and the global random generators from a checkpoint.
+
+    Raises UserError if it is one of another model or of other code.
+    """
+    try:
+        model.load_state_dict(checkpoint["model"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(checkpoint["optimisers"][name])
+        randomness.restore(checkpoint["random"])
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the checkpoint does not fit this run ({type(error).__name__}: {reason}): restore it or train again"
+        ) from error
 
 
 def check_and_rewind(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import os
 import secrets
 import shutil
 import sys
@@ -129,7 +128,7 @@ def starting(log_path: Path) -> Iterator[None]:
 
 
 def claim(log_path: str | Path, args: dict | None = None, launch: str | None = None) -> RunDirectory:
-    """Make and lock `version_<n>` with the next free n; in a Slurm array, `version_<array job>_<task>`.
+    """Make and lock `version_<n>` with the next free n.
 
     It is made under another name, and renamed when it holds its arguments and the status `running`: a process that
     is killed leaves no incomplete run. Raises UserError if the directory cannot be made.
@@ -139,8 +138,11 @@ def claim(log_path: str | Path, args: dict | None = None, launch: str | None = N
         begun.checkpoints.mkdir(parents=True)
         begun.write_args(args or {})
         begun.write_running(**({"launch": launch} if launch else {}))
-        for name in _new_names(log_path):
-            run = RunDirectory(Path(log_path) / name)
+        newest = max(
+            (int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1
+        )
+        for number in itertools.count(newest + 1):
+            run = RunDirectory(Path(log_path) / f"version_{number}")
             try:
                 begun.path.rename(run.path)  # of several processes, one succeeds
                 break
@@ -154,22 +156,6 @@ def claim(log_path: str | Path, args: dict | None = None, launch: str | None = N
         raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
     finally:
         shutil.rmtree(begun.path, ignore_errors=True)
-
-
-def _new_names(log_path: str | Path) -> Iterator[str]:
-    """Names for a new run, in the order in which to try them: of this Slurm array task, if any, else numbered."""
-    if task := _array_task():
-        name = "version_{}_{}".format(*task)
-        yield name
-        yield from (f"{name}_{n}" for n in itertools.count(1))
-    newest = max((int(run.path.name[8:]) for run in versions(log_path) if run.path.name[8:].isdecimal()), default=-1)
-    yield from (f"version_{n}" for n in itertools.count(newest + 1))
-
-
-def _array_task() -> tuple[str, str] | None:
-    """Job and task of this process's Slurm array, if any."""
-    job, task = os.environ.get("SLURM_ARRAY_JOB_ID", ""), os.environ.get("SLURM_ARRAY_TASK_ID", "")
-    return (job, task) if job.isdecimal() and task.isdecimal() else None
 
 
 def _continued(run: RunDirectory, command: CommandLine, check: Check) -> tuple[RunDirectory, Namespace]:
@@ -189,7 +175,7 @@ def find(log_path: str | Path, mode: str, args: Namespace) -> RunDirectory | Non
     """The run that a command continues, locked for this process; None if it starts a new one.
 
     It is the newest unfinished run under `log_path` (of `args.seed`, if given). Runs that another process is training
-    are skipped, as are those of other tasks of the same Slurm array.
+    are skipped.
 
     Args:
         mode: `auto`; `once`: only runs of these arguments (`arguments.differences`), and no new run if one is finished
@@ -198,7 +184,7 @@ def find(log_path: str | Path, mode: str, args: Namespace) -> RunDirectory | Non
         NothingToDo: with `once`, a run is finished or being trained.
         UserError: with `load`, there is no run to continue.
     """
-    candidates = [run for run in versions(log_path) if run.args_file.is_file() and not _of_another_task(run)]
+    candidates = [run for run in versions(log_path) if run.args_file.is_file()]
     if args.seed is not None:
         candidates = [run for run in candidates if _recorded_seed(run) == args.seed]
     if mode == "once":
@@ -263,9 +249,3 @@ def _is_own(run: RunDirectory, args: Namespace) -> bool:
     if differing:
         print(f"note: {run.path} is another run: {'; '.join(differing)}", file=sys.stderr)
     return not differing
-
-
-def _of_another_task(run: RunDirectory) -> bool:
-    task = _array_task()
-    _, *numbers = run.path.name.split("_")
-    return task is not None and len(numbers) > 1 and numbers[0] == task[0] and numbers[1] != task[1]

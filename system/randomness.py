@@ -55,23 +55,6 @@ def restore(states: dict) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
-def flaw(states) -> str | None:
-    """Why `restore` would fail; None if it would not. Changes no global generator."""
-    try:
-        version, internal, gauss = states["python"]
-        random.Random().setstate((version, tuple(internal), gauss))
-        kind, keys, position, has_gauss, cached = states["numpy"]
-        if type(position) is not int or not 0 <= position <= len(keys):  # NumPy would read beyond its memory
-            raise ValueError("NumPy's position")
-        np.random.RandomState(0).set_state((kind, keys, position, has_gauss, float(cached)))
-        torch.Generator().set_state(states["torch"])
-        if any(state.dtype != torch.uint8 for state in states["cuda"]):
-            raise TypeError("CUDA's states")
-    except Exception as error:  # the libraries raise different errors for invalid states
-        return f"the random states are none ({type(error).__name__})"
-    return None
-
-
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Restore every global generator after the body."""

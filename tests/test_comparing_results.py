@@ -163,14 +163,6 @@ def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_mo
     assert "--compare lie_group-dsprites names 2 rows; give the _config or path of one" in capsys.readouterr().err
 
 
-def test_a_plot_does_not_replace_the_table_and_no_file_is_one_line(tmp_path, two_models, capsys):
-    flags = ["--in_dir", str(two_models), "--result_file"]
-    assert collect_results.main([*flags, str(tmp_path / "t"), "--plot", str(tmp_path / "t")]) == 2
-    assert "writes otherwise: name another" in capsys.readouterr().err
-    assert collect_results.main([*flags, ""]) == 2
-    assert "--result_file  is a folder: name a file" in capsys.readouterr().err
-
-
 def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
     for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
         table = tmp_path / name
@@ -189,15 +181,6 @@ def test_no_latex_row_starts_like_an_option(tmp_path, two_models):
     assert collect_results.main([*flags, "--group-by", "latents"]) == 0
     rows = (tmp_path / "t.tex").read_text().splitlines()
     assert any(row.startswith("{[}4,6] & ") for row in rows) and not any(row.startswith("[") for row in rows)
-
-
-def test_the_box_plot_is_a_picture(tmp_path, two_models):
-    from PIL import Image
-
-    collect(tmp_path, two_models, "--plot", str(tmp_path / "boxes.png"))
-    with Image.open(tmp_path / "boxes.png") as picture:
-        assert picture.format == "PNG" and min(picture.size) > 100
-        assert len(picture.convert("RGB").getcolors(2**20)) > 5
 
 
 def test_two_pairs_have_no_interval(tmp_path):

@@ -11,10 +11,8 @@ import pytest
 
 import datasets
 import main
-from logger.export import export
 from logger.report import write_report
 from logger.run_directory import RunDirectory
-from system.errors import UserError
 from tests.test_trainer import command, run
 
 TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=no"]
@@ -122,9 +120,6 @@ def test_results_do_not_replace_those_of_another_run(trained, tmp_path, capsys):
     (other / "args.json").write_text("{}")
     assert evaluate(trained, f"--result-path={other}") == 2
     assert "is a run, whose scores would be replaced: name another folder" in capsys.readouterr().err
-    assert [file.name for file in other.iterdir()] == ["args.json"]
-    with pytest.raises(UserError, match="is a run, whose files would be replaced: name another folder"):
-        export(trained, other)
     assert [file.name for file in other.iterdir()] == ["args.json"]
 
 

@@ -25,7 +25,6 @@ from logger.reading import read_run
 from logger.run_directory import RunDirectory
 from metrics.files import read_tables
 from system.errors import UserError
-from system.files import load_tensors
 from tests.test_trainer import run
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 10))
@@ -176,25 +175,7 @@ def test_values_of_a_runs_records(name, copy, data):
 
 
 def load_checkpoint(folder: Path) -> None:
-    from argparse import Namespace
-
-    from models import build_model
-
-    args = Namespace(**json.loads((folder / "args.json").read_text()))
-    model = build_model(args, 1)
-    progress = load_tensors(folder.parent / "whole.pt")["progress"]
-    fresh = dict.fromkeys(progress, 0) | {name: False for name, value in progress.items() if type(value) is bool}
-    optimisers = model.make_optimisers(args.learning_rate)
-    run = RunDirectory(folder)
-    found = []
-    refused_or_read(lambda: found.append(checkpoints.load_training(run, model, optimisers, fresh, {"batch": 30})))
-    for state in found:  # what is taken can be gone on from
-        model.load_state_dict(state["model"])
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-            for parameter in model.parameters():
-                parameter.grad = torch.zeros_like(parameter)
-            optimiser.step()
+    refused_or_read(lambda: checkpoints.load_training(RunDirectory(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -221,19 +202,6 @@ TENSORS = st.sampled_from(
         torch.ones(3).bool(),
     ]
 )
-
-
-@given(st.data())
-@FUZZ
-def test_values_of_a_checkpoint(with_checkpoint, copy, data):
-    def make():
-        return load_tensors(copy.parent / "whole.pt")
-
-    state = data.draw(altered(make, PLAIN | TENSORS))
-    path = copy.parent / "altered.pt"
-    torch.save(state, path)
-    with in_place_of(with_checkpoint, path.read_bytes()):
-        load_checkpoint(copy)
 
 
 @given(st.data())

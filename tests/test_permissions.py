@@ -10,7 +10,6 @@ import pytest
 
 import collect_results
 import main
-from logger import export
 from logger.report import __main__ as report
 from tests.powerless import mode
 from tests.test_trainer import TINY, run
@@ -101,9 +100,6 @@ def test_tables_and_reports_name_what_they_cannot_read(unfinished, tmp_path, cap
         assert "1 left out" in out + err or "no run" in err
         assert report.main([str(unfinished)]) == 2
         assert str(unfinished) in capsys.readouterr().err
-        assert export.main([str(unfinished), str(tmp_path / "out")]) == 2
-        assert str(unfinished) in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_log_path_that_is_too_long(small_dsprites, tmp_path, capsys):

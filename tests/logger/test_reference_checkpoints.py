@@ -11,10 +11,7 @@ import pytest
 import torch
 
 import main
-from logger import export
-from logger.run_directory import reference_args
 from metrics.evaluation import Scores
-from system.files import load_tensors
 from tests.reference import fill_parameters, parameter_value
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference" / "lie_group_vae.json"
@@ -89,33 +86,6 @@ def test_the_authors_checkpoint_is_scored_without_conversion(authors_run, codes,
     torch.testing.assert_close(codes[0], model.encode(x)[0].detach())
     assert "dmetric/fac_eval : 0.5" in (authors_run / "log_metrics.txt").read_text()
     assert json.loads((authors_run / "scores.json").read_text())["scores"] == {"fac_eval": 0.5}
-
-
-def test_an_exported_run_has_the_reference_layout_and_is_scored_alike(authors_run, codes, data, tmp_path):
-    assert evaluate(authors_run, data) == 0
-    assert export.main([str(authors_run), str(tmp_path / "exported")]) == 0
-    exported = tmp_path / "exported"
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        args = torch.load(exported / "checkpoints" / "args.pt", weights_only=True)
-    assert isinstance(args, argparse.Namespace) and args.model == "lie_group"
-    assert (exported / "log_metrics.txt").read_text() == (authors_run / "log_metrics.txt").read_text()
-    assert evaluate(exported, data) == 0
-    assert torch.equal(codes[0], codes[1])
-
-
-def test_a_run_of_this_code_is_exported_with_its_arguments(uninterrupted, tmp_path):
-    run = uninterrupted()
-    assert export.main([str(run), str(tmp_path / "exported")]) == 0
-    args = reference_args(tmp_path / "exported" / "checkpoints" / "args.pt")
-    assert args == json.loads((run / "args.json").read_text())
-    weights = load_tensors(tmp_path / "exported" / "checkpoints" / "model.pt")
-    assert weights.keys() == load_tensors(run / "checkpoints" / "model.pt").keys()
-
-
-def test_export_refuses_what_is_no_run(tmp_path, capsys):
-    assert export.main([str(tmp_path), str(tmp_path / "out")]) == 2
-    assert "args.json" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 def plain_pickle(content, path: Path) -> None:

@@ -67,38 +67,11 @@ def test_trainings_that_start_together_end_alike(start, uninterrupted, tmp_path)
     assert all(len(list(run.path.glob("events.*"))) == 1 for run in runs)
 
 
-@pytest.fixture
-def array_task(monkeypatch):
-    def enter(job: int, task: int) -> None:
-        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", str(job))
-        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
-
-    return enter
-
-
 def begun(run: RunDirectory, **args) -> RunDirectory:
     run.write_args(args)
     run.write_status("running")
     run.release()
     return run
-
-
-def test_a_slurm_array_names_versions_by_job_and_task(array_task, tmp_path):
-    array_task(812, 3)
-    assert claim(tmp_path).path.name == "version_812_3"
-    assert claim(tmp_path).path.name == "version_812_3_1"
-    array_task(812, 4)
-    assert claim(tmp_path).path.name == "version_812_4"
-
-
-def test_a_requeued_array_task_continues_its_own_run(array_task, tmp_path):
-    for task in (3, 4):
-        array_task(812, task)
-        begun(claim(tmp_path))
-    array_task(812, 3)
-    assert resume.find(tmp_path, "auto", Namespace(seed=None)).path.name == "version_812_3"
-    array_task(812, 5)
-    assert resume.find(tmp_path, "auto", Namespace(seed=None)) is None
 
 
 def test_numbers_are_counted_not_spelled(tmp_path):

@@ -80,15 +80,6 @@ def test_two_trainings_of_one_seed_that_start_at_once_are_one_run(start, uninter
     assert_equal_runs(log_path / "version_0", uninterrupted())
 
 
-def test_two_starts_of_one_array_task_are_one_run(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "81")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "6")
-    run = begin(tmp_path, "once", 6)
-    assert run.path.name == "version_81_6"
-    with pytest.raises(resume.NothingToDo, match="version_81_6 is being trained"):
-        begin(tmp_path, "once", 6)
-
-
 def test_a_start_that_was_killed_before_its_first_checkpoint_is_taken_over(tmp_path):
     begin(tmp_path, "auto", 5).release()  # a process that dies lets go of it
     assert RunDirectory(tmp_path / "version_0").read_args() == {**ARGS, "log_path": str(tmp_path), "seed": 5}

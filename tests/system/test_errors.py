@@ -8,7 +8,7 @@ from system.command_line import command_line
 from system.errors import UserError
 
 COMMANDS = (
-    *("main", "collect_results", "datasets.download", "metrics.cli", "logger.report.__main__", "logger.export"),
+    *("main", "collect_results", "datasets.download", "metrics.cli", "logger.report.__main__"),
     "study.__main__",
 )
 
