@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets import DATASETS, describe
 from models import MODELS
+from models.settings import GROUPS
 from system.command_line import (
     CommandLine,
     Formatter,
@@ -21,10 +22,8 @@ from system.command_line import (
     boolean,
     command_line,
     fraction,
-    integers,
     optional,
     path,
-    probability,
     start,
 )
 from system.errors import UserError
@@ -36,7 +35,6 @@ BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N resamplin
 MAX_THREADS = 1024  # some systems fail to start more
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
 MAX_DATA_SEED = 2**63 - 1
-MAX_LATENTS = 2**12
 EVALUATION_ONLY = {  # flag -> what to use in training
     "epoch": "the length of a training is --epochs",
     "result_path": "a training writes to --log-path",
@@ -56,6 +54,12 @@ examples:
   score a trained run again:
     main.py --evaluate --log-path logs/version_0
 """
+
+
+def add_settings(group, title: str) -> None:
+    """Add the flags of `models.settings` under this title."""
+    for flag, kind, default, meaning, choices in GROUPS[title]:
+        add(group, flag, kind, default, meaning, **({"choices": choices} if choices else {}))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -88,34 +92,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("model")
     add(group, "--model", str, "lie_group", f"one of {', '.join(MODELS)}", choices=tuple(MODELS))
-    add(group, "--latents", at_least(1, most=MAX_LATENTS), 10, "length of the latent code")
-    add(group, "--beta", at_least(0, float), 1.0, "weight of the KL term")
-    add(group, "--capacity", optional(at_least(0, float)), None, "KL capacity in nats: beta * |KL - C(step)|")
-    add(group, "--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0")
-    add(group, "--recons_loss_type", str, "l2", "reconstruction loss", choices=("l2", "bce"))
+    add_settings(group, "model")
     add(group, "--base-model", str, "beta_celeb", "model of a --base-model-path model.pt", choices=tuple(MODELS))
     add(group, "--base-model-path", optional(path), None, "run or model.pt that initialises encoder and decoder")
 
-    group = parser.add_argument_group("Lie group VAE")
-    add(group, "--subgroup_sizes_ls", integers, [100], "entries of each subgroup's matrices, m*m")
-    add(group, "--subspace_sizes_ls", integers, [10], "latents of each subgroup")
-    add(group, "--lie_alg_init_scale", at_least(0, float), 0.001, "standard deviation of the initial basis")
-    add(group, "--hy_hes", at_least(0, float), 40.0, "weight of the Hessian penalty on the basis")
-    add(group, "--hy_rec", at_least(0, float), 0.1, "weight of the distance between encoder features and group element")
-    add(group, "--hy_commute", at_least(0, float), 0.0, "weight of the commutator penalty on the basis")
-    add(group, "--forward_eg_prob", probability, 0.2, "probability that a step decodes the encoder's features")
-    add(group, "--no_exp", boolean, False, "replace the exponential map with an MLP")
-
-    group = parser.add_argument_group("other models")
-    add(group, "--factor_vae_gamma", at_least(0, float), 6.4, "weight of the total correlation in FactorVAE")
-    add(group, "--tc_beta", at_least(0, float), 6.0, "weight of the total correlation in beta_tcvae")
-    add(group, "--annealed_gamma", at_least(0, float), 1000.0, "weight of |KL - C(step)| in annealed_vae")
-    add(group, "--hy_tc", at_least(0, float), 0.0, "any model: weight of an additional total correlation")
-    add(group, "--tc_estimator", str, "weighted", "its estimator of q(z)", choices=("weighted", "stratified"))
-    add(group, "--hy_dip", at_least(0, float), 0.0, "any model: weight of an additional DIP penalty")
-    add(group, "--dip_type", str, "ii", "DIP: covariance of the means (i) or of all codes (ii)", choices=("i", "ii"))
-    add(group, "--lambda_d", at_least(0, float), 1.0, "DIP: weight on the diagonal")
-    add(group, "--lambda_od", at_least(0, float), 10.0, "DIP: weight off the diagonal")
+    for title in ("Lie group VAE", "other models"):
+        add_settings(parser.add_argument_group(title), title)
 
     group = parser.add_argument_group("training")
     add(group, "--epochs", at_least(0), 50, "passes over the training data")

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 
 import datasets
+import models
 from logger import arguments, checkpoints, resume
 from logger.recorder import Recorder, describe, event_writer, print_paths, recording
 from logger.run_directory import RunDirectory, check_log_path, for_results
-from models import build_model, model_class, unread_flags
+from models import build_model, unread_flags
 from models.vae import VAE
 from system import randomness, speed
 from system.command_line import CommandLine
@@ -107,7 +108,7 @@ class Run:
         self.checkpoint, self.position = self._restore()
         if args.data_on_device:
             self.dataset.to_device(device)
-        speed.set_precision(self.model, args.precision, device)
+        self.model.set_precision(args.precision)
         part = group.part(min(args.batch_size, len(self.train_index)))  # no more images than a step has here
         images = part.stop - part.start
         self.speed.flops_per_image = speed.step_flops(self.model, self.optimisers, device, images) / images
@@ -228,7 +229,7 @@ class Run:
 def load(command: CommandLine, device: torch.device):
     """The run of --log-path: its directory, that for results, its arguments, data set, and model in evaluation mode."""
     run_dir = RunDirectory.existing(command.args.log_path)
-    args = arguments.evaluation(run_dir, command, lambda found: model_class(found.model).check_args(found))
+    args = arguments.evaluation(run_dir, command, models.check_args)
     if args.dataset != run_dir.read_args().get("dataset"):  # the run's data options belong to its own data set
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
     datasets.check_given(command.args, command.given, args)
@@ -310,7 +311,7 @@ def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelSc
 
 def check_args(args: Namespace) -> None:
     """Raise UserError, naming the flag and the remedy, if flags contradict one another."""
-    model_class(args.model).check_args(args)
+    models.check_args(args)
     datasets.check_args(args)
     check_log_path(args.log_path)
     if args.base_model_path and not Path(args.base_model_path).exists():

@@ -38,7 +38,7 @@ class Case:
         channels = 3 if self.args.dataset == "shapes3d" else 1
         torch.manual_seed(0)
         self.model = build_model(self.args, channels)
-        speed.set_precision(self.model, precision, torch.device("cpu"))
+        self.model.set_precision(precision)
         self.optimisers = self.model.make_optimisers(self.args.learning_rate)
         self.batch = self.args.batch_size
         pixels = torch.rand(self.batch, channels, 64, 64)

@@ -1,4 +1,4 @@
-"""The registry of models, which maps the names that `--model` takes to classes. A new model is one line in MODELS."""
+"""The registry of models: the names that `--model` takes. A new model is one line in MODELS."""
 
 from __future__ import annotations
 
@@ -7,38 +7,56 @@ from argparse import Namespace
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from models.settings import SETTINGS
+from system.errors import UserError
+
 if TYPE_CHECKING:
     from models.vae import VAE
 
 
-class Model(NamedTuple):
-    """An entry of the registry: a class, its networks, and fixed settings.
+class Preset(NamedTuple):
+    """A class, its networks, and what the name fixes.
 
     where: `module:class`, as text, so that `--help` does not import torch.
     networks: a key of `models.networks.NETWORKS`; None for a class that makes its own.
-    settings: keyword arguments of the class that no flag changes.
+    fixed: arguments of the class that no flag changes.
+    equation: the loss, by the names of terms and weights; none: that of the class.
+    unset: values of arguments whose flag is none.
+    renamed: argument -> the setting that gives it its value, in place of its own flag.
     """
 
     where: str
-    networks: str | None = "conv"
-    settings: Mapping[str, Any] = {}
+    networks: str | tuple[str, dict] | None = "conv"
+    fixed: Mapping[str, Any] = {}
+    equation: str | None = None
+    unset: Mapping[str, Any] = {}
+    renamed: Mapping[str, str] = {}
 
 
-MODELS: dict[str, Model] = {
-    "lie_group": Model("models.lie_vae:LieGroupVAE", None),
-    "bottleneck_vae": Model("models.lie_vae:BottleneckVAE", None),
-    "vae": Model("models.beta:PlainVAE"),
-    "beta_shapes": Model("models.beta:BetaVAE", "mlp"),
-    "beta_celeb": Model("models.beta:BetaVAE"),
-    "annealed_vae": Model("models.beta:AnnealedVAE"),
-    "beta_tcvae": Model("models.tc_vae:BetaTCVAE"),
-    "dip_vae_i": Model("models.dip_vae:DIPVAE", "mlp", {"dip_type": "i"}),
-    "dip_vae_ii": Model("models.dip_vae:DIPVAE", "mlp", {"dip_type": "ii"}),
-    "dip_conv_vae_i": Model("models.dip_vae:DIPVAE", "conv", {"dip_type": "i"}),
-    "dip_conv_vae_ii": Model("models.dip_vae:DIPVAE", "conv", {"dip_type": "ii"}),
-    "factor_vae": Model("models.factor_vae:FactorVAE", "mlp"),
-    "factor_conv_vae": Model("models.factor_vae:FactorVAE"),
+BETA_VAE = "models.vae:VAE"
+DIP = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
+ANNEALED = "recon + annealed_gamma kl_capacity"
+NO_EXP = {"no_exp": True, "hy_hes": 0.0, "hy_commute": 0.0, "lie_alg_init_scale": 0.001}
+DIP_I, DIP_II = {"hy_dip": 1.0, "dip_type": "i"}, {"hy_dip": 1.0, "dip_type": "ii"}
+
+MODELS: dict[str, Preset] = {
+    "lie_group": Preset("models.lie_vae:LieGroupVAE", None),
+    # Group features, but no exponential map; the unused basis stays in the state dict.
+    "bottleneck_vae": Preset("models.lie_vae:LieGroupVAE", None, NO_EXP, "recon + beta kl + hy_rec group_feats_rec"),
+    "vae": Preset(BETA_VAE, "conv", {"beta": 1.0, "capacity": None}, "recon + kl"),
+    "beta_shapes": Preset(BETA_VAE, "mlp"),
+    "beta_celeb": Preset(BETA_VAE),
+    # 25 nats: what Burgess et al. (2018) give dSprites.
+    "annealed_vae": Preset(BETA_VAE, "conv", {}, ANNEALED, {"capacity": 25.0}, {"beta": "annealed_gamma"}),
+    "beta_tcvae": Preset("models.tc_vae:BetaTCVAE", "conv", {"capacity": None, "hy_tc": 0.0}),
+    "dip_vae_i": Preset(BETA_VAE, "mlp", DIP_I, DIP),
+    "dip_vae_ii": Preset(BETA_VAE, "mlp", DIP_II, DIP),
+    "dip_conv_vae_i": Preset(BETA_VAE, "conv", DIP_I, DIP),
+    "dip_conv_vae_ii": Preset(BETA_VAE, "conv", DIP_II, DIP),
+    "factor_vae": Preset("models.tc_vae:FactorVAE", "mlp"),
+    "factor_conv_vae": Preset("models.tc_vae:FactorVAE"),
 }
+SHARED_WEIGHTS = ("beta", "capacity", "hy_tc", "hy_dip")  # a model that fixes one of them refuses its flag
 
 
 def model_class(name: str) -> type[VAE]:
@@ -47,16 +65,36 @@ def model_class(name: str) -> type[VAE]:
     return getattr(importlib.import_module(module), attribute)
 
 
+def settings_read(name: str) -> set[str]:
+    """Names of the settings that the model reads from the command line."""
+    fixed, renamed = MODELS[name].fixed, MODELS[name].renamed
+    return set(model_class(name).arguments()) - {*fixed, *renamed} | set(renamed.values())
+
+
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
     """Those of the flags `given` (names in the namespace) that other models read, and this one does not."""
-    own, *others = (set(model_class(n).arguments()) for n in (name, *MODELS))
-    return sorted(set().union(*others) & set(given) - own)
+    return sorted(set().union(*map(settings_read, MODELS)) & set(given) - settings_read(name))
+
+
+def check_args(args: Namespace) -> None:
+    """Raise UserError, naming the flag and the remedy, if flags contradict the model or one another."""
+    _, _, fixed, _, _, renamed = MODELS[args.model]
+    for name in SHARED_WEIGHTS:
+        if name in {*fixed, *renamed} and getattr(args, name) != SETTINGS[name].default:
+            reason = f"its weight is --{renamed[name]}" if name in renamed else f"it is always {fixed[name]}"
+            raise UserError(f"--{name} has no meaning for --model {args.model}: {reason}; leave it out")
+    model_class(args.model).check_args(args)
 
 
 def build_model(args: Namespace, channels: int) -> VAE:
     """The model that `args.model` names, with newly initialised weights, for images of 1 or 3 channels."""
     from models.networks import channels_last  # imports torch
 
-    _, networks, settings = MODELS[args.model]
-    given = {**settings, "networks": networks} if networks else settings
-    return channels_last(model_class(args.model).from_args(args, channels, **given))
+    preset = MODELS[args.model]
+    given = dict(preset.fixed) | {name: getattr(args, flag) for name, flag in preset.renamed.items()}
+    given |= {name: value for name, value in preset.unset.items() if getattr(args, name) is None}
+    if preset.networks:
+        given["networks"] = preset.networks
+    model = model_class(args.model).from_args(args, channels, **given)
+    model.equation = preset.equation or model.equation
+    return channels_last(model)

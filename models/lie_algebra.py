@@ -77,20 +77,16 @@ class LieAlgebra(nn.Module):
     def exp(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`exp(sum_j z_j A_j)` (eq. 4 of the paper). z `[batch, latents]` -> a list of `[batch, m_k, m_k]`.
 
-        The result has the promoted dtype of z and the basis. It is computed in at least float32, also under autocast.
+        The result has the promoted dtype of z and the basis. It is computed in at least float32.
         """
         dtype = torch.promote_types(z.dtype, self.lie_alg_basis_ls[0].dtype)
-        with torch.autocast(z.device.type, enabled=False):
-            return [element.to(dtype) for element in self._exp(z.to(torch.promote_types(dtype, torch.float32)))]
-
-    def _exp(self, z: torch.Tensor) -> list[torch.Tensor]:
-        elements = self.algebra_elements(z)  # each [batch, m_k, m_k]
+        elements = self.algebra_elements(z.to(torch.promote_types(dtype, torch.float32)))  # each [batch, m_k, m_k]
         for size in set(self.subgroup_sizes):  # all subgroups of one size in one call: fewer and larger products
             same_size = [k for k, other in enumerate(self.subgroup_sizes) if other == size]
             stacked = matrix_exp(torch.stack([elements[k] for k in same_size]))  # [same_size, batch, m, m]
             for k, element in zip(same_size, stacked, strict=True):
                 elements[k] = element
-        return elements
+        return [element.to(dtype) for element in elements]
 
     def group_feats(self, z: torch.Tensor) -> torch.Tensor:
         """The group elements flattened and concatenated: z `[batch, latents]` -> `[batch, feature_size]`."""
@@ -116,8 +112,7 @@ class LieAlgebra(nn.Module):
     def pair_products(self) -> list[torch.Tensor]:
         """`A_i A_j` at entry (i, j): `[latents_k, latents_k, m_k, m_k]` for each subgroup of at least two latents."""
         bases = [basis for basis in self.basis() if len(basis) > 1]  # each [latents_k, m_k, m_k]
-        with torch.autocast(self.lie_alg_basis_ls[0].device.type, enabled=False):  # penalties are in full precision
-            return [basis[:, None] @ basis[None, :] for basis in bases]
+        return [basis[:, None] @ basis[None, :] for basis in bases]
 
 
 def _mean_squared_norm(pairs: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 
 from models.lie_algebra import LieAlgebra
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
-from models.vae import VAE, reconstruction_loss, without
+from models.vae import VAE, reconstruction_loss
 from system.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class GroupEncoder(nn.Module):
         parts = group_feats.split(self.subgroup_sizes, dim=1)  # each [batch, subgroup_size_k]
         mu = torch.cat([net(part) for net, part in zip(self.to_means, parts, strict=True)], dim=1)  # [batch, latents]
         logvar = torch.cat([net(part) for net, part in zip(self.to_logvar, parts, strict=True)], dim=1)
-        dtype = torch.promote_types(mu.dtype, torch.float32)  # bfloat16 under autocast
-        return mu.to(dtype), logvar.to(dtype)  # [batch, latents] each
+        return mu, logvar  # [batch, latents] each
 
 
 class GroupDecoder(LieAlgebra):
@@ -83,26 +82,19 @@ class LieGroupVAE(VAE):
 
     Args:
         subgroup_sizes, subspace_sizes: see `LieAlgebra`; the number of latents is the sum of the subspace sizes.
-        lie_alg_init_scale: standard deviation of the initial basis.
-        hy_hes: weight of the Hessian penalty.
-        hy_rec: weight of the squared distance between the encoder's features e and the group element g.
-        hy_commute: weight of the commutator penalty.
-        forward_eg_prob: probability that a training step decodes e instead of g.
-        no_exp: replace the exponential map with an MLP.
-        shared: arguments of every model, see `VAE`.
+        settings: any of `arguments()`.
     """
 
+    subgroup_sizes_ls: Sequence[int]
+    subspace_sizes_ls: Sequence[int]
+    lie_alg_init_scale: float
+    hy_hes: float
+    hy_rec: float
+    hy_commute: float
+    forward_eg_prob: float
+    no_exp: bool
+
     equation = "recon + beta kl + hy_hes hessian + hy_rec group_feats_rec + hy_commute commutator"
-    flags = VAE.flags | {
-        "--subgroup_sizes_ls": "entries of each subgroup's matrices, m*m",
-        "--subspace_sizes_ls": "latents of each subgroup; they sum to --latents",
-        "--lie_alg_init_scale": "standard deviation of the initial basis",
-        "--hy_hes": "weight of hessian, the mean of |A_i A_j|^2",
-        "--hy_rec": "weight of group_feats_rec, the squared distance of the encoder's features from the group element",
-        "--hy_commute": "weight of commutator, the mean of |A_i A_j - A_j A_i|^2",
-        "--forward_eg_prob": "probability that a step decodes the encoder's features",
-        "--no_exp": "an MLP in place of the exponential map",
-    }
     trunk = {"encoder": "encoder.prior_group", "decoder": "decoder.post_exp"}
     encoder: GroupEncoder
     decoder: GroupDecoder
@@ -112,24 +104,16 @@ class LieGroupVAE(VAE):
         channels: int,
         subgroup_sizes: Sequence[int] = (100,),
         subspace_sizes: Sequence[int] = (10,),
-        lie_alg_init_scale: float = 0.001,
-        hy_hes: float = 40.0,
-        hy_rec: float = 0.1,
-        hy_commute: float = 0.0,
-        forward_eg_prob: float = 0.2,
-        no_exp: bool = False,
-        **shared: Any,
+        **settings: Any,
     ):
-        super().__init__(channels, sum(subspace_sizes), networks=None, **shared)
-        self.hy_hes, self.hy_rec, self.hy_commute = hy_hes, hy_rec, hy_commute
-        self.forward_eg_prob = forward_eg_prob
+        sizes = {"subgroup_sizes_ls": tuple(subgroup_sizes), "subspace_sizes_ls": tuple(subspace_sizes)}
+        super().__init__(channels, sum(subspace_sizes), networks=None, **sizes, **settings)
         self.encoder = GroupEncoder(channels, subgroup_sizes, subspace_sizes)
-        self.decoder = GroupDecoder(channels, subgroup_sizes, subspace_sizes, lie_alg_init_scale, no_exp)
+        self.decoder = GroupDecoder(channels, subgroup_sizes, subspace_sizes, self.lie_alg_init_scale, self.no_exp)
         initialise_xavier(self)
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:
-        super().check_args(args)
         sizes, latents = args.subgroup_sizes_ls, args.subspace_sizes_ls
         for size in sizes:
             if math.isqrt(size) ** 2 != size:
@@ -149,8 +133,8 @@ class LieGroupVAE(VAE):
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> LieGroupVAE:
         """As `VAE.from_args`, with the sizes of the subgroups."""
         sizes = {"latents", "subgroup_sizes_ls", "subspace_sizes_ls"}
-        arguments = {name: getattr(args, name) for name in cls.arguments() if name not in sizes}
-        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **arguments, **given)
+        settings = {name: getattr(args, name) for name in cls.arguments() if name not in sizes} | given
+        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **settings)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.encoder.posterior(self.encoder.group_feats(x))  # [batch, latents] each
@@ -217,7 +201,7 @@ class LieGroupVAE(VAE):
         if noise is not None:  # torch.where and not `if`, which would wait for the device
             decoded_feats = torch.where(noise["from_encoder_feats"], encoder_feats, decoder_feats)  # [batch, features]
         x_hat_logits = self.decoder.decode_feats(decoded_feats)  # [batch, channels, 64, 64]
-        gap = encoder_feats.to(mu.dtype) - decoder_feats.to(mu.dtype)  # [batch, features]; bfloat16 under autocast
+        gap = encoder_feats - decoder_feats  # [batch, features]
         terms = {
             "recon": reconstruction_loss(x_hat_logits, x, self.recons_loss_type),  # []
             **self.code_terms(mu, logvar, z, step),
@@ -236,17 +220,3 @@ class LieGroupVAE(VAE):
             "hessian": self.hy_hes,
             "commutator": self.hy_commute,
         }
-
-
-class BottleneckVAE(LieGroupVAE):
-    """The paper's ablation between a plain VAE and `LieGroupVAE`: group features, but no exponential map.
-
-    `LieGroupVAE` with `no_exp` and without the penalties on the basis. The basis is unused, but stays in the state
-    dict, which therefore interchanges with that of `--model lie_group --no_exp`.
-    """
-
-    equation = "recon + beta kl + hy_rec group_feats_rec"
-    flags = without(LieGroupVAE.flags, "--hy_hes", "--hy_commute", "--no_exp", "--lie_alg_init_scale")
-
-    def __init__(self, *sizes: Any, **settings: Any):
-        super().__init__(*sizes, **{**settings, "no_exp": True, "hy_hes": 0.0, "hy_commute": 0.0})

@@ -19,17 +19,33 @@ def channels_last(module: M) -> M:
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
 
 
+class Network(ConvStack):
+    """Layers in a row. In training mode they run in the precision that `VAE.set_precision` chose.
+
+    That is float32, or bfloat16 by autocast, with weights and result in float32. What is made of the result, such as
+    losses, the algebra, and penalties, knows nothing of it. In evaluation mode everything is in full precision.
+    """
+
+    rounded = False  # whether to train in bfloat16
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not (self.rounded and self.training):
+            return super().forward(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return super().forward(x).to(torch.promote_types(x.dtype, torch.float32))
+
+
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers of the given widths, activations between them: `[batch, widths[0]] -> [batch, widths[-1]]`."""
     layers: list[nn.Module] = []
     for width_in, width_out in zip(widths, widths[1:], strict=False):
         layers += [nn.Linear(width_in, width_out), activation()]
-    return nn.Sequential(*layers[:-1])
+    return Network(*layers[:-1])
 
 
 def conv_encoder(channels: int, features: int) -> nn.Sequential:
     """`[batch, channels, 64, 64] -> [batch, features]`: four convolutions, then 1024 -> 256 -> features."""
-    return ConvStack(
+    return Network(
         nn.Conv2d(channels, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
         nn.ReLU(),
         nn.Conv2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
@@ -47,7 +63,7 @@ def conv_encoder(channels: int, features: int) -> nn.Sequential:
 
 def conv_decoder(features: int, channels: int) -> nn.Sequential:
     """`[batch, features] -> [batch, channels, 64, 64]` logits: `conv_encoder` mirrored."""
-    return ConvStack(
+    return Network(
         nn.Linear(features, 256),
         nn.ReLU(),
         nn.Linear(256, 1024),
@@ -65,7 +81,7 @@ def conv_decoder(features: int, channels: int) -> nn.Sequential:
 
 def mlp_encoder(channels: int, features: int, width: int = 1200) -> nn.Sequential:
     """`[batch, channels, 64, 64] -> [batch, features]`: two hidden layers with ReLU."""
-    return nn.Sequential(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, width, width, features))
+    return Network(nn.Flatten(), *mlp(channels * IMAGE_SIZE**2, width, width, features))
 
 
 def mlp_decoder(features: int, channels: int, width: int = 1200) -> nn.Sequential:

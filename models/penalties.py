@@ -85,8 +85,7 @@ def dip_terms(mu: torch.Tensor, logvar: torch.Tensor, dip_type: str) -> tuple[to
         Two scalars: the sums of the squared entries off the diagonal, and of `(diagonal - 1)^2`.
     """
     centred = mu - mu.mean(dim=0)  # [batch, latents]
-    with torch.autocast(mu.device.type, enabled=False):  # penalties are in full precision
-        covariance = centred.T @ centred / len(mu)  # [latents, latents]
+    covariance = centred.T @ centred / len(mu)  # [latents, latents]
     diagonal = covariance.diagonal()  # [latents]
     off_diagonal = covariance.square().sum() - diagonal.square().sum()  # []
     if dip_type == "ii":

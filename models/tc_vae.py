@@ -1,13 +1,22 @@
-"""beta-TCVAE (Chen, Li, Grosse, Duvenaud, NeurIPS 2018): the KL term in three parts, the total correlation weighed."""
+"""Two models of the total correlation: beta-TCVAE estimates it from the batch, FactorVAE by a discriminator.
+
+beta-TCVAE: Chen, Li, Grosse, Duvenaud, NeurIPS 2018. FactorVAE: Kim & Mnih, ICML 2018.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
+from models.networks import mlp
 from models.penalties import aggregate_log_densities, log_normal
-from models.vae import VAE, without
+from models.vae import VAE
+
+LAYERS = 6  # of the discriminator
+SLOPE = 0.2  # of its leaky ReLU
 
 
 class BetaTCVAE(VAE):
@@ -17,24 +26,12 @@ class BetaTCVAE(VAE):
     - `total_correlation`: `log q(z) - sum_j log q(z_j)`.
     - `dimension_kl`: `sum_j log q(z_j) - log p(z_j)`.
 
-    Args:
-        tc_beta: weight of the total correlation; `beta` weighs the other two.
+    `tc_beta` weighs the total correlation, `beta` the other two.
     """
 
-    equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
-    flags = without(VAE.flags, "--capacity", "--capacity-leadin", "--hy_tc") | {
-        "--beta": "weight of mutual_information and of dimension_kl",
-        "--tc_beta": "weight of total_correlation",
-        "--tc_estimator": "estimator of q(z)",
-    }
-    refuses = {
-        "capacity": (None, "its KL term is split in three; leave it out"),
-        "hy_tc": (0.0, "the weight of its total correlation is --tc_beta"),
-    }
+    tc_beta: float
 
-    def __init__(self, channels: int, latents: int, tc_beta: float = 6.0, **shared: Any):
-        super().__init__(channels, latents, **shared)
-        self.tc_beta = tc_beta
+    equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
 
     def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
         terms = super().code_terms(mu, logvar, z, step)
@@ -50,3 +47,87 @@ class BetaTCVAE(VAE):
         weights = {**super().loss_weights(), "total_correlation": self.tc_beta}
         weights |= {"kl": 0.0, "mutual_information": self.beta, "dimension_kl": self.beta}
         return weights
+
+
+class Discriminator(nn.Module):
+    """Tells codes of q(z) (class 0) from codes of prod_j q(z_j) (class 1): `[batch, latents] -> [batch, 2]` logits."""
+
+    def __init__(self, latents: int, width: int = 1000):
+        super().__init__()
+        self.net = mlp(latents, *[width] * (LAYERS - 1), 2, activation=lambda: nn.LeakyReLU(SLOPE))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.net(z)  # [batch, 2]
+
+
+def permute_latents(z: torch.Tensor, permutations: torch.Tensor) -> torch.Tensor:
+    """Each latent shuffled over the batch: entry (i, j) becomes `z[permutations[i, j], j]`. All `[batch, latents]`.
+
+    What comes out is a sample of prod_j q(z_j) (Kim & Mnih, algorithm 1).
+    """
+    return z.gather(0, permutations)  # [batch, latents]
+
+
+class FactorVAE(VAE):
+    """beta-VAE with a discriminator, its objective and its optimiser.
+
+    The objective `vae` adds `factor_vae_gamma density_ratio_tc`, the mean of `D_0(z) - D_1(z)` over the batch: the
+    logits' estimate of the total correlation. The objective `discriminator`, taken next, is the cross-entropy
+    `1/2 real + 1/2 permuted` on codes of the updated encoder, which it leaves alone.
+
+    Args:
+        discriminator_width: of its hidden layers.
+    """
+
+    factor_vae_gamma: float
+
+    equation = "recon + beta kl + factor_vae_gamma density_ratio_tc"
+    training_only = ("discriminator.",)
+
+    def __init__(self, channels: int, latents: int, *, discriminator_width: int = 1000, **settings: Any):
+        super().__init__(channels, latents, **settings)
+        self.discriminator = Discriminator(latents, discriminator_width)
+
+    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """`eps`, and `permutation_keys` `[batch, latents]`: each latent is put in the order of its keys.
+
+        Keys rather than the permutations themselves, because a part of the batch then has its own permutations.
+        """
+        noise = super().draw_noise(batch, generator)
+        noise["permutation_keys"] = torch.rand(batch, self.latents, generator=generator)  # [batch, latents]
+        return noise
+
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+        terms = super().code_terms(mu, logvar, z, step)
+        # Its weights are constants here: no gradient of theirs is computed only to be thrown away.
+        constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        logits = torch.func.functional_call(self.discriminator, constants, (z,))  # [batch, 2]
+        terms["density_ratio_tc"] = (logits[:, 0] - logits[:, 1]).mean()  # []
+        return terms
+
+    def loss_weights(self) -> dict[str, float]:
+        return {**super().loss_weights(), "density_ratio_tc": self.factor_vae_gamma}
+
+    def forward(
+        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
+    ) -> dict[str, torch.Tensor]:
+        if objective == "discriminator":
+            return self.with_total(self.discriminator_terms(x, noise or {}), {"real": 0.5, "permuted": 0.5})
+        return super().forward(x, noise, step, objective)
+
+    def discriminator_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Cross-entropies in nats of the codes of x as they are (`real`), and of the permuted ones (`permuted`)."""
+        with torch.no_grad():
+            z = self.sample(*self.encode(x), noise)  # [batch, latents]
+            permutations = noise["permutation_keys"].argsort(dim=0, stable=True)  # [batch, latents]
+            codes = torch.cat([z, permute_latents(z, permutations)])  # [2 * batch, latents]
+        real, permuted = self.discriminator(codes).chunk(2)  # [batch, 2] each
+        of_real = torch.zeros(len(z), dtype=torch.long, device=z.device)  # [batch]
+        return {"real": F.cross_entropy(real, of_real), "permuted": F.cross_entropy(permuted, of_real + 1)}
+
+    def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
+        networks = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return {
+            "vae": torch.optim.Adam(networks, lr=learning_rate, fused=True),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.5, 0.9), fused=True),
+        }

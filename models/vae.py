@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,17 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.networks import initialise_xavier, make_networks
+from models.networks import Network, initialise_xavier, make_networks
 from models.penalties import capacity_at, dip_terms, total_correlation
-from system.errors import UserError
+from models.settings import SETTINGS
 
 if TYPE_CHECKING:
     from models.diagnostics import Findings
-
-
-def without(flags: dict[str, str], *names: str) -> dict[str, str]:
-    """The flags but for those of these names."""
-    return {flag: meaning for flag, meaning in flags.items() if flag not in names}
 
 
 class VAE(nn.Module):
@@ -33,33 +29,24 @@ class VAE(nn.Module):
         latents: length of the code z.
         networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with settings. None: the
             subclass sets `self.encoder` and `self.decoder`, or overrides `encode` and `decode`.
-        beta: weight of the KL term.
-        recons_loss_type: `l2` or `bce`, see `reconstruction_loss`.
-        capacity: KL capacity C in nats; replaces `beta kl` by `beta |kl - C(step)|`. None: `beta kl`.
-        capacity_leadin: steps over which C(step) rises linearly from 0 to `capacity`.
-        hy_tc: weight of the total correlation of the code.
-        tc_estimator: its estimator, `weighted` or `stratified`, see `models.penalties`.
-        hy_dip: weight of the DIP penalty.
-        dip_type: its type, `i` or `ii`, see `models.penalties.dip_terms`.
-        lambda_d, lambda_od: weights within the DIP penalty, on the diagonal and off it.
+        settings: any of `arguments()`, such as `beta=4.0`; `models.settings` has their defaults.
+    Raises:
+        TypeError: a setting that the model does not read.
     """
 
-    equation: ClassVar[str] = "recon + beta kl"  # the loss, by the names of terms and weights
-    # Flags that the model reads, arguments of the same name of `__init__` -> what they mean for this model.
-    flags: ClassVar[dict[str, str]] = {
-        "--latents": "length of the code",
-        "--recons_loss_type": "reconstruction loss",
-        "--beta": "weight of kl",
-        "--capacity": "replaces beta kl by beta kl_capacity = beta |kl - C(step)|, in nats",
-        "--capacity-leadin": "steps over which C rises from 0 to the capacity",
-        "--hy_tc": "adds hy_tc total_correlation",
-        "--tc_estimator": "its estimator of q(z)",
-        "--hy_dip": "adds hy_dip (lambda_od dip_off_diagonal + lambda_d dip_diagonal)",
-        "--dip_type": "its covariance: i, of the means; ii, of all codes",
-        "--lambda_od": "its weight off the diagonal",
-        "--lambda_d": "its weight on the diagonal",
-    }
-    refuses: ClassVar[dict[str, tuple[Any, str]]] = {}  # flag that must keep this value -> (value, remedy)
+    latents: int
+    recons_loss_type: str  # `l2` or `bce`, see `reconstruction_loss`
+    beta: float
+    capacity: float | None  # C in nats: `beta |kl - C(step)|` in place of `beta kl`
+    capacity_leadin: int
+    hy_tc: float
+    tc_estimator: str  # see `models.penalties`
+    hy_dip: float
+    dip_type: str  # see `models.penalties.dip_terms`
+    lambda_od: float
+    lambda_d: float
+
+    equation: str = "recon + beta kl"  # the loss, by the names of terms and weights
     # Prefixes of the encoder and the decoder in the state dict, for --base-model-path.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
     # Prefixes of the state dict that only training needs: in training.pt, but not in model.pt.
@@ -69,30 +56,15 @@ class VAE(nn.Module):
     decoder: nn.Module
 
     def __init__(
-        self,
-        channels: int,
-        latents: int,
-        beta: float = 1.0,
-        recons_loss_type: str = "l2",
-        *,
-        networks: str | tuple[str, dict] | None = "conv",
-        capacity: float | None = None,
-        capacity_leadin: int = 100_000,
-        hy_tc: float = 0.0,
-        tc_estimator: str = "weighted",
-        hy_dip: float = 0.0,
-        dip_type: str = "ii",
-        lambda_d: float = 1.0,
-        lambda_od: float = 10.0,
+        self, channels: int, latents: int, *, networks: str | tuple[str, dict] | None = "conv", **settings: Any
     ):
         super().__init__()
         self.channels = channels
-        self.latents = latents
-        self.beta = beta
-        self.recons_loss_type = recons_loss_type
-        self.capacity, self.capacity_leadin = capacity, capacity_leadin
-        self.hy_tc, self.tc_estimator = hy_tc, tc_estimator
-        self.hy_dip, self.dip_type, self.lambda_d, self.lambda_od = hy_dip, dip_type, lambda_d, lambda_od
+        unknown = settings.keys() - set(self.arguments())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} does not read {', '.join(sorted(unknown))}")
+        for name in self.arguments():
+            setattr(self, name, {"latents": latents, **settings}.get(name, SETTINGS[name].default))
         # Size of the training set, for estimators of q(z). Set by the trainer; None: the batch is the training set.
         self.training_images: int | None = None
         if networks is not None:
@@ -100,25 +72,23 @@ class VAE(nn.Module):
             initialise_xavier(self)
 
     @classmethod
+    def arguments(cls) -> list[str]:
+        """The settings that the model reads: annotations of its class and its base classes in `models.settings`."""
+        annotated = [name for base in reversed(cls.__mro__) for name in inspect.get_annotations(base)]
+        return [name for name in dict.fromkeys(annotated) if name in SETTINGS]
+
+    @classmethod
     def check_args(cls, args: Namespace) -> None:
-        """Raise UserError, naming the flag and the remedy, if flags contradict the model or one another."""
-        for name, (neutral, remedy) in cls.refuses.items():
-            if getattr(args, name) != neutral:
-                raise UserError(f"--{name} has no meaning for --model {args.model}: {remedy}")
+        """Raise UserError, naming the flag and the remedy, if flags contradict one another."""
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> VAE:
         """The model that the flags describe. `given`: arguments that the registry fixes."""
-        return cls(channels, **{name: getattr(args, name) for name in cls.arguments()}, **given)
-
-    @classmethod
-    def arguments(cls) -> list[str]:
-        """The names of `flags` in the namespace."""
-        return [flag[2:].replace("-", "_") for flag in cls.flags]
+        return cls(channels, **{name: getattr(args, name) for name in cls.arguments()} | given)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x `[batch, channels, 64, 64]` in [0, 1] -> `mu, logvar`, each `[batch, latents]`."""
-        mu, logvar = self.encoder(x).to(x.dtype).chunk(2, dim=1)  # [batch, latents] each
+        mu, logvar = self.encoder(x).chunk(2, dim=1)  # [batch, latents] each
         return mu, logvar
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
@@ -235,10 +205,20 @@ class VAE(nn.Module):
 
     @staticmethod
     def with_total(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> dict[str, torch.Tensor]:
-        """The terms, in float32 at least (means over batches need it), and under `loss` their weighted sum, `[]`."""
-        terms = {name: term.to(torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
+        """The terms, and under `loss` their weighted sum, `[]`."""
         weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]  # each []
         return {"loss": torch.stack(weighted).sum(), **terms}
+
+    def set_precision(self, precision: str) -> None:
+        """Set the precision of training: `fp32`, `tf32` (matrix products in TF32 on a GPU) or `bf16` (see `Network`).
+
+        The choice between fp32 and tf32 holds for the whole process.
+        """
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        for module in self.modules():
+            if isinstance(module, Network):
+                module.rounded = precision == "bf16"
 
     def make_optimisers(self, learning_rate: float) -> dict[str, torch.optim.Optimizer]:
         """The optimiser of each objective. A training step updates them in this order."""
@@ -262,7 +242,6 @@ def reconstruction_loss(x_hat_logits: torch.Tensor, x: torch.Tensor, kind: str) 
     Args:
         x_hat_logits, x: `[batch, channels, height, width]`; `x` in [0, 1].
     """
-    x_hat_logits = x_hat_logits.to(x.dtype)  # [batch, channels, height, width]; bfloat16 under autocast
     if kind == "bce":
         total = F.binary_cross_entropy_with_logits(x_hat_logits, x, reduction="sum")  # []
     elif kind == "l2":

@@ -11,7 +11,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from types import MethodType
 
 import torch
 
@@ -65,19 +64,6 @@ def _has_bf16_units(device: torch.device) -> bool:
     return True
 
 
-def set_precision(model: torch.nn.Module, precision: str, device: torch.device) -> None:
-    """Set the precision of the loss: `fp32`, `tf32` (matrix products in TF32 on a GPU) or `bf16`.
-
-    `bf16` is autocast: products and convolutions in bfloat16, weights and optimiser in float32. Only `forward`, that is
-    training and validation, uses it; codes for scores and pictures are computed in full precision.
-    """
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    if precision == "bf16":
-        autocast = torch.autocast(device.type, torch.bfloat16)
-        model.forward = MethodType(autocast(type(model).forward), model)  # a method, so that a copy has its own
-
-
 def compile_model(model: torch.nn.Module, device: torch.device) -> None:
     """Have the model compiled at its first step. Raises UserError if this machine cannot compile one operation."""
     try:
@@ -86,7 +72,7 @@ def compile_model(model: torch.nn.Module, device: torch.device) -> None:
         reason = first_line(error)[:150]
         raise UserError(f"--compile: {reason}; install a C++ compiler, or train without --compile") from error
     # Else a backward pass may write into a saved tensor of which another saved one is a view: with subgroups cut out of
-    # the features, the gradients of BottleneckVAE's heads are several times too large in bf16 (PyTorch 2.11 and 2.13).
+    # the features, the gradients of the encoder's heads are several times too large in bf16 (PyTorch 2.11 and 2.13).
     torch._functorch.config.donated_buffer = False
     # CUDA graphs on a GPU, where launching the many small operations dominates.
     model.compile(mode="reduce-overhead" if device.type == "cuda" else None)

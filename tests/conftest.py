@@ -73,8 +73,8 @@ def narrow_networks() -> Iterator[None]:
         for name, model in MODELS.items():
             if model.networks == "mlp":
                 model = model._replace(networks=("mlp", {"width": 50}))
-            if "factor_vae" in model.where:
-                model = model._replace(settings={**model.settings, "discriminator_width": 50})
+            if name.startswith("factor"):
+                model = model._replace(fixed={**model.fixed, "discriminator_width": 50})
             patch.setitem(MODELS, name, model)
         yield
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -92,9 +91,12 @@ def test_a_base_model_of_which_nothing_fits_is_an_error(run, tmp_path, capsys) -
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--model=vae", "--beta=4"], "--beta has no meaning for --model vae: it is the unweighted bound"),
+        (["--model=vae", "--beta=4"], "--beta has no meaning for --model vae: it is always 1.0; leave it out"),
         (["--model=vae", "--capacity=4"], "--capacity has no meaning for --model vae"),
-        (["--model=annealed_vae", "--beta=4"], "--beta has no meaning for --model annealed_vae"),
+        (
+            ["--model=annealed_vae", "--beta=4"],
+            "--beta has no meaning for --model annealed_vae: its weight is",
+        ),
         (["--model=beta_tcvae", "--capacity=4"], "--capacity has no meaning for --model beta_tcvae"),
         (["--model=beta_tcvae", "--hy_tc=1"], "--hy_tc has no meaning for --model beta_tcvae"),
         (["--model=dip_conv_vae_i", "--hy_dip=1"], "--hy_dip has no meaning for --model dip_conv_vae_i"),
@@ -118,7 +120,7 @@ def test_flags_of_other_models_are_named_and_do_nothing(run, capsys) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_own_arguments_of_a_model_that_are_flags_are_among_those_that_it_names(name: str) -> None:
-    own = signature(vars(model_class(name)).get("__init__", lambda: None)).parameters.keys()
-    flags = vars(main.build_parser().parse_args([])).keys() - {"channels", *MODELS[name].settings}
-    assert own & flags <= set(model_class(name).arguments())
+def test_what_a_name_fixes_is_an_argument_of_its_class_and_nothing_else_is_read_twice(name: str) -> None:
+    preset, known = MODELS[name], {*model_class(name).arguments(), "discriminator_width"}
+    assert {*preset.fixed, *preset.renamed, *preset.unset} <= known
+    assert {*preset.renamed.values()} <= vars(main.build_parser().parse_args([])).keys()

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import main
+import models
 import study.__main__ as command_line
 from logger.score_guide import RERUN, published
-from models import model_class
 from models.lie_vae import LieGroupVAE
 from study import analysis, plan, records, report
 from system.errors import UserError
@@ -69,7 +69,7 @@ def test_every_record_belongs_to_its_place_in_the_plan():
 def test_a_configuration_is_a_command_and_is_found_again_by_what_it_records(configuration):
     args = main.build_parser().parse_args([*configuration.command(3), f"--log-path=logs/study/{configuration.name}"])
     assert plan.of_run(vars(args)) is configuration
-    model_class(args.model).check_args(args)
+    models.check_args(args)
     assert configuration.epochs % args.keep_epochs == 0
     assert configuration.group in plan.GROUPS
     assert {*configuration.paper, *configuration.rerun} <= plan.SCORES.keys()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 
 import pytest
 import torch
 
 import main
-from models import MODELS, Model
+from models import MODELS, Preset, settings
 from tests.models import test_every_model as every_model
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adding_a_model.md"
@@ -19,20 +18,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8")
 
 @pytest.fixture
 def documented(tmp_path, monkeypatch):
-    """The documented module, registry line and flag line, in place."""
-    module, registry_line, flag_line = BLOCKS
-    assert registry_line.strip() == '"mmd_vae": Model("models.mmd_vae:MMDVAE", "conv"),'
+    """The documented module, registry line and setting, in place."""
+    module, registry_line, setting_line = BLOCKS
+    assert registry_line.strip() == '"mmd_vae": Preset("models.mmd_vae:MMDVAE", "conv"),'
     (tmp_path / "mmd_vae_of_the_document.py").write_text(module, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(MODELS, "mmd_vae", Model("mmd_vae_of_the_document:MMDVAE", "conv"))
-    build_parser = main.build_parser
-
-    def build_with_the_flag():
-        parser = build_parser()
-        exec(textwrap.dedent(flag_line), vars(main), {"group": parser})
-        return parser
-
-    monkeypatch.setattr(main, "build_parser", build_with_the_flag)
+    monkeypatch.setitem(MODELS, "mmd_vae", Preset("mmd_vae_of_the_document:MMDVAE", "conv"))
+    (setting,) = eval(setting_line.strip(), vars(settings))
+    monkeypatch.setitem(settings.GROUPS, "other models", [*settings.GROUPS["other models"], setting])
+    monkeypatch.setitem(settings.SETTINGS, setting.name, setting)
 
 
 def test_the_example_is_under_60_lines() -> None:

@@ -84,8 +84,8 @@ def start(flags: list[str], output: str, environment: dict[str, str], before: li
 def prepare() -> None:
     """Make the process ready for children to be forked from it."""
     torch.set_num_threads(1)
-    models.MODELS["tiny"] = models.Model("tiny_model:TinyVAE", None)
-    models.MODELS["drawing"] = models.Model("drawing_model:DrawingVAE", None)
+    models.MODELS["tiny"] = models.Preset("tiny_model:TinyVAE", None)
+    models.MODELS["drawing"] = models.Preset("drawing_model:DrawingVAE", None)
     metrics.model_scores.evaluate = scores
     speed.product_rate = speed.step_flops = lambda *_: 1e9  # measuring them takes a while at every start
     revision = device.revision()

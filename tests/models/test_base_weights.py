@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 
 from models.base_weights import take_base_weights
-from models.beta import BetaVAE
-from models.dip_vae import DIPVAE
-from models.lie_vae import BottleneckVAE, LieGroupVAE
+from models.lie_vae import LieGroupVAE
+from models.vae import VAE
 
 
 def test_the_same_networks_are_taken_whole() -> None:
-    base, model = BetaVAE(1, 10), DIPVAE(1, 10)
+    base, model = VAE(1, 10), VAE(1, 10, hy_dip=1.0)
     layers = take_base_weights(model, base.state_dict(), base.trunk)
     assert not layers.left
     assert not layers.fresh
@@ -20,7 +19,7 @@ def test_the_same_networks_are_taken_whole() -> None:
 
 
 def test_the_lie_group_vae_starts_from_a_beta_vae() -> None:
-    base, model = BetaVAE(3, 10), LieGroupVAE(3, [16], [10])
+    base, model = VAE(3, 10), LieGroupVAE(3, [16], [10])
     layers = take_base_weights(model, base.state_dict(), base.trunk)
     assert "encoder.prior_group.9" in layers.taken
     assert layers.left == ["encoder.11", "decoder.0"]
@@ -30,14 +29,14 @@ def test_the_lie_group_vae_starts_from_a_beta_vae() -> None:
 
 
 def test_a_beta_vae_starts_from_the_lie_group_vae() -> None:
-    base, model = LieGroupVAE(1, [16], [10]), BetaVAE(1, 10)
+    base, model = LieGroupVAE(1, [16], [10]), VAE(1, 10)
     layers = take_base_weights(model, base.state_dict(), base.trunk)
     assert layers.fresh == ["encoder.11", "decoder.0"]
     assert torch.equal(model.encoder[6].weight, base.encoder.prior_group[6].weight)
 
 
 def test_the_basis_and_the_heads_go_from_group_model_to_group_model() -> None:
-    base, model = LieGroupVAE(1, [16], [10]), BottleneckVAE(1, [16], [10])
+    base, model = LieGroupVAE(1, [16], [10]), LieGroupVAE(1, [16], [10], no_exp=True)
     layers = take_base_weights(model, base.state_dict(), base.trunk)
     assert not layers.left
     assert layers.fresh == ["decoder.fake_exp.0", "decoder.fake_exp.2"]
@@ -45,7 +44,7 @@ def test_the_basis_and_the_heads_go_from_group_model_to_group_model() -> None:
 
 def test_a_layer_is_taken_whole_or_not_at_all() -> None:
     """Of the first convolution for three channels, the bias would fit one for one channel."""
-    base, model = BetaVAE(3, 10), BetaVAE(1, 10)
+    base, model = VAE(3, 10), VAE(1, 10)
     before = model.encoder[0].bias.clone()
     layers = take_base_weights(model, base.state_dict(), base.trunk)
     assert layers.left == layers.fresh == ["encoder.0", "decoder.11"]
@@ -53,5 +52,5 @@ def test_a_layer_is_taken_whole_or_not_at_all() -> None:
 
 
 def test_nothing_of_a_fully_connected_model_fits_a_convolutional_one() -> None:
-    base = BetaVAE(1, 10, networks="mlp")
-    assert take_base_weights(BetaVAE(1, 10), base.state_dict(), base.trunk).taken == []
+    base = VAE(1, 10, networks="mlp")
+    assert take_base_weights(VAE(1, 10), base.state_dict(), base.trunk).taken == []

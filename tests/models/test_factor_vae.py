@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from models.factor_vae import FactorVAE, permute_latents
+from models.tc_vae import FactorVAE, permute_latents
 from training_loop import train_step
 
 
