@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import system.own_packages  # noqa: F401  # first: another package may have the name of one of these
 from datasets import DATASETS, describe
 from models import MODELS
 from models.settings import GROUPS

@@ -76,6 +76,17 @@ class FactorDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        """Three lines: what the images are, their factors, and whether they are all combinations of them."""
+        sizes = ", ".join(f"{name} {size}" for name, size in zip(self.factor_names, self.factor_sizes, strict=True))
+        grid = "all combinations of the factors" if self.is_grid else "not all combinations of the factors"
+        colour = "grey" if self.channels == 1 else f"{self.channels} channels"
+        return (
+            f"{self.name} ({self.source}): {len(self):,} images, {colour}\n"
+            f"  factors: {sizes or 'none'}\n"
+            f"  {grid if sizes else 'without factors'}"
+        )
+
     @property
     def is_grid(self) -> bool:
         """Whether the images are all combinations of the factors, in row-major order."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EPOCHS = "progress/epochs"  # tag: epochs done at a validation, not whole if a session ended within one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One run, as read from its directory.
 
@@ -49,6 +49,15 @@ class Run:
     def name(self) -> str:
         """The last two parts of the path, such as `dsprites/version_0`."""
         return "/".join(self.path.resolve().parts[-2:])
+
+    def __repr__(self) -> str:
+        """Three lines: where it is and its state, what was trained, what was measured."""
+        named = {name: self.args.get(name, "?") for name in ("model", "dataset", "seed")}
+        return (
+            f"run {self.path}: {self.state}\n"
+            f"  {named['model']} on {named['dataset']}, seed {named['seed']}\n"
+            f"  {len(self.scores)} scores, {len(self.pictures)} pictures"
+        )
 
     @functools.cached_property
     def scalars(self) -> pandas.DataFrame:

@@ -165,6 +165,7 @@ class LieGroupVAE(VAE):
             elements = [factor @ element for factor, element in zip(factors, elements, strict=True)]
         return self.decoder.decode_feats(torch.cat([element.flatten(1) for element in elements], dim=1))
 
+    @torch.no_grad()
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`exp(sum_j z_j A_j)`, `[n, m_k, m_k]` for each subgroup; empty with `no_exp`."""
         return [] if self.decoder.fake_exp is not None else self.decoder.exp(z)

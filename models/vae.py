@@ -121,7 +121,7 @@ class VAE(nn.Module):
         return self.decode(z + sum(moves))  # [n, channels, 64, 64]
 
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
-        """The group elements of the codes, `[n, m_k, m_k]` for each subgroup; empty for a model without a group."""
+        """The group elements of codes, `[n, m_k, m_k]` for each subgroup, without gradients; empty without a group."""
         return []
 
     @torch.no_grad()

@@ -72,4 +72,5 @@ def test_each_subgroup_has_the_exponential_of_its_own_basis(model) -> None:
     first = z[:, 0, None, None] * bases[0] + z[:, 1, None, None] * bases[1]
     exact = [torch.matrix_exp(a) for a in (first, z[:, 2, None, None] * bases[2], z[:, 3, None, None] * bases[3])]
     for element, expected in zip(model.group_elements(z), exact, strict=True):
+        assert not element.requires_grad
         torch.testing.assert_close(element.detach(), expected)
