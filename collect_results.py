@@ -171,11 +171,12 @@ def best(shown: pandas.DataFrame, data: pandas.Series) -> pandas.DataFrame:
 
     All cells equal to it are marked; none if all of these rows are equal.
     """
-    from metrics import columns
+    from metrics.info import COLUMNS, SCORES
 
+    better = {f"{column}.mean": SCORES[key].better for column, key in COLUMNS.items()}
     means = shown.filter(like=".mean").round(DECIMALS)
-    means = means.drop(columns=[f"{name}.mean" for name, score in columns().items() if not score.better])
-    means.loc[:, [f"{name}.mean" for name, score in columns().items() if score.better == "lower"]] *= -1
+    means = means.drop(columns=[name for name, direction in better.items() if not direction])
+    means.loc[:, [name for name, direction in better.items() if direction == "lower"]] *= -1
     by_data = means.groupby(data)
     marks = means.eq(by_data.transform("max")) & (by_data.transform("nunique") > 1)
     return marks.reindex(columns=shown.columns, fill_value=False)

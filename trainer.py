@@ -93,9 +93,9 @@ class Run:
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
         if self.eval_dataset and (args.metrics or args.end_metrics):
-            from metrics.sampling import source_of
+            from metrics import check_dataset
 
-            source_of(self.eval_dataset)  # refuses factors that cannot be scored
+            check_dataset(self.eval_dataset)  # refuses factors that cannot be scored
         randomness.seed_all(args.seed)
         self.model = build_model(args, self.dataset.channels).to(device)
         self.optimisers = self.model.make_optimisers(args.learning_rate)

@@ -1,11 +1,11 @@
-"""Time of every metric on a data set of the size of dSprites, and the time to encode the images that they draw.
+"""Time of every metric on a data set of the size of dSprites, and the time to encode its images.
 
     python -m benchmarks.metrics [--preset full] [--encode N] [--data-path DIR] [--no-dci] [--check-dci]
 
 The codes are synthetic: each factor in one latent, with noise. The encoder, a convolutional network of the model's size
-with random weights, is timed separately, on N images of the data set (0: all that the protocols draw). CPU time, of
-this process and its children, depends less on other work on the machine than the wall clock. `--check-dci` compares DCI
-with its reference values, which takes a few minutes.
+with random weights, is timed separately, on N images of the data set (0: all). CPU time, of this process and its
+children, depends less on other work on the machine than the wall clock. `--check-dci` compares DCI with its reference
+values, which takes a few minutes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ import numpy as np
 import torch
 from joblib.externals.loky import get_reusable_executor
 
-import metrics
-from metrics.encoding import encode
-from metrics.evaluation import applicable, draw, indices_of
-from metrics.sampling import GridSource
+from metrics import METRICS, PRESETS, dci, encode, evaluate
 from system.command_line import Parser, command_line
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
@@ -32,28 +29,13 @@ LATENTS = 10
 REFERENCE = Path(__file__).parent.parent / "tests" / "data" / "reference"
 
 
-class SyntheticCodes:
-    """Replaces the data set: its "images" are codes of dSprites' 737,280 factor combinations."""
-
-    factor_sizes = FACTOR_SIZES
-
-    def __init__(self):
-        sizes = np.array(FACTOR_SIZES)
-        factors = self.index_to_factors(np.arange(len(self)))  # [n, 5]
-        codes = np.random.default_rng(0).standard_normal((len(self), LATENTS), dtype=np.float32)  # [n, 10]
-        codes[:, :5] = (factors - (sizes - 1) / 2) / (sizes / np.sqrt(12)) + 0.1 * codes[:, :5]
-        self.codes = torch.from_numpy(codes)
-
-    def __len__(self) -> int:
-        return int(np.prod(FACTOR_SIZES))
-
-    def index_to_factors(self, index: np.ndarray) -> np.ndarray:
-        """`[n]` -> `[n, 5]`."""
-        return np.stack(np.unravel_index(index, FACTOR_SIZES), axis=-1)
-
-    def batch(self, index: np.ndarray, device: str = "cpu") -> torch.Tensor:
-        """`[n]` -> codes `[n, 10]`."""
-        return self.codes[index].to(device)
+def synthetic() -> tuple[np.ndarray, np.ndarray]:
+    """Codes `[n, 10]` and factors `[n, 5]` of dSprites' 737,280 combinations."""
+    factors = np.indices(FACTOR_SIZES).reshape(len(FACTOR_SIZES), -1).T  # [n, 5]
+    sizes = np.array(FACTOR_SIZES)
+    codes = np.random.default_rng(0).standard_normal((len(factors), LATENTS), dtype=np.float32)  # [n, 10]
+    codes[:, :5] = (factors - (sizes - 1) / 2) / (sizes / np.sqrt(12)) + 0.1 * codes[:, :5]
+    return codes, factors
 
 
 def cpu_seconds() -> float:
@@ -70,34 +52,28 @@ def timed(function: Callable) -> tuple[float, float]:
     return time.perf_counter() - wall, cpu_seconds() - cpu
 
 
-def encoding(images: int, wanted: int, data_path: str | None) -> None:
-    """Prints the encoder's rate on random images, and the time that the protocols' `wanted` images take at this rate.
-
-    images: how many to encode; 0: `wanted`.
-    """
+def encoding(images: int, data_path: str | None) -> None:
+    """Prints the encoder's rate on random images, and the time that all images take at this rate. images: 0 for all."""
     from datasets import load_dataset
     from models.networks import channels_last, conv_encoder
 
     dataset = load_dataset("dsprites", data_path)
     encoder = channels_last(conv_encoder(dataset.channels, LATENTS).eval())
-    count = images or wanted
-    index = np.sort(np.random.default_rng(0).choice(len(dataset), count, replace=False))
-    wall, cpu = timed(lambda: encode(encoder, dataset, [index], batch_size=256, device="cpu", progress=True))
+    index = np.sort(np.random.default_rng(0).choice(len(dataset), images or len(dataset), replace=False))
+    wall, cpu = timed(lambda: encode(encoder, dataset, index, progress=True))
     threads = torch.get_num_threads()
-    print(f"encode {count} images: {wall:.1f} s, {count / wall:.0f} images/s, CPU {cpu:.1f} s, {threads} threads")
-    print(f"  at that rate {wanted} images take {wanted * wall / count:.0f} s, CPU {wanted * cpu / count:.0f} s")
-    print(f"  and all {len(dataset)} images {len(dataset) * wall / count:.0f} s")
+    rate, times = len(index) / wall, len(dataset) / len(index)
+    print(f"encode {len(index)} images: {wall:.1f} s, {rate:.0f} images/s, CPU {cpu:.1f} s, {threads} threads")
+    print(f"  at that rate all {len(dataset)} images take {wall * times:.0f} s, CPU {cpu * times:.0f} s")
 
 
 def check_dci() -> None:
     """Prints DCI on the three reference cases, the reference values, and the largest difference allowed."""
     expected = json.loads((REFERENCE / "metrics.json").read_text())
+    parts = ("z_train", "factors_train", "z_test", "factors_test")
     with np.load(REFERENCE / "metrics_cases.npz", allow_pickle=False) as arrays:
         for case, values in expected.items():
-            train, test = (
-                (arrays[f"{case}_z_{split}"], arrays[f"{case}_factors_{split}"]) for split in ("train", "test")
-            )
-            for name, value in metrics.evaluate(*train, ["dci"], test=test).items():
+            for name, value in dci(*(arrays[f"{case}_{part}"] for part in parts)).items():
                 reference = values["expected"]["dci"][name]
                 allowed = reference["spread"] + 0.005
                 verdict = "agrees" if abs(value - reference["mean"]) <= allowed else "DIFFERS"
@@ -108,29 +84,23 @@ def check_dci() -> None:
 def main() -> None:
     """Prints one line per metric, then totals and the peak memory."""
     parser = Parser(prog="python -m benchmarks.metrics", description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="full", choices=list(metrics.PRESETS))
-    parser.add_argument(
-        "--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all wanted"
-    )
+    parser.add_argument("--preset", default="full", choices=list(PRESETS))
+    parser.add_argument("--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all")
     parser.add_argument("--data-path", help="directory of the official dSprites file (default: the replica)")
     parser.add_argument("--no-dci", action="store_true", help="leave out the boosted trees")
     parser.add_argument("--check-dci", action="store_true", help="compare DCI with its reference values")
     args = parser.parse_args()
-    dataset = SyntheticCodes()
-    source, preset = GridSource(dataset), metrics.PRESETS[args.preset]
-    names = [name for name in applicable(None, source, None) if not (args.no_dci and name == "dci")]
-    indices = [array.ravel() for array in indices_of(draw(source, names, preset, seed=0))]
-    wanted = len(np.unique(np.concatenate(indices)))
-    print(f"preset {args.preset}: {sum(map(len, indices))} samples drawn, {wanted} of {len(dataset)} images")
-    metrics.evaluate(dataset.codes[:50], np.arange(50)[:, None] % 2, ["beta_vae"], preset="fast")  # imports
+    codes, factors = synthetic()
+    evaluate(codes[:50], np.arange(50)[:, None] % 2, ["beta_vae"], preset="fast")  # imports
     total = np.zeros(2)
     print(f"{'metric':20} {'wall s':>8} {'CPU s':>8}")
-    for name in names:
-        spent = timed(lambda: metrics.evaluate(lambda x: x, dataset, [name], preset=preset, batch_size=100_000))  # noqa: B023
-        total += spent
-        print(f"{name:20} {spent[0]:8.2f} {spent[1]:8.2f}", flush=True)
+    for name in METRICS:
+        if METRICS[name].needs != "decoder" and not (args.no_dci and name == "dci"):
+            spent = timed(lambda: evaluate(codes, factors, [name], preset=args.preset))  # noqa: B023
+            total += spent
+            print(f"{name:20} {spent[0]:8.2f} {spent[1]:8.2f}", flush=True)
     print(f"{'all':20} {total[0]:8.2f} {total[1]:8.2f}")
-    encoding(args.encode, wanted, args.data_path)
+    encoding(args.encode, args.data_path)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     if args.check_dci:
         check_dci()

@@ -224,9 +224,9 @@ def _compared_scalars(args: dict) -> list[str]:
     """Tags of the scalars in the comparison view; the paper's scores come first, if the run is scored."""
     scores = []
     if args["metrics"] or args["end_metrics"]:
-        from metrics import headlines
+        from metrics.info import HEADLINES, SCORES
 
-        scores = [f"dmetric/{score.name}" for score in headlines() if score.better]
+        scores = [f"dmetric/{key}" for key in HEADLINES if SCORES[key].better]
     return [*scores, *LOSSES, *DIAGNOSTICS]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from logger import score_guide
 from logger.run_directory import RunDirectory, timestamp
+from metrics.info import ON_SCREEN
 from system.files import replacing, write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -64,18 +65,18 @@ def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     paper = sources.get(score_guide.THE_PAPER, {})
     rows = [("", "value", "better, ideal", "the paper" if paper else "")]
     for score in groups.pop(score_guide.PAPER, []):
-        rows.append((score.title, values[score.name], _best(score), _published(paper.get(score.name))))
+        rows.append((score.name, values[score.key], _best(score), _published(paper.get(score.key))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     width = max(map(len, groups), default=0)
     for question, group in groups.items():
-        some = ", ".join(f"{s.title} {values[s.name]} ({_best(s)})" for s in group if s.on_screen)
+        some = ", ".join(f"{s.name} {values[s.key]} ({_best(s)})" for s in group if s.key in ON_SCREEN)
         lines += [f"{question:<{width}}  {some}"] if some else []
     lines += [f"{'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
     number = sum(not name.endswith("_se") for name in scores)
     title = "scores on {dataset} ({data_source}, {images:,} images), {preset} protocol, seed {seed}".format(**protocol)
     if protocol.get("bootstrap"):
-        title += f"\n  in brackets: 95% intervals from {protocol['bootstrap']} resamplings"
+        title += f"\n  in brackets: 95% intervals from {protocol['bootstrap']} half-samples"
     end = f"all {number} scores: in the log directory and its report; what they mean: docs/metrics.md"
     return "\n".join([title, *(f"  {line}" for line in lines), end])
 

@@ -11,11 +11,9 @@ import pandas
 
 from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
-from metrics.registry import columns as declared_columns
+from metrics.info import COLUMNS
 
 ABOUT = ["path", "folder", "started", "time", "seed"]  # columns besides the scores
-# Column of a table -> name of the score in the log (without `dmetric/`), as declared by the metrics.
-COLUMNS = {column: score.name for column, score in declared_columns().items()}
 # Entries of a protocol: scores that differ in one are not comparable.
 MEASURED = ("dataset", "data_source", "images", "preset")
 LEAST_PAIRS = 3  # of an interval

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from metrics.factors import labels_like, varying
-from metrics.inputs import for_trees
-from metrics.metric import INFORMATION, ONE_FACTOR, Metric, Request, Score
+from metrics.checks import for_trees, halves, labels_like, takes_tables, varying
 
 SMALLEST = 1e-11
 ROUNDING = 1e-12  # of the impurity; trees whose gain is less have learned nothing
@@ -48,62 +43,82 @@ def _importances(classifier) -> np.ndarray:
     return classifier.feature_importances_ if learned else np.zeros(classifier.n_features_in_)
 
 
-Fitted = tuple[np.ndarray, np.ndarray, np.ndarray]
+def fit_trees(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    codes_test: np.ndarray,
+    factors_test: np.ndarray,
+    *,
+    trees: int = 100,
+    random_state: int = 0,
+    workers: int | None = None,
+    worth_processes: int = WORK_WORTH_PROCESSES,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit boosted trees to each varying factor, in parallel processes if the work is worth starting them.
 
+    Every fit has its own random numbers, so results do not depend on the number of workers (None: one per core).
 
-def fit_trees(classifier, train, train_factors, test, test_factors, *, workers=None) -> Callable[[], Fitted]:
-    """Start fitting the classifier to each varying factor, in parallel processes.
-
-    Few trees are fitted in this process instead, when the result is asked for: starting processes would take longer.
-    Every fit has its own random numbers, so results do not depend on the number of workers.
-
-    Args:
-        classifier: trees of scikit-learn, with `n_estimators` and an integer `random_state`.
-        train, test: codes `[n, d]`.
-        train_factors, test_factors: factors `[n, k]`.
-        workers: number of processes; None: one per core.
-
-    Returns: a function that waits for the importances `[d, varying k]`, the training accuracies `[varying k]` and the
-        test accuracies `[varying k]`. The processes end if the function is deleted.
+    Returns: importances `[d, varying k]`; accuracies `[varying k]` on training and on test set.
     """
     from joblib import Parallel, cpu_count, delayed
+    from sklearn.ensemble import GradientBoostingClassifier
 
-    some = varying(train_factors)
-    importance = np.zeros((train.shape[1], len(some)))  # [d, varying k]
+    some = varying(factors)
+    importance = np.zeros((codes.shape[1], len(some)))  # [d, varying k]
     if not len(some):
-        return lambda: (importance, np.ones(0), np.ones(0))
-    z, z_test, kept = for_trees(train, test)  # [n, active] each, [active]
-    classes = {k: labels_like(train_factors[:, k], test_factors[:, k]) for k in some}  # [n] each
-    sizes = {k: int(found.max()) + 1 for k, (found, _) in classes.items()}
-    work = len(z) * classifier.n_estimators * sum(sizes.values())
-    workers = min(workers or cpu_count(), len(some)) if work > WORK_WORTH_PROCESSES else 1
-    by_cost = sorted(some, key=lambda k: -sizes[k])
-    fitted = Parallel(n_jobs=workers, return_as="generator")(
+        return importance, np.ones(0), np.ones(0)
+    z, z_test, kept = for_trees(codes, codes_test)  # [n, active] each, [active]
+    classes = {k: labels_like(factors[:, k], factors_test[:, k]) for k in some}  # [n] each
+    by_cost = sorted(some, key=lambda k: -classes[k][0].max())
+    work = len(z) * trees * sum(int(classes[k][0].max()) + 1 for k in some)
+    workers = min(workers or cpu_count(), len(some)) if work > worth_processes else 1
+    classifier = GradientBoostingClassifier(n_estimators=trees, random_state=random_state)
+    fitted = Parallel(n_jobs=workers)(
         delayed(_fit)(classifier, z, classes[k][0], z_test, classes[k][1]) for k in by_cost
     )
-
-    def wait() -> Fitted:
-        results = dict(zip(by_cost, fitted, strict=True))
-        importances, train_accuracy, test_accuracy = zip(*(results[k] for k in some), strict=True)
-        importance[kept] = np.stack(importances, axis=1)
-        return importance, np.array(train_accuracy), np.array(test_accuracy)
-
-    return wait
+    results = dict(zip(by_cost, fitted, strict=True))
+    importances, accuracy, accuracy_test = zip(*(results[k] for k in some), strict=True)
+    importance[kept] = np.stack(importances, axis=1)
+    return importance, np.array(accuracy), np.array(accuracy_test)
 
 
-def scores(
-    prefix: str, importance: np.ndarray, train_accuracy: np.ndarray, test_accuracy: np.ndarray
-) -> dict[str, float]:
-    """The four scores `<prefix>_...`, from importances and accuracies. Without varying factors, accuracies are 1."""
+def from_trees(importance: np.ndarray, accuracy: np.ndarray, accuracy_test: np.ndarray) -> dict[str, float]:
+    """The scores of what `fit_trees` returns. Without varying factors, accuracies are 1."""
     return {
-        f"{prefix}_disentanglement": disentanglement(importance),
-        f"{prefix}_completeness": completeness(importance),
-        f"{prefix}_informativeness_train": float(train_accuracy.mean()) if len(train_accuracy) else 1.0,
-        f"{prefix}_informativeness_test": float(test_accuracy.mean()) if len(test_accuracy) else 1.0,
+        "dci_disentanglement": disentanglement(importance),
+        "dci_completeness": completeness(importance),
+        "dci_informativeness_train": float(accuracy.mean()) if len(accuracy) else 1.0,
+        "dci_informativeness_test": float(accuracy_test.mean()) if len(accuracy_test) else 1.0,
     }
 
 
-def score(request: Request) -> Callable[[], dict[str, Any]]:
+def beyond_guessing(
+    importance: np.ndarray, factors: np.ndarray, factors_test: np.ndarray, accuracy_test: np.ndarray
+) -> np.ndarray:
+    """Importances `[d, varying k]`, times the share of each factor that trees predict beyond guessing: `[d, k]`.
+
+    Guessing takes the most frequent value of the training set. A factor about which the trees know nothing has 0 for
+    every latent, where the importances, which sum to 1 whatever the code, have about 1 / d.
+    """
+    found = np.zeros((len(importance), factors.shape[1]))  # [d, k]
+    for k, column, accuracy in zip(varying(factors), importance.T, accuracy_test, strict=True):
+        values, counts = np.unique(factors[:, k], return_counts=True)
+        guessed = float((factors_test[:, k] == values[counts.argmax()]).mean())
+        found[:, k] = column * max(0.0, (accuracy - guessed) / (1 - guessed)) if guessed < 1 else 0.0
+    return found
+
+
+@takes_tables
+def dci(
+    codes,
+    factors,
+    codes_test=None,
+    factors_test=None,
+    *,
+    trees: int = 100,
+    random_state: int = 0,
+    workers: int | None = None,
+) -> dict[str, float]:
     """Does each latent predict one factor only (D), is each factor predicted by one latent only (C), and how well (I)?
 
     1. Per varying factor: gradient-boosted trees (scikit-learn defaults: 100 rounds, depth 3, one tree per class and
@@ -120,60 +135,17 @@ def score(request: Request) -> Callable[[], dict[str, Any]]:
     Invariant to scale and offset of each latent. Dead latents increase the base d of the completeness, and so the
     completeness.
 
+    Without a test set, a random half of the rows is one (`random_state`).
+
     Source: Eastwood & Williams 2018, with the trees of Locatello et al. 2019. Convention: informativeness is an
     accuracy, not an error.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(dci(factors, factors, trees=2)["dci_disentanglement"], 1)
+        1.0
     """
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    classifier = GradientBoostingClassifier(n_estimators=request.preset.dci_trees, random_state=request.seed)
-    tables = request.both()
-    trees = fit_trees(classifier, *tables, workers=request.workers)
-
-    def wait() -> dict[str, Any]:
-        importance, *accuracies = trees()
-        matrix = np.zeros((len(importance), tables[1].shape[1]))  # [d, k], 0 for constant factors
-        matrix[:, varying(tables[1])] = importance
-        return scores("dci", importance, *accuracies) | {"importance": matrix}
-
-    return wait
-
-
-METRIC = Metric(
-    "dci",
-    "disentanglement, completeness, informativeness, from boosted trees",
-    ONE_FACTOR,
-    (
-        Score(
-            "dci_disentanglement",
-            "DCI disentanglement",
-            "is each latent important for one factor only? copies do not lower it",
-            column="dci_dis",
-            place=6,
-            headline=5,
-            least_factors=2,
-        ),
-        Score(
-            "dci_completeness",
-            "DCI completeness",
-            "is each factor represented by one latent only? copies lower it",
-            column="dci_comp",
-            place=7,
-            on_screen=True,
-        ),
-        Score(
-            "dci_informativeness_train",
-            "DCI informativeness, training points",
-            "trees overfit: not meaningful on its own",
-            question=INFORMATION,
-        ),
-        Score(
-            "dci_informativeness_test",
-            "DCI informativeness",
-            "how well the factors can be predicted; guessing gives the mean of 1 / size",
-            question=INFORMATION,
-            column="dci_info",
-            place=5,
-        ),
-    ),
-    score,
-)
+    if codes_test is None:
+        codes, factors, codes_test, factors_test = halves(codes, factors, random_state=random_state)
+    tables = (codes, factors, codes_test, factors_test)
+    return from_trees(*fit_trees(*tables, trees=trees, random_state=random_state, workers=workers))

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.factors import labels
-from metrics.inputs import EDGE, constant
+from metrics.checks import constant, labels
 
 BINS = 20
+EDGE = 1e-5  # in bins; values below an edge by rounding only count as above it
 ROUNDING = 1e-12  # nats; less information than this is the rounding error of a sum that is 0
 
 
-def discretise(representations: np.ndarray, bins: int = BINS) -> np.ndarray:
+def discretise(codes: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Codes `[n, d]` -> int64 `[n, d]` in 0..bins-1: equal-width bins over the range of each latent.
 
     The last bin is closed on the right. A latent that is constant up to rounding has one bin, and so no information.
     Invariant to scale and offset.
     """
-    codes = representations.astype(np.float64)
     low, high = codes.min(axis=0), codes.max(axis=0)  # [d]
-    width = np.where(constant(representations), np.inf, high - low)  # [d]
+    width = np.where(constant(codes), np.inf, high - low)  # [d]
     return np.minimum(np.floor((codes - low) / width * bins + EDGE), bins - 1).astype(np.int64)
 
 
@@ -51,7 +50,7 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     upwards by about `(values of a - 1)(values of b - 1) / 2n`. Published MIG scores include this bias, so it is not
     corrected here.
     """
-    first, second = labels(first), labels(second)
+    first, second = (table if table.dtype == np.int64 else labels(table) for table in (first, second))
     matrix = np.empty((first.shape[1], second.shape[1]))  # [d, k]
     for i, left in enumerate(first.T):
         for j, right in enumerate(second.T):
@@ -60,6 +59,6 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(matrix > ROUNDING, matrix, 0.0)  # scores divide by it, however small
 
 
-def mutual_information_with_factors(representations: np.ndarray, factors: np.ndarray) -> np.ndarray:
+def mutual_information_with_factors(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Mutual information of codes `[n, d]`, discretised into 20 bins, and factors `[n, k]` in nats: `[d, k]`."""
-    return mutual_information(discretise(representations), factors)
+    return mutual_information(discretise(codes), factors)

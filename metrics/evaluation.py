@@ -1,175 +1,262 @@
-"""`evaluate`: draws the samples of all metrics, encodes each once, and computes the scores."""
+"""`evaluate`: every score of a table of codes. Each metric is a function of tables, in a file of its own."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from itertools import chain
-from typing import Any
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from metrics.encoding import CodeTable, encode
-from metrics.factor import ACTIVE_DEVIATION
-from metrics.factors import FactorTable, check_factors, pandas_names
-from metrics.inputs import InputError, as_table, check_representations, deviations
-from metrics.metric import Request
+from metrics.beta_vae import beta_vae
+from metrics.checks import InputError, check_codes, check_tables, halves, labels, varying
+from metrics.dci import beyond_guessing, fit_trees, from_trees
+from metrics.downstream import downstream
+from metrics.explicitness import explicitness
+from metrics.factor_leakage import factor_leakage
+from metrics.factor_vae import factor_vae
+from metrics.info import SCORES
+from metrics.irs import irs
+from metrics.mig import information_beyond_chance, mig
+from metrics.modularity import modularity
 from metrics.presets import Preset, find_preset
-from metrics.registry import METRICS
-from metrics.registry import scores as declared
-from metrics.sampling import PlainSource, RowSource, generator, source_of
+from metrics.reconstruction import reconstruction, squared_error
+from metrics.rows import combinations, draw_steps
+from metrics.sap import sap
+from metrics.true_independence import true_independence
+from metrics.unsupervised import unsupervised
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A random generator for one purpose, so that the draws of different metrics are independent of each other."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+class Images(NamedTuple):
+    """What errors in image space need: codes -> images in [0, 1], the data set, images of `step_codes`."""
+
+    decoder: Callable
+    dataset: Any
+    rows: np.ndarray
+    device: str
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the metrics are computed from.
+
+    Attributes:
+        codes, factors: `[n, d]`, `[n, k]`, checked.
+        preset, seed, workers: as for `evaluate`. purpose: makes the draws of this evaluation.
+        test: codes and factors of a given test set.
+        left_out: columns of the factors that `discrete_mig` and `factor_leakage_*` leave out.
+        sizes: of the factors, if every combination of them exists.
+        steps: `draw_steps`, as rows of `step_codes` `[m, d]`.
+        images: for errors in image space.
+    """
+
+    codes: np.ndarray
+    factors: np.ndarray
+    preset: Preset
+    seed: int = 0
+    workers: int | None = None
+    purpose: str = ""
+    test: tuple[np.ndarray, np.ndarray] | None = None
+    left_out: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    steps: Mapping[str, np.ndarray] | None = None
+    step_codes: np.ndarray | None = None
+    images: Images | None = None
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """The random generator of a metric."""
+        return generator(self.seed, purpose + self.purpose)
+
+    def some(self, count: int, purpose: str = "points") -> tuple[np.ndarray, np.ndarray]:
+        """Codes and factors of so many random rows; of all, in order, if there are no more."""
+        if count >= len(self.codes):
+            return self.codes, self.factors
+        rows = self.generator(purpose).permutation(len(self.codes))[:count]
+        return self.codes[rows], self.factors[rows]
+
+    @property
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and factors for the scores of one set."""
+        return self.some(self.preset.train_points)
+
+    @property
+    def split(self) -> list[np.ndarray]:
+        """Codes and factors of the training set, then of the test set, which is apart; halves if there are few rows."""
+        train, test = self.preset.train_points, self.preset.test_points
+        if self.test is not None:
+            return [*self.points, *self.test]
+        if train + test > len(self.codes):
+            return halves(self.codes, self.factors, random_state=self.generator("points"))
+        z, factors = self.some(train + test)
+        return [z[:train], factors[:train], z[train:], factors[train:]]
+
+    def pairs(self, *names: str) -> list[np.ndarray]:
+        """The codes of `steps` by name: of the training pairs, then of the test pairs."""
+        return [self.step_codes[self.steps[name][part]] for part in range(2) for name in names]  # type: ignore[index]
+
+
+def _factor_vae(t: Tables) -> dict[str, float]:
+    p = t.preset
+    counts = (p.factor_train_votes, p.factor_eval_votes, p.factor_batch, p.factor_variance_points)
+    names = ("train_votes", "eval_votes", "batch", "variance_points")
+    options: dict[str, Any] = dict(zip(names, counts, strict=True))
+    return factor_vae.__wrapped__(t.codes, t.factors, **options, random_state=t.generator("factor_vae"))
+
+
+def _beta_vae(t: Tables) -> dict[str, float]:
+    options = {"points": t.preset.beta_points, "batch": t.preset.beta_batch}
+    return beta_vae.__wrapped__(t.codes, t.factors, **options, random_state=t.generator("beta_vae"))
+
+
+def _dci(t: Tables) -> dict[str, Any]:
+    z, factors, z_test, factors_test = t.split
+    settings: dict[str, Any] = {"trees": t.preset.dci_trees, "random_state": t.seed, "workers": t.workers}
+    importance, accuracy, accuracy_test = fit_trees(z, factors, z_test, factors_test, **settings)
+    matrix = beyond_guessing(importance, factors, factors_test, accuracy_test)
+    return {**from_trees(importance, accuracy, accuracy_test), "importance": matrix}
+
+
+def _downstream(t: Tables) -> dict[str, float]:
+    assert t.steps is not None
+    before, after, before_test, after_test = t.pairs("before", "after")
+    label, label_test = t.steps["label"]
+    if not t.steps["start"].size:  # no factor varies: nothing to predict
+        return {"downstream_rep": 1.0}
+    settings: dict[str, Any] = {"trees": t.preset.forest_trees, "random_state": t.seed, "workers": t.workers}
+    return downstream(before, after, label, before_test, after_test, label_test, **settings)
+
+
+def _true_independence(t: Tables) -> dict[str, float]:
+    assert t.steps is not None
+    before, after, before_test, after_test = t.pairs("start", "end")
+    moving = [size for size in t.sizes if size > 1]
+    if t.images is None:
+        return true_independence(before, after, before_test, after_test, moving)
+    decoder, dataset, index, device = t.images
+    target = index[t.steps["end"][1].reshape(-1)]  # [k n]
+
+    def image_error(codes: np.ndarray) -> float:
+        rows = t.generator("images").permutation(len(target))[: t.preset.image_points]
+        errors = squared_error(decoder, dataset, codes[rows], target[rows], device)
+        return float(errors.mean()) / int(np.prod(dataset.batch(target[:1], device).shape))
+
+    return true_independence(before, after, before_test, after_test, moving, image_error=image_error)
+
+
+def _reconstruction(t: Tables) -> dict[str, float]:
+    assert t.images is not None and t.step_codes is not None
+    decoder, dataset, index, device = t.images
+    rows = t.generator("reconstruction").integers(len(index), size=t.preset.image_points)
+    return reconstruction(decoder, dataset, t.step_codes[rows], index[rows], device)
+
+
+class Metric(NamedTuple):
+    """A metric: Tables -> scores by key; the keys; and what it needs: "", "factors", "steps" (every combination of the
+    factors), "decoder" (and a data set), or "runs" (codes of several; see `metrics.udr`)."""
+
+    score: Callable[[Tables], Mapping[str, Any]]
+    keys: tuple[str, ...]
+    needs: str = "factors"
+
+
+METRICS: dict[str, Metric] = {
+    "factor_vae": Metric(_factor_vae, ("fac_eval", "fac_train", "fac_num_act")),
+    "beta_vae": Metric(_beta_vae, ("hig_acc", "val_hig_acc")),
+    "mig": Metric(
+        lambda t: mig.__wrapped__(*t.points, left_out=t.left_out), ("discrete_mig", "discrete_mig_all_factors")
+    ),
+    "sap": Metric(lambda t: sap.__wrapped__(*t.points), ("SAP_score",)),
+    "dci": Metric(_dci, tuple(key for key in SCORES if key.startswith("dci_"))),
+    "modularity": Metric(lambda t: modularity.__wrapped__(*t.points), ("modularity_score",)),
+    "explicitness": Metric(
+        lambda t: explicitness.__wrapped__(*t.split), ("explicitness_score_train", "explicitness_score_test")
+    ),
+    "factor_leakage": Metric(
+        lambda t: factor_leakage.__wrapped__(*t.points, left_out=t.left_out),
+        tuple(key for key in SCORES if key.startswith("factor_leakage_")),
+    ),
+    "irs": Metric(lambda t: irs.__wrapped__(*t.some(t.preset.intervention_points, "irs")), ("IRS", "IRS_unweighted")),
+    "unsupervised": Metric(
+        lambda t: unsupervised(t.points[0]),
+        tuple(key for key in SCORES if key.startswith("gaussian_")) + ("mutual_info_score",),
+        needs="",
+    ),
+    "downstream": Metric(_downstream, ("downstream_rep",), needs="steps"),
+    "true_independence": Metric(
+        _true_independence,
+        ("independence_score", "cyclic_order_error", "symmetry_code_error", "symmetry_image_error"),
+        needs="steps",
+    ),
+    "reconstruction": Metric(_reconstruction, ("reconstruction_error",), needs="decoder"),
+}
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
     """The names as a list without repetitions; None: all. Raises InputError for unknown names."""
-    if names is None:
-        names = [name for name, metric in METRICS.items() if "runs" not in metric.needs]
-    names = [names] if isinstance(names, str) else list(names)
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
+    names = list(METRICS) if names is None else [names] if isinstance(names, str) else list(names)
+    if unknown := [name for name in names if name not in METRICS]:
         raise InputError(f"unknown metric {unknown[0]!r}: choose from {', '.join(METRICS)}")
     return list(dict.fromkeys(names))
 
 
-def applicable(names: Sequence[str] | None, source, decoder: Callable | None) -> list[str]:
-    """The names as a list; None: all metrics that the inputs allow. Raises InputError for a name they do not allow."""
-    lacking = {
-        "runs": "the codes of several runs: metrics.udr([codes, codes, ...]), or --metrics udr with several files"
-    }
-    if not len(source.sizes):
+def applicable(names: Sequence[str] | None, t: Tables) -> list[str]:
+    """The names as a list; None: all metrics that the tables allow. Raises InputError for a name they do not allow."""
+    lacking = {}
+    if not t.factors.shape[1]:
         lacking["factors"] = "factors, and there are none"
-    if not source.complete:
+    if t.steps is None:
         lacking["steps"] = "every combination of the factors exactly once (a data set, or its whole table)"
-    if decoder is None:
-        lacking["decoder"] = "a decoder and a data set: evaluate(encoder, dataset, decoder=...)"
-    allowed = []
-    for name in find_metrics(names):
-        missing = [lacking[need] for need in METRICS[name].needs if need in lacking]
-        if not missing:
-            allowed.append(name)
-        elif names is not None:
-            raise InputError(f"metric {name!r} needs {missing[0]}")
+    if t.images is None:
+        lacking["decoder"] = "a decoder and a data set: metrics.score_model(encoder, decoder, dataset)"
+    allowed = [name for name in find_metrics(names) if METRICS[name].needs not in lacking]
+    if names is not None and (refused := [name for name in find_metrics(names) if name not in allowed]):
+        raise InputError(f"metric {refused[0]!r} needs {lacking[METRICS[refused[0]].needs]}")
     return allowed
 
 
-def draw(
-    source, names: Sequence[str], preset: Preset, seed: int, replicate: int = 0
-) -> dict[str, dict[str, np.ndarray]]:
-    """Metric name -> its index arrays. Metrics without a `draw` share their points.
-
-    Replicate 0 follows the protocol. In other replicates (bootstrap), tables are resampled, and metrics that draw their
-    own samples draw them from resampled rows.
-    """
-    suffix = f" {replicate}" if replicate else ""
-    sampled = source
-    if replicate and any(METRICS[name].draw is not None and not METRICS[name].on_tables for name in names):
-        sampled = source.replicate(generator(seed, "rows" + suffix))  # takes seconds for large tables
-    points = source.split(generator(seed, "points"), preset.train_points, preset.test_points)
-    resampled = source.resample(generator(seed, "points" + suffix), points) if replicate else points
-    drawn = {}
-    for name in names:
-        metric = METRICS[name]
-        if metric.draw is None:
-            drawn[name] = resampled
-        elif metric.on_tables and replicate:
-            drawn[name] = source.resample(
-                generator(seed, name + suffix), metric.draw(source, preset, generator(seed, name))
-            )
-        else:
-            drawn[name] = metric.draw(sampled, preset, generator(seed, name + suffix))
-    return drawn
-
-
-def indices_of(drawn: dict[str, dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
-    """Yields all arrays of sample indices of `draw`; `..._label` arrays hold classes instead."""
-    for arrays in drawn.values():
-        yield from (array for key, array in arrays.items() if not key.endswith("_label"))
-
-
-def _table_source(
-    representations, factors, test: tuple[Any, Any] | None, names: Sequence[str] | None, left_out, bins
-) -> tuple[RowSource, CodeTable]:
-    """The checked rows as a source, and their codes; rows of a test set are at the end."""
-    codes, values = _pair(representations, factors)
-    test_rows = 0
-    if test is not None:
-        test_codes, test_values = _pair(*test, " of the test set")
-        if test_codes.shape[1] != codes.shape[1] or test_values.shape[1] != values.shape[1]:
-            raise InputError("the test set has another number of latents or factors than the training set")
-        for what, train, other in zip(("latents", "factors"), (representations, factors), test, strict=True):
-            if hasattr(train, "columns") and hasattr(other, "columns") and list(train.columns) != list(other.columns):
-                raise InputError(
-                    f"the {what} of the test set are other columns than those of the training set, or in another order"
-                )
-        test_rows = len(test_codes)
-        codes, values = np.concatenate([codes, test_codes]), np.concatenate([values, test_values])
-    if factors is None:
-        if names is not None or left_out is not None or bins is not None:
-            raise InputError("factor_names, left_out and bins are for factors, and none are given")
-        table = FactorTable(values, (), np.zeros(0, dtype=np.int64))
-    else:
-        names = pandas_names(factors) if names is None else names
-        table = check_factors(values, names=names, left_out=left_out, bins=bins)
-    return RowSource(table, test_rows), CodeTable(check_representations(codes))
-
-
-def _pair(representations, factors, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Codes and factors as tables; `[n, 0]` for None. Raises InputError unless they have equally many rows."""
-    codes = as_table(representations, f"representations{suffix}", "latents")
-    if factors is None:
-        return codes, np.zeros((len(codes), 0), dtype=np.int64)
-    values = as_table(factors, f"factors{suffix}", "factors")
-    if len(codes) != len(values):
-        raise InputError(f"representations{suffix} have {len(codes)} rows but factors{suffix} have {len(values)}")
-    both_pandas = hasattr(representations, "iloc") and hasattr(factors, "iloc")
-    if both_pandas and not representations.index.equals(factors.index):
-        raise InputError(
-            f"representations{suffix} and factors{suffix} are pandas tables with different indices: align them, for "
-            "example by factors.loc[representations.index], or drop the indices by .to_numpy()"
-        )
-    return codes, values
-
-
-def _warn_of_constant_factors(names: Sequence[str], factors: int, varying: int) -> None:
-    """Warn where fewer than two of the factors vary: some scores then say nothing."""
-    if factors and varying == 0:
+def warn_of_constant_factors(names: Sequence[str], factors: np.ndarray) -> None:
+    """Warn where fewer than two of the factors `[n, k]` vary: some scores then say nothing."""
+    count, moving = factors.shape[1], len(varying(factors))
+    if count and not moving:
         warnings.warn("no factor varies in these rows: scores that need one are 0, or 1 by definition", stacklevel=3)
-    elif factors > 1 and varying < factors:
-        warnings.warn(f"{factors - varying} of {factors} factors are constant in these rows", stacklevel=3)
-    if varying == 1:
-        same = [key for name in names for key in METRICS[name].outputs if declared()[key].least_factors > 1]
+    elif count > 1 and moving < count:
+        warnings.warn(f"{count - moving} of {count} factors are constant in these rows", stacklevel=3)
+    if moving == 1:
+        same = [key for name in names for key in METRICS[name].keys if SCORES[key].least_factors > 1]
         if same:
             warnings.warn(f"one factor varies: {', '.join(same)} are 1, whatever the code", stacklevel=3)
 
 
-def _check_settings(seed: int, bootstrap: int, batch_size: int, workers: int | None) -> None:
-    for name, value in (("seed", seed), ("bootstrap", bootstrap), ("batch_size", batch_size), ("workers", workers)):
+def check_settings(**integers: int | None) -> None:
+    """Raise InputError unless `seed`, `bootstrap`, `workers` and others are integers in their ranges."""
+    for name, value in integers.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
             raise InputError(f"{name} is {value!r}: give an integer")
-    if bootstrap < 0 or bootstrap == 1:
+    bootstrap, seed = integers["bootstrap"], integers["seed"]
+    if bootstrap is None or bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
-    if not 0 <= seed < 2**32:
+    if seed is None or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}: encode at least 1 image at a time")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}: give at least 1, or None for one per core")
-
-
-def _active(codes: CodeTable, rows: np.ndarray) -> np.ndarray:
-    """The latents that the FactorVAE score counts as active: int64 `[active]`. Raises InputError if there are none."""
-    active = np.flatnonzero(deviations(codes(rows)) >= ACTIVE_DEVIATION)
-    if not len(active):
-        raise InputError(f"active_only: no latent has a deviation of {ACTIVE_DEVIATION}; leave it out, or rescale")
-    return active
+    for name in ("workers", "batch_size"):
+        value = integers.get(name)
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}: give at least 1")
 
 
 class Scores(dict[str, float]):
-    """The result of `evaluate`: name -> value.
+    """The result of `evaluate`: key -> value.
 
     Attributes:
-        matrices: name -> `[d, k]`, from which scores were computed.
+        matrices: `mutual_information` `[d, k]` in nats (with `mig`; of all rows, less that with shuffled factors) and
+            `importance` `[d, k]` (with `dci`; times the share of each factor that trees predict beyond guessing): both
+            about 0 where the code says nothing.
         protocol: how they were computed, as plain data: names of the `metrics`, `seed`, `preset`, its `samples` (name
             -> count), and with a bootstrap the number of replicates, `bootstrap`.
     """
@@ -180,135 +267,109 @@ class Scores(dict[str, float]):
 
 
 def evaluate(
-    representations,
+    codes,
     factors=None,
     metrics: Sequence[str] | None = None,
     *,
+    test: tuple[Any, Any] | None = None,
+    left_out: Sequence[int] = (),
     seed: int = 0,
     preset: str | Preset = "full",
-    test: tuple[Any, Any] | None = None,
-    decoder: Callable | None = None,
-    factor_names: Sequence[str] | None = None,
-    left_out=None,
-    bins: int | Mapping | None = None,
-    active_only: bool = False,
     bootstrap: int = 0,
-    batch_size: int = 256,
-    device: str = "cpu",
-    progress: bool = False,
     workers: int | None = None,
+    progress: bool = False,
 ) -> Scores:
-    """Score a table of codes, or an encoder.
+    """Score a table of codes.
 
     Args:
-        representations: codes `[n, d]` (NumPy, torch of any dtype, pandas or lists), or an encoder: float32 images
-            `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already.
-        factors: with codes, factors `[n, k]` with a few distinct numbers per column, or None for scores that need no
-            factors; with an encoder, the data set (`FactorDataset` or an object with its `factor_sizes`, `len`,
-            `index_to_factors`, `batch`). If its `factors` are a table, not None, only the scores that the rows of the
-            table allow are computed.
-        metrics: names of METRICS; None: all that the inputs allow.
+        codes: `[n, d]`: NumPy, torch of any dtype, pandas or lists.
+        factors: `[n, k]` with a few distinct numbers per column, or None for scores that need no factors.
+        metrics: names of METRICS; None: all that the tables allow.
+        test: a separate test set `(codes, factors)` for the scores that need one.
+        left_out: columns of the factors that `discrete_mig` and `factor_leakage_*` leave out, as a data set declares.
         seed: determines all random numbers; global random states are neither read nor changed.
         preset: `full` (the reference protocol), `fast`, or a Preset.
-        test: with codes, a separate test set `(representations, factors)` for the scores that need one.
-        decoder: with an encoder, codes `[n, d]` -> images in [0, 1], for the errors in image space.
-        factor_names: with codes, names of the columns; None: those of a pandas table.
-        left_out: names or numbers of the factors that `discrete_mig` and `factor_leakage_*` leave out; None: as the
-            data set declares; of tables, nothing.
-        bins: with codes, number of classes to bin continuous factors into, or name -> classes.
-        active_only: score only the latents that the FactorVAE score counts as active (deviation at least 0.1).
-        bootstrap: 0, or the number of replicates (at least 2) for standard errors: rows are resampled with replacement
-            (with an encoder, fresh images), and metrics that draw their own samples draw them again from these.
-        batch_size, device, progress: for encoding; the encoder must be on this device.
+        bootstrap: 0, or the number of replicates (at least 2) for standard errors, see `standard_errors`.
         workers: number of processes for the trees of DCI; None: one per core.
 
-    Returns:
-        name -> value, with the names of `METRICS[...].outputs`, and with bootstrap also `<name>_se`. Its attribute
-        `matrices` holds `mutual_information` `[d, k]` in nats (from `mig`) and `importance` `[d, k]` (from `dci`);
-        `protocol` records the settings.
+    Returns: key -> value, with the keys of SCORES, and with a bootstrap also `<key>_se`.
 
     Raises:
         InputError (a UserError and a ValueError): wrong shapes or dtypes, NaN, unknown names, a metric that these
-        inputs do not allow.
+        tables do not allow.
+    """
+    preset = find_preset(preset)
+    check_settings(seed=seed, bootstrap=bootstrap, workers=workers)
+    if factors is None:
+        z = check_codes(codes)
+        return score_tables(Tables(z, np.zeros((len(z), 0)), preset, int(seed), workers), metrics, bootstrap, progress)
+    z, f, *rest = check_tables(codes, factors, *(test or ()))
+    t = Tables(z, f, preset, int(seed), workers, test=tuple(rest) or None, left_out=tuple(left_out))  # type: ignore[arg-type]
+    draws = []
+    if whole := combinations(f):
+        sizes, rows = whole
+        t = replace(t, sizes=sizes, step_codes=z)
+        draws = [
+            {name: drawn if name == "label" else rows[drawn] for name, drawn in one.items()}
+            for one in draw_all_steps(sizes, preset, int(seed), bootstrap)
+        ]
+    return score_tables(t, metrics, bootstrap, progress, draws)
+
+
+def draw_all_steps(sizes: tuple[int, ...], preset: Preset, seed: int, bootstrap: int) -> list[dict[str, np.ndarray]]:
+    """`draw_steps` of the evaluation, then of each replicate."""
+    return [draw_steps(sizes, preset.step_points, generator(seed, f"steps {i}")) for i in range(bootstrap + 1)]
+
+
+def score_tables(
+    t: Tables,
+    metrics: Sequence[str] | None,
+    bootstrap: int = 0,
+    progress: bool = False,
+    draws: Sequence[Mapping[str, np.ndarray]] = (),
+) -> Scores:
+    """The scores of checked tables; `draws`: their `steps`, and those of each replicate."""
+    from tqdm import tqdm
+
+    t = replace(t, steps=draws[0]) if draws else t
+    names = applicable(metrics, t)
+    warn_of_constant_factors(names, t.factors)
+    scores: dict[str, float] = {}
+    matrices: dict[str, np.ndarray] = {}
+    with tqdm(names, desc="scoring", disable=not progress, leave=False) as bar:
+        for name in bar:
+            bar.set_postfix_str(name)
+            found = METRICS[name].score(t)
+            scores |= {key: found[key] for key in METRICS[name].keys if key in found}
+            matrices |= {key: value for key, value in found.items() if np.ndim(value) == 2}
+    if "mig" in names:
+        matrices["mutual_information"] = information_beyond_chance(t.codes, labels(t.factors))
+    if bootstrap:
+        scores |= standard_errors(t, names, int(bootstrap), draws, progress)
+    counts = asdict(t.preset)
+    counts["encoded_images"] = min(counts["encoded_images"], len(t.codes))
+    record = {"metrics": names, "seed": t.seed, "preset": counts.pop("name"), "samples": counts}
+    return Scores(scores, matrices, record | ({"bootstrap": int(bootstrap)} if bootstrap else {}))
+
+
+def standard_errors(
+    t: Tables, names: Sequence[str], replicates: int, draws: Sequence[Mapping[str, np.ndarray]], progress: bool
+) -> dict[str, float]:
+    """`<key>_se`: the deviation of each score over evaluations of random halves of the rows, with draws of their own.
+
+    The error of drawing the samples of the protocol from the rows, and the rows: a half without replacement varies
+    around all rows as these vary around everything (half-sample jackknife; Politis & Romano 1994). Steps are drawn anew
+    from all combinations. The seed of the training is not in it.
     """
     from tqdm import tqdm
 
-    preset = find_preset(preset)
-    _check_settings(seed, bootstrap, batch_size, workers)
-    seed, bootstrap = int(seed), int(bootstrap)  # of NumPy's types, which JSON refuses
-    if active_only and decoder is not None:
-        raise InputError("active_only: a decoder takes every latent; leave out one of the two")
-    is_encoder = callable(representations) and not hasattr(representations, "__array__")
-    source: PlainSource
-    if is_encoder:
-        if not hasattr(factors, "factor_sizes"):
-            raise InputError("factors: an encoder is scored on a data set with known factors (a FactorDataset)")
-        if factor_names is not None or test is not None:
-            raise InputError("factor_names and test are for tables of codes: a data set names its own factors")
-        source = source_of(factors, left_out, bins)
-    else:
-        if decoder is not None:
-            raise InputError("decoder: errors in image space need the encoder and the data set, not a table of codes")
-        source, codes = _table_source(representations, factors, test, factor_names, left_out, bins)
-    names = applicable(metrics, source, decoder)
-    _warn_of_constant_factors(names, len(source.sizes), len(source.varying))
-
-    def draws() -> Iterator[dict[str, dict[str, np.ndarray]]]:  # one at a time: many replicates would fill the memory
-        return (draw(source, names, preset, seed, replicate) for replicate in range(bootstrap + 1))
-
-    some = source.split(generator(seed, "active"), preset.factor_variance_points, 2)["points"]
-    if is_encoder:
-        indices = (index for drawn in draws() for index in indices_of(drawn))
-        wanted = chain(indices, [some] if active_only else [])
-        codes = encode(representations, factors, wanted, batch_size=batch_size, device=device, progress=progress)
-    if active_only:
-        codes = codes.only(_active(codes, some))
-    request = Request(codes, {}, source, preset, seed, workers, decoder, device)
-    with tqdm(total=len(names) * (bootstrap + 1), desc="scoring", disable=not progress, leave=False) as bar:
-        (scores, found), *replicates = (_score(names, drawn, request, bar) for drawn in draws())
-    if replicates:
-        scores |= {f"{name}_se": _standard_error([run[name] for run, _ in replicates]) for name in scores}
-    counts = asdict(preset)
-    record = {"metrics": names, "seed": seed, "preset": counts.pop("name"), "samples": counts}
-    return Scores(scores, found, record | ({"bootstrap": bootstrap} if bootstrap else {}))
-
-
-def _standard_error(scores: Sequence[float]) -> float:
-    """The standard deviation of the scores of replicates; no square of a huge or tiny score leaves float64."""
-    size = 2.0 ** (np.frexp(np.abs(scores).max())[1] - 1)  # scaling by it is exact
-    return float(np.std(np.array(scores) / size, ddof=1)) * size
-
-
-def _score(
-    names: Sequence[str], drawn: dict[str, dict], request: Request, bar
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Scores and matrices of one replicate. Results computed in other processes are waited for last."""
-    found: dict[str, dict[str, Any]] = {}
-    under_way: dict[str, Callable] = {}
-    for name in names:
-        bar.set_postfix_str(name)
-        values = METRICS[name].score(replace(request, drawn=drawn[name]))
-        if callable(values):
-            under_way[name] = values
-        else:
-            found[name] = values
-            bar.update()
-    for name, wait in under_way.items():
-        bar.set_postfix_str(name)
-        found[name] = wait()
-        bar.update()
-    scores = {key: found[name][key] for name in names for key in METRICS[name].outputs if key in found[name]}
-    matrices = {key: value for values in found.values() for key, value in values.items() if np.ndim(value) == 2}
-    return scores, matrices
-
-
-def matrices(representations, factors, *, importance: bool = True, **settings) -> dict[str, np.ndarray]:
-    """The matrices of MIG and DCI, latents by factors, for heat maps.
-
-    Arguments as for `evaluate` (`seed`, `preset`, `device`, ...); `importance=False` skips the trees, which are slow.
-
-    Returns:
-        `mutual_information` `[d, k]` in nats and `importance` `[d, k]`, whose columns sum to 1 (0 for constant
-        factors, and those about which the trees learn nothing).
-    """
-    return evaluate(representations, factors, ["mig", "dci"] if importance else ["mig"], **settings).matrices
+    found = []
+    for i in tqdm(range(1, replicates + 1), desc="half-samples", disable=not progress, leave=False):
+        rows = generator(t.seed, f"half {i}").permutation(len(t.codes))[: (len(t.codes) + 1) // 2]
+        half = replace(t, codes=t.codes[rows], factors=t.factors[rows], purpose=f" {i}")
+        half = replace(half, steps=draws[i]) if draws else half
+        with warnings.catch_warnings(action="ignore"):
+            found.append({key: value for name in names for key, value in METRICS[name].score(half).items()})
+    common = set.intersection(*(set(scores) for scores in found))
+    keys = [key for name in names for key in METRICS[name].keys if key in common]
+    return {f"{key}_se": float(np.std([scores[key] for scores in found], ddof=1)) for key in keys}

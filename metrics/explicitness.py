@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.factors import varying
-from metrics.inputs import standardised
-from metrics.metric import INFORMATION, Metric, Score
-
-SOLVER = {"tol": 1e-9, "max_iter": 10_000}  # L-BFGS; 20 to 120 iterations on the reference tables
+from metrics.checks import halves, standardised, takes_tables, varying
 
 
 def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray) -> float:
@@ -20,11 +16,9 @@ def _mean_auc(probabilities: np.ndarray, classes: np.ndarray, factor: np.ndarray
     return float(roc_auc_score(own[:, some], probabilities[:, some])) if some.any() else 0.5
 
 
-def score(
-    train_representations: np.ndarray,
-    train_factors: np.ndarray,
-    test_representations: np.ndarray,
-    test_factors: np.ndarray,
+@takes_tables
+def explicitness(
+    codes, factors, codes_test=None, factors_test=None, *, tol: float = 1e-9, max_iter: int = 10_000, random_state=0
 ) -> dict[str, float]:
     """How well does a linear (softmax) classifier per factor predict the factor's values?
 
@@ -36,47 +30,33 @@ def score(
     Range [0, 1]; ideal 1; an uninformative code 0.5 on the test set (a little more on the training set).
     Invariant to scale and offset of each latent, and to dead latents.
 
+    Without a test set, a random half of the rows is one (`random_state`).
+
     Source: Ridgeway & Mozer 2018, section 3. Convention: the AUC itself, not rescaled to (AUC - 0.5) / 0.5, as the
     reference logs it. Values missing in a set are left out of its mean.
 
-    The regression is convex with one optimum, and solved in float64 to the tolerance of SOLVER: the scores of different
+    The regression is convex with one optimum, and solved in float64 to the tolerance `tol`: the scores of different
     processors agree to about 1e-6 (one pair of samples in another order). The reference stops its solver in float32 at
     a tolerance of 1e-4, where the score is up to 6e-5 away from the optimum, depending on the machine: its values are
     reproduced to 1e-4.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(explicitness(factors, factors)["explicitness_score_test"], 1)
+        1.0
     """
     from sklearn.linear_model import LogisticRegression
 
-    train, test = standardised(train_representations, test_representations)  # [n, d] each
+    if codes_test is None:
+        codes, factors, codes_test, factors_test = halves(codes, factors, random_state=random_state)
+    train, test = standardised(codes, codes_test)  # [n, d] each
     train_areas, test_areas = [], []
-    for k in varying(train_factors):
-        classes, labels = np.unique(train_factors[:, k], return_inverse=True)
-        classifier = LogisticRegression(**SOLVER).fit(train, labels)
-        train_areas.append(_mean_auc(classifier.predict_proba(train), classes, train_factors[:, k]))
-        test_areas.append(_mean_auc(classifier.predict_proba(test), classes, test_factors[:, k]))
+    for k in varying(factors):
+        classes, labels = np.unique(factors[:, k], return_inverse=True)
+        classifier = LogisticRegression(tol=tol, max_iter=max_iter).fit(train, labels)
+        train_areas.append(_mean_auc(classifier.predict_proba(train), classes, factors[:, k]))
+        test_areas.append(_mean_auc(classifier.predict_proba(test), classes, factors_test[:, k]))
     return {
         "explicitness_score_train": float(np.mean(train_areas)) if train_areas else 0.5,
         "explicitness_score_test": float(np.mean(test_areas)) if test_areas else 0.5,
     }
-
-
-METRIC = Metric(
-    "explicitness",
-    "explicitness: a linear classifier predicts every value of every factor",
-    INFORMATION,
-    (
-        Score(
-            "explicitness_score_train",
-            "explicitness, training points",
-            "can a linear classifier predict the values? guessing gives 0.5",
-        ),
-        Score(
-            "explicitness_score_test",
-            "explicitness",
-            "the same on fresh points",
-            column="explicit",
-            place=9,
-            on_screen=True,
-        ),
-    ),
-    lambda request: score(*request.both()),
-)

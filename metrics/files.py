@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,35 +10,23 @@ import numpy as np
 
 from system.errors import UserError, first_line
 
-INDEX_NAMES = {"", "index", "id", "unnamed: 0"}  # headers of a column that numbers or names the rows
+INDEX_NAMES = ("", "index", "name", "file")  # headers of a first column that numbers or names the rows
 
 
 @dataclass
 class Table:
-    """An array of a file.
-
-    For csv files, names: of the columns, from the header; taken: how the file was interpreted, as text; index: names or
-    numbers of the rows `[n]`. left_out: names of factors that some scores leave out, of a run's codes.npz.
-    """
+    """An array of a file. Of csv files also the `names` of the columns, and the `index` that names the rows `[n]`."""
 
     values: np.ndarray
     names: list[str] | None = None
-    taken: str = ""
     index: np.ndarray | None = None
-    left_out: list[str] | None = None
 
 
-def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
-    """Read the arrays of a file, by name; npy and csv files have one, named after the file.
-
-    Args:
-        rows: expected number of samples of a csv file, to distinguish a header of numbers from a sample; None: unknown.
-
-    Raises: UserError if the file cannot be read.
-    """
+def read_tables(path: Path) -> dict[str, Table]:
+    """Read the arrays of a file, by name; npy and csv files have one, named after the file. Raises UserError."""
     try:
         if path.suffix.lower() == ".csv":
-            return {path.stem: read_csv(path, rows)}
+            return {path.stem: read_csv(path)}
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {path.stem: Table(loaded)}
@@ -55,90 +42,72 @@ def read_tables(path: Path, rows: int | None = None) -> dict[str, Table]:
         raise UserError(f"{path}: not a readable npz, npy or csv file of numbers ({reason})") from None
 
 
-def read_csv(path: Path, rows: int | None = None) -> Table:
-    """Read a csv file with one sample per line, separated by commas, semicolons or tabs.
+def read_csv(path: Path) -> Table:
+    """Read a csv file: a header that names the columns, then one sample per line, separated by commas.
 
-    The first line is a header if it contains a word, or if it numbers the columns and is not a sample. The first column
-    is an index if its header is empty or a name such as `index`, or if it counts the rows. A repeated `id` is none.
+    A first column whose header is empty, `index`, `name` or `file` is the index of the rows.
 
     Raises: ValueError, OSError or UserError if the file cannot be read.
     """
     import pandas
 
     with open(path, encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-    separator = max(",;\t", key=first.count)
-    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
-    settings = {"sep": separator, "encoding": "utf-8-sig", "header": None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pandas.errors.ParserWarning)  # raised if it would drop columns without a name
-        try:
-            body = pandas.read_csv(path, skiprows=1, names=range(len(cells)), index_col=False, **settings)
-        except pandas.errors.ParserWarning:
-            raise UserError(f"{path}: its rows have more cells than its first line; name every column there") from None
-    header = _is_header(cells, body, rows)
-    if not header:
-        body = pandas.read_csv(path, index_col=False, **settings)
+        names = [cell.strip() for cell in next(csv.reader(file), [])]
+    if names and all(map(_is_number, names)):
+        raise UserError(f"{path}: has no header; name the columns in its first line")
+    body = pandas.read_csv(path, encoding="utf-8-sig", header=0, names=names, index_col=False)
     if not len(body):
         raise ValueError("no rows of numbers")
-    names = [cell.removeprefix("#").strip() for cell in cells] if header else None
-    index = body[0].to_numpy() if _is_index(body, names) else None
-    shown = "a first line that numbers the columns" if header and _numbers(cells) is not None else "the header"
-    taken = [f"{path}: {len(body)} rows", f"{shown} gives the names" if header else "no header"]
-    if index is not None:
-        body = body.drop(columns=0)
-        taken.append(f"the first column{f' ({names[0]})' if names and names[0] else ''} is the index of the rows")
-        names = names[1:] if names else None
-    for place, column in enumerate(body.columns):
-        if body[column].dtype.kind not in "iufb":
-            called = names[place] if names else place
-            raise UserError(f"{path}: column {called} holds text; {_remedy(body[column])}")
-    body = body.astype(dict.fromkeys(body.select_dtypes(bool), np.int64))  # True and False are 1 and 0
-    taken.append(f"columns {', '.join(names)}" if names else f"{body.shape[1]} columns")
-    return Table(body.to_numpy(), names, "; ".join(taken), index)
+    index = None
+    if len(names) > 1 and names[0].lower() in INDEX_NAMES:
+        index, body, names = body.iloc[:, 0].to_numpy(), body.iloc[:, 1:], names[1:]
+    for name, dtype in zip(names, body.dtypes, strict=True):
+        if dtype.kind not in "iufb":
+            raise UserError(
+                f"{path}: column {name} holds text; keep numbers with decimal points, separated by commas, or name a "
+                "first column of file names index"
+            )
+    return Table(body.to_numpy(dtype=np.float64), names, index)
 
 
-def _remedy(column) -> str:
-    """What to do about a column of text."""
-    cells = column.dropna().astype(str).str.strip()
-    if cells.str.fullmatch(r"[-+]?\d+[,;][-+]?\d+").any():
-        return "write decimal points instead of commas"
-    if cells.str.fullmatch(r"[-+.\deE]+(\s+[-+.\deE]+)+").any():
-        return "separate the columns by commas, semicolons or tabs"
-    return "keep numbers only, or name it index"
-
-
-def _numbers(cells: list[str]) -> np.ndarray | None:
-    """The cells as numbers `[columns]`; None if one is not a number. An empty first cell is ignored."""
+def _is_number(cell: str) -> bool:
     try:
-        return np.array([float(cell) for cell in (cells[1:] if cells and not cells[0] else cells)])
+        float(cell)
     except ValueError:
-        return None
-
-
-def _is_header(cells: list[str], body, rows: int | None) -> bool:
-    """Whether the first line is a header: if it contains words, or numbers the columns and is not a sample."""
-    numbers = _numbers(cells)
-    if numbers is None or (cells and not cells[0]):
-        return True
-    if cells not in ([str(first + place) for place in range(len(cells))] for first in (0, 1)):
         return False
-    if rows is not None and rows in (len(body), len(body) + 1):
-        return rows == len(body)
-    return len(cells) > 1 or not all(body[column].dtype.kind in "iu" for column in body.columns)
+    return True
 
 
-def _is_index(body, names: list[str] | None) -> bool:
-    """Whether the first of several columns is an index of the rows."""
-    if body.shape[1] < 2:
-        return False
-    if names and names[0].lower() in INDEX_NAMES:
-        return names[0].lower() != "id" or body[0].is_unique  # else the identity of what the images show: a factor
-    return len(body) > 2 and counts_rows(body.iloc[:, 0].to_numpy())
+def counts_rows(index: np.ndarray) -> bool:
+    """Whether an index `[n]` counts the rows, from 0 or 1."""
+    return index.dtype.kind in "iu" and index[0] in (0, 1) and bool((index - index[0] == np.arange(len(index))).all())
 
 
-def counts_rows(column: np.ndarray) -> bool:
-    """Whether a column `[n]` counts the rows, from 0 or 1."""
-    return (
-        column.dtype.kind in "iu" and column[0] in (0, 1) and bool((column - column[0] == np.arange(len(column))).all())
-    )
+def aligned(table: Table, codes: Table, arrays: dict[str, Table], which: str) -> np.ndarray:
+    """The rows of a table that belong to the codes, in their order: `[n, k]`.
+
+    A table without an index is taken as it is. One with an index is aligned by the index of the codes' csv file, or by
+    the arrays of the codes' npz file: `names` if the index is of names, such as file names, else `index`, the numbers
+    of the images. An index that counts the rows is the order of the codes, unless these are
+    of numbered images.
+
+    Raises: UserError if the codes have nothing to align it by; if one of them has no row, or several.
+    """
+    if table.index is None:
+        return table.values
+    counts = counts_rows(table.index)
+    if counts and "index" not in arrays and (codes.index is None or counts_rows(codes.index)):
+        return table.values
+    key = "index" if table.index.dtype.kind in "iu" else "names"
+    wanted = codes.index if codes.index is not None else arrays[key].values if key in arrays else None
+    if wanted is None:
+        raise UserError(f"{which} has an index, and the codes have none: put its rows into their order, without index")
+    keys, rows = wanted.astype(str).tolist(), table.index.astype(str).tolist()
+    if not set(keys) <= set(rows):
+        keys, rows = ([Path(name).name for name in names] for names in (keys, rows))  # without their folders
+    place = {name: row for row, name in enumerate(rows)}
+    missing = [name for name in keys if name not in place]
+    if missing or len(place) < len(rows) or len(set(keys)) < len(keys):
+        what = f"has no row {missing[0]}" if missing else "names a row twice"
+        raise UserError(f"{which} {what}: its index must name each of the {len(keys)} samples of the codes once")
+    return table.values[[place[name] for name in keys]]

@@ -6,27 +6,26 @@ import warnings
 
 import numpy as np
 
-from metrics.factors import labels, varying
-from metrics.inputs import constant
-from metrics.metric import ONE_FACTOR, Metric, Score, draw_many
+from metrics.checks import constant, labels, takes_tables, varying
 
 QUANTILE = 0.99
 ROWS = 50  # per level: the quantile of a few rows is far below that of all, so that noise would look robust
 
 
-def deviations(representations: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def within(codes: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Deviation of each latent while a factor is fixed: codes `[n, d]`, labels of the factor `[n]` -> `[d]`.
 
     For each value of the factor, the 0.99 quantile of |z - mean of z for this value|; then the mean over values,
     weighted by their frequency.
     """
     order = np.argsort(factor, kind="stable")
-    groups = np.split(representations[order], np.flatnonzero(np.diff(factor[order])) + 1)  # [value's rows, d] each
+    groups = np.split(codes[order], np.flatnonzero(np.diff(factor[order])) + 1)  # [value's rows, d] each
     weighted = [len(rows) * np.quantile(np.abs(rows - rows.mean(0)), QUANTILE, axis=0) for rows in groups]
-    return np.sum(weighted, axis=0) / len(representations)
+    return np.sum(weighted, axis=0) / len(codes)
 
 
-def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
+@takes_tables
+def irs(codes, factors) -> dict[str, float]:
     """Does each latent stay constant while its factor is fixed and the other factors vary?
 
     1. Per latent: its largest deviation from its mean over all samples.
@@ -43,10 +42,14 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
 
     Source: Suter et al. 2019, section 4. Convention: quantile 0.99 within groups and the maximum overall, as
     Locatello et al. 2019.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(irs(factors, factors)["IRS"], 1)
+        1.0
     """
-    codes = representations / (np.abs(representations).max().astype(np.float64) or 1.0)  # no sum overflows
-    codes = codes - codes.mean(0)
-    largest = np.where(constant(representations), 0.0, np.abs(codes - codes.mean(0)).max(0))  # [d]
+    centred = codes - codes.mean(0)
+    largest = np.where(constant(codes), 0.0, np.abs(centred).max(0))  # [d]
     active, some = largest > 0, varying(factors)
     if not active.any() or not len(some):
         return {"IRS": 0.0, "IRS_unweighted": 0.0}
@@ -62,28 +65,7 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     if not enough.any():
         return {}
     columns = columns[:, enough]
-    within = np.stack([deviations(codes[:, active], column) for column in columns.T], axis=1)  # [active, k]
-    robustness = np.clip(1.0 - within / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
+    spread = np.stack([within(centred[:, active], column) for column in columns.T], axis=1)  # [active, k]
+    robustness = np.clip(1.0 - spread / largest[active][:, None], 0.0, 1.0).max(axis=1)  # [active]
     weighted = np.average(robustness, weights=largest[active])
     return {"IRS": float(weighted), "IRS_unweighted": float(robustness.mean())}
-
-
-METRIC = Metric(
-    "irs",
-    "interventional robustness: a latent stays constant while its factor is fixed",
-    ONE_FACTOR,
-    (
-        Score(
-            "IRS",
-            "interventional robustness",
-            "does a latent stay constant while its factor is fixed? copies do not lower it; noise scores 0.3",
-        ),
-        Score(
-            "IRS_unweighted",
-            "interventional robustness, unweighted",
-            "the same with equal weights for all varying latents",
-        ),
-    ),
-    lambda request: score(*request.table("points")),
-    draw_many,
-)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from metrics.discrete import discretise, mutual_information
-from metrics.encoding import encode
-from metrics.evaluation import evaluate, find_metrics
-from metrics.factor import ACTIVE_DEVIATION
-from metrics.inputs import deviations
-from metrics.sampling import source_of
+from metrics.checks import deviations
+from metrics.evaluation import Images, Tables, check_settings, draw_all_steps, find_metrics, score_tables
+from metrics.factor_vae import ACTIVE_DEVIATION
+from metrics.presets import Preset, find_preset
+from metrics.table import check_dataset, encode, is_grid
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
 
@@ -20,10 +20,12 @@ KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores t
 class ModelScores(NamedTuple):
     """Scores of a model.
 
-    values: name -> score.
+    values: key -> score.
     protocol: how they were measured (plain data).
-    matrices: catalogue name -> float `[latents, factors]`, to draw; see `_shown`.
-    codes: `mean_codes` of KEPT_CODES images, and name and source of the `data`.
+    matrices: catalogue name -> float `[latents, factors]`, see `metrics.evaluation.Scores`; nan for latents not in use.
+    codes: float32 `codes` `[m, d]` of KEPT_CODES images, the same for every model, as `udr` requires; their int64
+        `index` `[m]`, `names` if they have any, `data` (name and source of the data set), and if it has factors,
+        `factors` `[m, k]`, `factor_names` `[k]` and `left_out`, names of those that `discrete_mig` leaves out.
     left_out: one line on metrics that do not apply to this data set; empty if all do.
     """
 
@@ -36,78 +38,78 @@ class ModelScores(NamedTuple):
 
 def score_model(
     encoder: Callable,
-    decoder: Callable,
+    decoder: Callable | None,
     dataset,
+    metrics: Sequence[str] | None = None,
     *,
+    seed: int = 0,
+    preset: str | Preset = "full",
+    bootstrap: int = 0,
     batch_size: int = 256,
     device: str = "cpu",
     progress: bool = False,
-    **settings,
+    workers: int | None = None,
 ) -> ModelScores:
-    """Compute every score that a `FactorDataset` allows. Arguments and errors as for `evaluate`."""
-    scores = evaluate(
-        encoder, dataset, decoder=decoder, batch_size=batch_size, device=device, progress=progress, **settings
-    )
+    """Compute every score that a `FactorDataset` allows, from the mean codes of its images.
+
+    Args:
+        encoder: float32 images `[n, C, H, W]` -> means `[n, d]`, in evaluation mode already, on this device.
+        decoder: codes `[n, d]` -> images in [0, 1], for the errors in image space; None: without these.
+        metrics, seed, preset, bootstrap, workers: as for `evaluate`.
+        batch_size, device, progress: for encoding.
+
+    Raises: InputError as `evaluate`; if the encoder's codes are not finite tables.
+    """
+    preset = find_preset(preset)
+    check_settings(seed=seed, bootstrap=bootstrap, workers=workers, batch_size=batch_size)
+    check_dataset(dataset)
+    n, grid = len(dataset), is_grid(dataset)
+    kept, sample = (fixed_sample(n, count) for count in (KEPT_CODES, preset.encoded_images))
+    sizes = tuple(int(size) for size in dataset.factor_sizes) if grid else ()
+    draws = draw_all_steps(sizes, preset, int(seed), int(bootstrap)) if grid else []
+    stepped = [drawn.ravel() for one in draws for name, drawn in one.items() if name != "label"]
+    index = np.unique(np.concatenate([kept, sample, *stepped]))  # [m]
+    codes = encode(encoder, dataset, index, batch_size=batch_size, device=device, progress=progress)  # [m, d]
+
+    def rows(images: np.ndarray) -> np.ndarray:
+        return np.searchsorted(index, images)
+
+    draws = [{name: drawn if name == "label" else rows(drawn) for name, drawn in one.items()} for one in draws]
+    factors = dataset.index_to_factors(sample)  # [sample, k]
+    check_dataset(dataset)
+    left_out = tuple(list(dataset.factor_names).index(name) for name in dataset.left_out)
+    t = Tables(codes[rows(sample)], factors.astype(np.float64), preset, int(seed), workers, left_out=left_out)
+    images = None if decoder is None else Images(decoder, dataset, index, device)
+    t = replace(t, sizes=sizes, step_codes=codes, images=images)
+    scores = score_tables(t, metrics, int(bootstrap), progress, draws)
     data = {
         "dataset": dataset.name,
         "data_source": dataset.source,
-        "images": len(dataset),
+        "images": n,
+        "encoded": len(sample),
         "left_out": list(dataset.left_out),
         "varying_factors": sum(size > 1 for size in dataset.factor_sizes),
     }
-    left_out = [name for name in find_metrics(None) if name not in scores.protocol["metrics"]]
+    missing = [name for name in find_metrics(metrics) if name not in scores.protocol["metrics"]]
     lack = "its factors are not a full grid" if len(dataset.factor_sizes) else "it has no factors"
-    note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(left_out)}" if left_out else ""
-    codes = mean_codes(encoder, dataset, KEPT_CODES, batch_size=batch_size, device=device, progress=progress)
-    codes["data"] = np.array(f"{dataset.name}, {dataset.source}")
-    return ModelScores(scores, {**scores.protocol, **data}, _shown(scores.matrices, codes), codes, note)
+    note = f"{dataset.name}: {lack}, so these are not scored: {', '.join(missing)}" if missing else ""
+    found = {"codes": codes[rows(kept)].astype(np.float32), "index": kept}
+    found["data"] = np.array(f"{dataset.name}, {dataset.source}")
+    if getattr(dataset, "item_names", None) is not None:
+        found["names"] = np.array(dataset.item_names)[kept]
+    if factors.shape[1]:
+        found |= {"factors": dataset.index_to_factors(kept), "factor_names": np.array(dataset.factor_names, dtype=str)}
+        found["left_out"] = np.array(dataset.left_out, dtype=str)
+    unused = deviations(t.codes) < ACTIVE_DEVIATION  # [d]
+    matrices = {name: np.where(unused[:, None], np.nan, matrix) for name, matrix in scores.matrices.items()}
+    return ModelScores(scores, {**scores.protocol, **data}, matrices, found, note)
 
 
-def _shown(matrices: dict[str, np.ndarray], codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The matrices `[latents, factors]` to draw: nan where a latent is not in use, as the FactorVAE score counts.
-
-    Mutual information is that of all kept codes, less that of shuffled factors: a few hundred points have half a nat
-    with a factor of 40 levels by chance.
-    """
-    unused = deviations(codes["codes"]) < ACTIVE_DEVIATION  # [latents]
-    shown = dict(matrices)
-    if "mutual_information" in shown:
-        shown["mutual_information"] = information(codes["codes"], codes["factors"])
-    return {name: np.where(unused[:, None], np.nan, values) for name, values in shown.items()}
-
-
-def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Mutual information in nats of latents `[n, d]` in 20 bins and factors `[n, k]`, less that of shuffled factors.
-
-    Returns: float `[d, k]`, at least 0. The chance level is the mean over five shuffles.
-    """
-    rng, binned = np.random.default_rng(0), discretise(codes)
-    chance = [mutual_information(binned, rng.permutation(factors)) for _ in range(5)]
-    return np.maximum(mutual_information(binned, factors) - np.mean(chance, axis=0), 0)
-
-
-def mean_codes(
-    encoder: Callable, dataset, limit: int, *, batch_size: int = 256, device: str = "cpu", progress: bool = False
-) -> dict[str, np.ndarray]:
-    """Encode up to `limit` images, drawn at random: the same for every model, as `udr` requires.
+def fixed_sample(images: int, count: int) -> np.ndarray:
+    """Up to `count` of so many images, drawn at random, the same for every model: int64 `[m]`, ascending.
 
     Evenly spaced images of a grid would not do: their factors depend on one another.
-
-    Args:
-        encoder, batch_size, device, progress: as for `evaluate`.
-
-    Returns: `codes` float32 `[m, d]`, `index` int64 `[m]`; `names` `[m]` of the images if they have any; and if the
-            data set has factors, `factors` `[m, k]`, `factor_names` `[k]`, and `left_out`, names of factors that
-            `discrete_mig` and `factor_leakage_*` leave out.
     """
-    n = len(dataset)
-    index = np.sort(np.random.default_rng(0).choice(n, min(limit, n), replace=False))  # [m]
-    codes = encode(encoder, dataset, [index], batch_size=batch_size, device=device, progress=progress)
-    found = {"codes": codes(index), "index": index}
-    factors = source_of(dataset).factors(index)  # [m, k]
-    if getattr(dataset, "item_names", None) is not None:
-        found["names"] = np.array(dataset.item_names)[index]
-    if factors.shape[1]:
-        found |= {"factors": factors, "factor_names": np.array(dataset.factor_names, dtype=str)}
-        found["left_out"] = np.array(dataset.left_out, dtype=str)
-    return found
+    if count >= images:
+        return np.arange(images)
+    return np.sort(np.random.default_rng(0).choice(images, count, replace=False))

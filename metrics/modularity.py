@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics.checks import takes_tables, varying
 from metrics.discrete import mutual_information_with_factors
-from metrics.factors import varying
-from metrics.metric import ONE_FACTOR, Metric, Score
 
 
-def modularity(information: np.ndarray) -> float:
+def from_information(information: np.ndarray) -> float:
     """Mutual information `[d, k]` -> mean over latents of 1 - (sum of the other squares) / ((k - 1) largest square).
 
     A latent without information scores 0. With one factor, every informative latent scores 1.
@@ -21,7 +20,8 @@ def modularity(information: np.ndarray) -> float:
     return float((1.0 - spread).mean())
 
 
-def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
+@takes_tables
+def modularity(codes, factors) -> dict[str, float]:
     """Does each latent have information about at most one factor?
 
     1. Cut each latent into 20 equal-width bins; mutual information m of every latent with every varying factor.
@@ -33,28 +33,14 @@ def score(representations: np.ndarray, factors: np.ndarray) -> dict[str, float]:
     with explicitness. Invariant to scale and offset of each latent. Dead latents count as latents with score 0.
 
     Source: Ridgeway & Mozer 2018, eq. 2; 20 bins and 0 for uninformative latents as in Locatello et al. 2019.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(modularity(factors, factors)["modularity_score"], 1)
+        1.0
     """
     some = varying(factors)
     if not len(some):
         return {"modularity_score": 0.0}
-    information = mutual_information_with_factors(representations, factors[:, some])  # [d, k]
-    return {"modularity_score": modularity(information)}
-
-
-METRIC = Metric(
-    "modularity",
-    "modularity: each latent informative about one factor only",
-    ONE_FACTOR,
-    (
-        Score(
-            "modularity_score",
-            "modularity",
-            "is each latent informative about one factor only? high for mixtures and noise, too: see explicitness",
-            column="mod",
-            place=8,
-            on_screen=True,
-            least_factors=2,
-        ),
-    ),
-    lambda request: score(*request.table("points")),
-)
+    information = mutual_information_with_factors(codes, factors[:, some])  # [d, k]
+    return {"modularity_score": from_information(information)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from dataclasses import asdict, dataclass
 
-from metrics.inputs import InputError
+from metrics.checks import InputError
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Preset:
     """Sample counts of all protocols. To change some: `dataclasses.replace(PRESETS["full"], train_points=5000)`."""
 
     name: str
+    encoded_images: int = 2**40  # images of a data set to encode, a fixed sample; all if it has fewer
     train_points: int = 1_000  # one-set scores, and the training set of DCI, explicitness
     test_points: int = 1_000
     factor_train_votes: int = 10_000
@@ -21,8 +22,9 @@ class Preset:
     factor_variance_points: int = 10_000
     beta_points: int = 1_000  # for training, and as many for evaluation
     beta_batch: int = 5
-    dci_trees: int = 100  # boosting rounds, and trees of a forest
+    dci_trees: int = 100  # boosting rounds
     step_points: int = 1_000  # pairs (image, image after one symmetry step) for training, and as many for testing
+    forest_trees: int = 100  # of the downstream task
     image_points: int = 1_000  # images decoded for reconstruction and image errors
     intervention_points: int = 10_000  # IRS
 
@@ -31,6 +33,7 @@ PRESETS = {
     "full": Preset("full"),
     "fast": Preset(
         "fast",
+        encoded_images=50_000,
         train_points=500,
         test_points=500,
         factor_train_votes=800,
@@ -44,6 +47,7 @@ PRESETS = {
         intervention_points=2_000,
     ),
 }
+COUNTED_FROM_1 = ("beta_batch", "dci_trees", "forest_trees")
 
 
 def find_preset(preset: str | Preset) -> Preset:
@@ -57,6 +61,6 @@ def find_preset(preset: str | Preset) -> Preset:
     for field, count in asdict(preset).items():
         if field != "name" and not isinstance(count, numbers.Integral):
             raise InputError(f"preset {preset.name!r}: {field} is {count!r}; it must be an integer")
-        if field != "name" and count < (1 if field in ("beta_batch", "dci_trees") else 2):
+        if field != "name" and count < (1 if field in COUNTED_FROM_1 else 2):
             raise InputError(f"preset {preset.name!r}: {field} is {count}; it must be larger")
     return preset

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metrics.metric import INFORMATION, Metric, lower_is_better
-
 BATCH = 256
 
 
@@ -27,7 +25,7 @@ def squared_error(decoder: Callable, dataset, codes: np.ndarray, index: np.ndarr
     return np.concatenate(errors)
 
 
-def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -> dict[str, float]:
+def reconstruction(decoder: Callable, dataset, codes: np.ndarray, index: np.ndarray, device: str = "cpu") -> dict:
     """How far are images from their reconstructions?
 
     1. 1,000 random images; each is encoded to its mean and decoded.
@@ -35,24 +33,7 @@ def score(decoder: Callable, dataset, codes, drawn: dict, device: str = "cpu") -
 
     At least 0; ideal 0; a collapsed code scores the variance of the images around the one image it decodes to. Not a
     measure of disentanglement, but good scores may come at the cost of bad images: read them together.
+
+    codes: `[n, d]` of the images `index` `[n]`. Returns `reconstruction_error`.
     """
-    errors = squared_error(decoder, dataset, codes(drawn["points"]), drawn["points"], device)
-    return {"reconstruction_error": float(errors.mean())}
-
-
-METRIC = Metric(
-    "reconstruction",
-    "reconstruction error: squared, summed over pixels",
-    INFORMATION,
-    (
-        lower_is_better(
-            "reconstruction_error",
-            "reconstruction error",
-            "squared error of an image, summed over its pixels; not a measure of disentanglement",
-            on_screen=True,
-        ),
-    ),
-    lambda request: score(request.decoder, request.source.dataset, request.codes, request.drawn, request.device),
-    lambda source, preset, rng: {"points": source.random(rng, (preset.image_points,))},
-    needs=("decoder",),
-)
+    return {"reconstruction_error": float(squared_error(decoder, dataset, codes, index, device).mean())}

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from metrics.inputs import constant
-from metrics.metric import SYMMETRY, Metric, Request, Score, lower_is_better
-from metrics.presets import Preset
-from metrics.reconstruction import squared_error
+from metrics.checks import constant
 
 SMALL = 1e-6
-
-
-def draw(source, preset: Preset, rng: np.random.Generator) -> dict:
-    """Draw pairs one step forwards per varying factor, the `factor_label`: `<split>_before`, `_after` `[k, points]`."""
-    drawn = {"factor_label": source.varying}  # [k]; in a bootstrap replicate, fewer may vary
-    for split in ("train", "test"):
-        before = source.random(rng, (len(source.varying), preset.step_points))
-        factor = np.broadcast_to(source.varying[:, None], before.shape)
-        drawn[f"{split}_before"], drawn[f"{split}_after"] = before, source.step(before, factor, np.ones_like(before))
-    return drawn
 
 
 def fit_actions(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -48,7 +37,15 @@ def mean_ratio(error: np.ndarray, size: np.ndarray) -> float:
     return float(np.divide(above, below, out=np.ones_like(above), where=below > 0).mean())
 
 
-def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, float]:
+def true_independence(
+    before: np.ndarray,
+    after: np.ndarray,
+    before_test: np.ndarray,
+    after_test: np.ndarray,
+    sizes: Sequence[int],
+    *,
+    image_error: Callable[[np.ndarray], float] | None = None,
+) -> dict[str, float]:
     """Do the symmetry steps of different factors act on the code linearly, cyclically, and in different directions?
 
     1. Divide each latent by its deviation over the training pairs, for invariance to scale; drop constant latents.
@@ -72,23 +69,36 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
 
     Source: Painter, Hare & Pruegel-Bennett 2020, section 5 (true independence); definition of Higgins et al. 2018.
     Convention: the precise forms above are this project's; the published figures are not normalised.
+
+    Args:
+        before, after: codes `[k, n, d]` before and after one step forwards of each of k varying factors.
+        before_test, after_test: the same of fresh pairs.
+        sizes: number of values of each factor, `[k]`.
+        image_error: codes `[k n, d]` that should be those of the test pairs after the step -> error of their images.
+
+    Example:
+        >>> turn = np.array([[0.0, -1.0], [1.0, 0.0]])  # a quarter turn: a factor of four values on a circle
+        >>> z = np.random.default_rng(0).standard_normal((1, 100, 2))
+        >>> round(true_independence(z, z @ turn.T, z, z @ turn.T, [4])["cyclic_order_error"], 6)
+        0.0
     """
-    before, after = codes(drawn["train_before"]).astype(np.float64), codes(drawn["train_after"]).astype(np.float64)
+    before, after, before_test, after_test = (
+        np.asarray(table, dtype=np.float64) for table in (before, after, before_test, after_test)
+    )
     d = before.shape[-1]
     every = before.reshape(-1, d)  # [k n, d]
     useless = {"independence_score": 0.0, "cyclic_order_error": 1.0, "symmetry_code_error": 1.0}
     active = ~constant(every) if len(every) else np.zeros(d, dtype=bool)
     if not active.any():
         return useless
-    size = np.abs(every[:, active]).max(0)  # [active]
-    deviation = (every[:, active] / size).std(0) * size  # [active]; scaled to avoid overflow
+    deviation = every[:, active].std(0)  # [active]
 
     def standard(z):
         return z[..., active] / deviation  # [..., active]
 
     actions = fit_actions(standard(before), standard(after))  # [k, active, active]
-    z = standard(codes(drawn["test_before"]).astype(np.float64))  # [k, n, active]
-    z_next = standard(codes(drawn["test_after"]).astype(np.float64))
+    z = standard(before_test)  # [k, n, active]
+    z_next = standard(after_test)
     predicted = np.einsum("kij,knj->kni", actions, z)
     cycles = np.stack([np.linalg.matrix_power(a, int(n)) for a, n in zip(actions, sizes, strict=True)])
     returned = np.einsum("kij,knj->kni", cycles, z)
@@ -100,53 +110,5 @@ def score(codes, drawn: dict, sizes: np.ndarray, image_error=None) -> dict[str, 
     if image_error is not None:
         moved = np.zeros((*predicted.shape[:2], d)) + every.mean(0)  # [k, n, d]
         moved[..., active] = predicted * deviation
-        result["symmetry_image_error"] = image_error(moved.reshape(-1, d), drawn["test_after"].reshape(-1))
+        result["symmetry_image_error"] = image_error(moved.reshape(-1, d))
     return result
-
-
-def _score(request: Request) -> dict[str, float]:
-    sizes, decoder = request.source.sizes[request.drawn["factor_label"]], request.decoder
-    if decoder is None:
-        return score(request.codes, request.drawn, sizes)
-
-    def image_error(codes, index):
-        rows = np.random.default_rng(request.seed).permutation(len(index))[: request.preset.image_points]
-        dataset = request.source.dataset
-        errors = squared_error(decoder, dataset, codes[rows], index[rows], request.device)
-        return float(errors.mean()) / int(np.prod(dataset.batch(index[:1], request.device).shape))
-
-    return score(request.codes, request.drawn, sizes, image_error)
-
-
-METRIC = Metric(
-    "true_independence",
-    "true independence: linear representations of the symmetry steps, fitted to the codes",
-    SYMMETRY,
-    (
-        Score(
-            "independence_score",
-            "independence of the steps",
-            "do steps of different factors point in different directions? the basis does not matter",
-            on_screen=True,
-        ),
-        lower_is_better(
-            "cyclic_order_error",
-            "cyclic order error",
-            "does a step, repeated for all values, return to the start? circles do (0), lines do not",
-        ),
-        lower_is_better(
-            "symmetry_code_error",
-            "symmetry error in the code",
-            "error of the linear step relative to no step; high for lines, which jump from the last value to the first",
-        ),
-        lower_is_better(
-            "symmetry_image_error",
-            "symmetry error in the image",
-            "squared error per pixel of the decoded linear step; needs a decoder",
-        ),
-    ),
-    _score,
-    draw,
-    on_tables=False,
-    needs=("factors", "steps"),
-)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metrics.factor import ACTIVE_DEVIATION
-from metrics.inputs import InputError, check_representations, deviations
-from metrics.metric import AGREEMENT, Metric, Score
+from metrics.checks import InputError, check_codes, deviations
+from metrics.factor_vae import ACTIVE_DEVIATION
 
 
 def similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -36,7 +35,7 @@ def pair_score(first: np.ndarray, second: np.ndarray) -> float:
     return float(total / (first.shape[1] + second.shape[1]))
 
 
-def score(runs: Sequence) -> dict[str, float]:
+def udr(runs: Sequence) -> dict[str, float]:
     """Do several runs learn the same latents? Needs no factors.
 
     runs: codes `[n, d]` of each run, for the same samples in the same order.
@@ -54,30 +53,21 @@ def score(runs: Sequence) -> dict[str, float]:
     Source: Duan et al. 2020, eq. 2 and 3. Convention: latents are informative by the deviation of the means; the
     paper's KL > 0.01 needs variances. This is UDR_S. Raises InputError for fewer than two runs,
     different numbers of rows, NaN.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(udr([factors, factors[:, ::-1]])["UDR"], 1)
+        1.0
     """
-    tables = [check_representations(run, f"run {number}") for number, run in enumerate(runs)]
+    tables = [check_codes(run, f"run {number}") for number, run in enumerate(runs)]
     if len(tables) < 2:
         raise InputError("UDR compares runs: give the codes of at least two")
     if len({len(table) for table in tables}) > 1:
         raise InputError("UDR needs codes of the same samples from every run; their numbers of rows differ")
-    tables = [table[:, deviations(table) >= ACTIVE_DEVIATION].astype(np.float64) for table in tables]
+    tables = [table[:, deviations(table) >= ACTIVE_DEVIATION] for table in tables]
     pairs = np.full((len(tables), len(tables)), np.nan)
     for i, first in enumerate(tables):
         for j, second in enumerate(tables[:i]):
             pairs[i, j] = pairs[j, i] = pair_score(first, second)
     medians = np.nanmedian(pairs, axis=1)  # [runs]
     return {"UDR": float(medians.mean())} | {f"UDR_run_{i}": float(value) for i, value in enumerate(medians)}
-
-
-METRIC = Metric(
-    "udr",
-    "unsupervised disentanglement ranking: do several runs learn the same latents? also logs UDR_run_<i>",
-    AGREEMENT,
-    (
-        Score(
-            "UDR", "UDR", "do two runs learn the same latents? needs no factors; chance correlations lower it a little"
-        ),
-    ),
-    score,
-    needs=("runs",),
-)

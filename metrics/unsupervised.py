@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from metrics.checks import check_codes, constant, standardised
 from metrics.discrete import discretise, mutual_information
-from metrics.inputs import constant, standardised
-from metrics.metric import INDEPENDENCE, Metric, lower_is_better
 
 
 def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
@@ -16,17 +15,15 @@ def gaussian_scores(codes: np.ndarray) -> tuple[float, float, float]:
     (z,) = standardised(codes)  # [n, active]
     correlation = z.T @ z / len(z)  # [active, active]
     eigenvalues = np.maximum(np.linalg.eigvalsh(correlation), 1e-15)  # [active]
-    size = float(np.abs(codes).max())
-    scaled = codes.astype(np.float64) / size  # avoids overflow of squares
-    variances = (scaled - scaled.mean(0)).var(0, ddof=1)  # [active]
+    variances = codes.var(0, ddof=1)  # [active]
     trace = float(variances.sum())
     crossed = np.linalg.eigvalsh(correlation * np.outer(variances, variances))  # of D^1/2 C D^1/2, [active]
     distance = max(0.0, 2 * trace - 2 * float(np.sqrt(np.maximum(crossed, 0.0)).sum()))
     relative = distance / trace if trace > 0 else 0.0
-    return max(0.0, float(-0.5 * np.log(eigenvalues).sum())), distance * size * size, relative
+    return max(0.0, float(-0.5 * np.log(eigenvalues).sum())), distance, relative
 
 
-def score(representations: np.ndarray) -> dict[str, float]:
+def unsupervised(codes) -> dict[str, float]:
     """How dependent are the latents on one another?
 
     1. Covariance C of the codes; constant latents are left out of the Gaussian scores.
@@ -47,9 +44,15 @@ def score(representations: np.ndarray) -> dict[str, float]:
 
     Source: Locatello et al. 2019, appendix (unsupervised scores). Convention: sums of eigenvalues instead of a
     matrix square root.
+
+    Example:
+        >>> factors = np.random.default_rng(0).integers(0, 4, (1000, 2))
+        >>> round(unsupervised(factors + 0.1)["gaussian_total_correlation"], 1)
+        0.0
     """
-    total, distance, relative = gaussian_scores(representations[:, ~constant(representations)])
-    binned = discretise(representations)
+    codes = check_codes(codes)
+    total, distance, relative = gaussian_scores(codes[:, ~constant(codes)])
+    binned = discretise(codes)
     information = mutual_information(binned, binned)  # [d, d]
     pairs = len(information) * (len(information) - 1)
     return {
@@ -58,35 +61,3 @@ def score(representations: np.ndarray) -> dict[str, float]:
         "gaussian_wasserstein_correlation_norm": relative,
         "mutual_info_score": float((information.sum() - np.trace(information)) / pairs) if pairs else 0.0,
     }
-
-
-METRIC = Metric(
-    "unsupervised",
-    "dependence among the latents: Gaussian total correlation, Wasserstein correlation, mutual information",
-    INDEPENDENCE,
-    (
-        lower_is_better(
-            "gaussian_total_correlation",
-            "Gaussian total correlation",
-            "total correlation of the latents in nats; large for copies, 0 for a collapsed code",
-            on_screen=True,
-        ),
-        lower_is_better(
-            "gaussian_wasserstein_correlation",
-            "Gaussian Wasserstein correlation",
-            "dependence as a distance, in squared units of the code",
-        ),
-        lower_is_better(
-            "gaussian_wasserstein_correlation_norm",
-            "Gaussian Wasserstein correlation, normalised",
-            "the same divided by the total variance of the code",
-        ),
-        lower_is_better(
-            "mutual_info_score",
-            "mutual information of the latents",
-            "mean mutual information of two latents in nats; includes non-linear dependence, and some bias",
-        ),
-    ),
-    lambda request: score(request.table("points")[0]),
-    needs=(),
-)

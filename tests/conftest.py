@@ -81,17 +81,20 @@ def narrow_networks() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cheap_scores() -> Iterator[None]:
-    """The preset `fast` with few samples and solvers that stop early: every score is there, and says little."""
-    from metrics import PRESETS, beta, downstream, explicitness
+    """The preset `fast` with few samples and trees: every score is there, and says little."""
+    from metrics import PRESETS
 
     few = dict.fromkeys(("train_points", "test_points", "beta_points", "step_points", "image_points"), 20)
     few |= dict.fromkeys(("factor_train_votes", "factor_eval_votes", "factor_batch"), 20)
-    few |= {"factor_variance_points": 100, "intervention_points": 100, "beta_batch": 1, "dci_trees": 2}
+    few |= {
+        "factor_variance_points": 100,
+        "intervention_points": 100,
+        "beta_batch": 1,
+        "dci_trees": 2,
+        "forest_trees": 2,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "fast", dataclasses.replace(PRESETS["fast"], **few))
-        patch.setitem(beta.SOLVER, "tol", 0.1)
-        patch.setitem(explicitness.SOLVER, "tol", 0.1)
-        patch.setattr(downstream, "TREES", 2)
         yield
 
 

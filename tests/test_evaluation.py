@@ -167,7 +167,7 @@ def test_a_bootstrap_gives_every_score_an_interval_on_the_screen_in_the_file_and
     low, high = written["intervals"]["SAP_score"]
     assert low < written["scores"]["SAP_score"] < high
     screen = capsys.readouterr().out
-    assert "in brackets: 95% intervals from 3 resamplings" in screen and f"[{low:.4f}, {high:.4f}]" in screen
+    assert "in brackets: 95% intervals from 3 half-samples" in screen and f"[{low:.4f}, {high:.4f}]" in screen
     write_report([trained], tmp_path / "report.html")
     assert f"95%: {low:.4f} to {high:.4f}" in (tmp_path / "report.html").read_text()
 

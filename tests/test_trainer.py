@@ -93,7 +93,7 @@ def test_a_run_leaves_its_log_scores_pictures_and_checkpoint(trained):
 
 def test_every_score_of_the_log_is_documented(trained):
     document = (Path(main.__file__).parent / "docs/metrics.md").read_text(encoding="utf-8")
-    tables = document.partition("## Every metric on five codes")[2].partition("\n## ")[0]
+    tables = document.partition("## Every score on five codes")[2].partition("\n## ")[0]
     logged = {tag.removeprefix("dmetric/") for tag, _ in lines(trained) if tag.startswith("dmetric/")}
     assert {"reconstruction_error", "symmetry_image_error"} <= logged
     assert not [name for name in logged if f"\n| `{name}` |" not in tables]

@@ -64,7 +64,7 @@ def scores_over_training(groups: Sequence[Group]) -> list[Figure]:
     counts = pandas.concat([run.scalars for run in runs]).query("tag.str.startswith('dmetric/')").groupby("tag").step
     names = [tag.removeprefix("dmetric/") for tag, steps in counts if steps.nunique() > 1]
     scores = [score for group in score_guide.grouped(names).values() for score in group][:SCORES_DRAWN]
-    return [figure for score in scores for figure in _bands(groups, f"dmetric/{score.name}", score.title)]
+    return [figure for score in scores for figure in _bands(groups, f"dmetric/{score.key}", score.name)]
 
 
 def _bands(groups: Sequence[Group], tag: str, title: str, clip: bool = False) -> list[Figure]:

@@ -27,7 +27,7 @@ def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
     groups, shared = grouped(runs)
     names = dict.fromkeys(name for run in runs for name in run.scores)
     tables = [(group, table(members, {name: name for name in names})) for group, members in groups.items()]
-    shown = {score.name: score.title for score in next(iter(score_guide.grouped(names).values()), [])}
+    shown = {score.key: score.name for score in next(iter(score_guide.grouped(names).values()), [])}
     lead = f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''} of equal arguments."
     sections = [
         Section("Runs", "runs", _members(groups, shared)),

@@ -109,11 +109,11 @@ def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[s
     for question, group in score_guide.grouped(values).items():
         rows = []
         for score in group:
-            code = score.name if score.title != score.name else ""
-            row = [Cell(score.title, code, score.reading.replace("`", "")), *values[score.name]]
+            code = score.key if score.name != score.key else ""
+            row = [Cell(score.name, code, score.question.replace("`", "")), *values[score.key]]
             rows.append([*row, f"{ARROW[score.better]} {score_guide.ideal(score)}".strip()])
             if not parts:
-                rows[-1] += [published_cell(source.get(score.name)) for source in sources.values()]
+                rows[-1] += [published_cell(source.get(score.key)) for source in sources.values()]
         head = ["score", *columns, "ideal"]
         first = not parts
         parts.append(Table([*head, *sources] if first else head, rows, folded="" if first else question))

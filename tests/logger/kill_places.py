@@ -56,7 +56,7 @@ def arm() -> None:
 
     torch.optim.Adam.step = after(torch.optim.Adam.step, "step")
     grids.png_bytes = after(grids.png_bytes, "picture")
-    model_scores.evaluate = after(model_scores.evaluate, "score")
+    model_scores.score_tables = after(model_scores.score_tables, "score")
     RunDirectory.append_metrics = after(RunDirectory.append_metrics, "log")
     replace, fsync, write_status, release = os.replace, os.fsync, RunDirectory.write_status, RunDirectory.release
 

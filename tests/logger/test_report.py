@@ -8,7 +8,7 @@ from report_pages import check_page, write_run, written
 from logger import read_run, score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.report.__main__ import main
-from metrics.metric import INFORMATION
+from metrics.info import INFORMATION, SCORES
 from system.errors import UserError
 
 
@@ -104,10 +104,11 @@ def test_output_goes_where_it_is_told(tmp_path, capsys):
 
 
 def test_published_values_are_fractions_with_a_named_source():
-    for score in score_guide.PUBLISHED:
-        assert 0 < score.deviation < score.mean < 1
-        assert score.source in score_guide.SOURCES
-        assert score_guide.BY_NAME[score.metric].question == score_guide.PAPER  # the table that has them beside
+    for key, score in SCORES.items():
+        for (source, _, _), value in score.published.items():
+            assert 0 < value.deviation < value.mean < 1
+            assert source in score_guide.SOURCES
+            assert score_guide.BY_NAME[key].group == score_guide.PAPER  # the table that has them beside
 
 
 def test_every_picture_is_described_in_the_documents():
@@ -180,8 +181,6 @@ def test_scores_stand_under_their_question_with_direction_and_ideal(tmp_path):
 
 
 def test_every_declared_score_is_in_the_guide_under_its_question():
-    from metrics import scores
-
-    assert scores().keys() == score_guide.BY_NAME.keys()
-    for score in scores().values():
-        assert score_guide.BY_NAME[score.name].question in (score.question, score_guide.PAPER)
+    assert SCORES.keys() == score_guide.BY_NAME.keys()
+    for key, score in SCORES.items():
+        assert score_guide.BY_NAME[key].group in (score.group, score_guide.PAPER)

@@ -21,6 +21,8 @@ def tables(case: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 class CodesAsImages:
     """A grid data set whose "images" are codes `[prod(factor_sizes), d]`, so that the identity is its encoder."""
 
+    name, source, factors = "codes", "made here", None
+
     def __init__(self, factor_sizes, codes: np.ndarray):
         self.factor_sizes = tuple(factor_sizes)
         self.factor_names = tuple(f"factor {k}" for k in range(len(self.factor_sizes)))

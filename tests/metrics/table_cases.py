@@ -7,7 +7,7 @@ import metric_cases as cases
 import numpy as np
 import pytest
 
-from metrics import METRICS, PRESETS, evaluate, scores
+from metrics import METRICS, PRESETS, SCORES, evaluate
 
 SIZES = (4, 5, 6)
 FACTORS = np.tile(cases.all_factors(SIZES), (3, 1))  # [360, 3]
@@ -15,15 +15,15 @@ RNG = np.random.default_rng(0)
 ROTATION = np.linalg.qr(RNG.standard_normal((3, 3)))[0]
 CODES = cases.scaled(FACTORS, SIZES) @ ROTATION + 0.3 * RNG.standard_normal((len(FACTORS), 3))
 PRESET = dataclasses.replace(
-    PRESETS["fast"], factor_batch=8, dci_trees=2, factor_train_votes=200, factor_eval_votes=200
+    PRESETS["fast"], factor_batch=8, dci_trees=2, forest_trees=5, factor_train_votes=200, factor_eval_votes=200
 )
-TABLES = [name for name, metric in METRICS.items() if not {"steps", "decoder", "runs"} & set(metric.needs)]
-STEPS = [name for name, metric in METRICS.items() if "steps" in metric.needs]
+TABLES = [name for name, metric in METRICS.items() if metric.needs in ("", "factors")]
+STEPS = [name for name, metric in METRICS.items() if metric.needs == "steps"]
 CHEAP = [name for name in TABLES if name not in ("dci", "explicitness")]
 SQUARED = "gaussian_wasserstein_correlation"  # in squared units of the code
 COMMON_SCALE = {"IRS", "gaussian_wasserstein_correlation_norm"}  # invariant to one scale of all latents only
 ACTIVE = {"fac_eval", "fac_train", "fac_num_act"}  # count latents of a deviation of 0.1 or more
-DILUTED = {name for name in scores() if "completeness" in name or name.startswith("factor_leakage")}
+DILUTED = {name for name in SCORES if "completeness" in name or name.startswith("factor_leakage")}
 DILUTED |= {"modularity_score", "mutual_info_score"}
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import METRICS, evaluate, mean_codes, score_model
+from metrics import METRICS, evaluate, score_model
+from metrics.model_scores import fixed_sample
 from system.errors import UserError
 
 SIZES = (3, 4, 5)
@@ -28,21 +29,8 @@ def grid_dataset(sizes=SIZES):
 
 def test_result_is_a_flat_dict_of_floats_with_the_logged_names():
     scores = evaluate(*ideal(), QUICK, preset="fast")
-    assert list(scores) == [output for name in QUICK for output in METRICS[name].outputs]
+    assert list(scores) == [output for name in QUICK for output in METRICS[name].keys]
     assert all(type(value) is float for value in scores.values())
-
-
-def test_encoder_with_data_set_scores_an_ideal_code_as_ideal():
-    scores = evaluate(lambda codes: codes, grid_dataset(), ["factor_vae", "beta_vae", "sap"], preset="fast")
-    assert scores["fac_eval"] == 1.0
-    assert scores["val_hig_acc"] > 0.98  # a factor of 3 values agrees by chance in one batch of 5 pairs in 243
-    assert scores["SAP_score"] > 0.95
-
-
-def test_each_image_is_encoded_at_most_once():
-    dataset = grid_dataset()
-    evaluate(lambda codes: codes, dataset, QUICK, preset="fast", batch_size=7)
-    assert dataset.encoded.max() == 1
 
 
 def test_same_seed_gives_the_same_numbers_whatever_else_is_asked_and_another_seed_does_not():
@@ -78,13 +66,13 @@ def with_nan():
         (*with_nan(), "1 of 400 rows hold NaN"),
         (ideal()[0][:, 0], ideal()[1], "expected a table"),
         (ideal()[0], ideal()[1][:, 0], r"expected a table.* give values\[:, None\]"),
-        (ideal()[0][:-1], ideal()[1], "399 rows but factors have 400"),
+        (ideal()[0][:-1], ideal()[1], "399 and 400 rows"),
         (ideal()[0].astype(str), ideal()[1], "dtype"),
         (ideal()[0], ideal()[1].astype(str), "dtype.* number classes"),
         (ideal()[0], np.where(ideal()[1] == 0, np.nan, 1.0), "NaN"),
         (np.zeros((2000, 2)), np.random.default_rng(0).random((2000, 2)), "2000 distinct values"),
         (np.zeros((2000, 1)), np.arange(2000)[:, None], "2000 distinct values"),
-        (lambda codes: codes, ideal()[1], "FactorDataset"),
+        (lambda codes: codes, ideal()[1], "got a function; encode a data set"),
     ],
 )
 def test_wrong_inputs_are_refused_with_one_line(z, factors, says):
@@ -104,28 +92,13 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"bins": 5}, "bins: the factors of this data set are classes already"),
-        ({"test": ideal()}, "factor_names and test are for tables"),
-        ({"factor_names": ["a", "b", "c"]}, "factor_names and test are for tables"),
-        ({"decoder": lambda codes: codes, "active_only": True}, "active_only: a decoder takes every latent"),
-    ],
-)
-def test_what_does_not_go_with_a_data_set_is_refused(settings, says):
-    with pytest.raises(UserError, match=says):
-        evaluate(lambda codes: codes, grid_dataset(), ["mig"], **settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
         ({"bootstrap": 1}, "bootstrap is 1: a standard error takes at least 2"),
         ({"bootstrap": -2}, "bootstrap is -2"),
         ({"workers": 0}, "workers is 0: give at least 1"),
         ({"seed": 2**32}, "seed is 4294967296: choose one from 0 to 4294967295"),
         ({"seed": -1}, "seed is -1"),
-        ({"test": (ideal()[0][:, :-1], ideal()[1])}, "the test set has another number of latents or factors"),
-        ({"test": (ideal()[0], ideal()[1][:, :-1])}, "the test set has another number of latents or factors"),
-        ({"decoder": lambda codes: codes}, "decoder: errors in image space need the encoder"),
+        ({"test": (ideal()[0][:, :-1], ideal()[1])}, "the test set has another number of latents"),
+        ({"test": (ideal()[0], ideal()[1][:, :-1])}, "the test set has another number of factors"),
     ],
 )
 def test_settings_out_of_range_or_place_are_refused(settings, says):
@@ -133,45 +106,56 @@ def test_settings_out_of_range_or_place_are_refused(settings, says):
         evaluate(*ideal(), ["mig"], **settings)
 
 
-@pytest.mark.parametrize("limit", [4, 100])
-def test_mean_codes_are_those_of_the_same_images_for_every_model(limit):
-    dataset, kept = grid_dataset(), []
-    for scale in (1, 2):
-        found = mean_codes(lambda codes, scale=scale: scale * codes, dataset, limit)
-        kept.append(found["index"].tolist())
-        assert (found["codes"] == scale * dataset.codes.numpy()[found["index"]]).all()
-        assert (found["factors"] == cases.all_factors(SIZES)[found["index"]]).all()
-    assert kept[0] == kept[1] == sorted(set(kept[0])) and len(kept[0]) == min(limit, 60)
-
-
-def test_a_model_never_gets_more_images_than_the_batch_size():
-    dataset, given = grid_dataset(), []
-    dataset.name, dataset.source, dataset.left_out = "codes", "made here", ()
-
-    def encoder(codes):
-        given.append(len(codes))
-        return codes
-
-    score_model(encoder, None, dataset, metrics=["mig"], preset="fast", batch_size=7)
-    assert max(given) == 7
-
-
-def test_images_whose_codes_are_kept_have_independent_factors():
-    dataset = grid_dataset((10, 10, 10, 8, 4, 15))  # that of 3D Shapes; every 48th image would not do
-    factors = mean_codes(lambda codes: codes, dataset, 10_000)["factors"]
-    correlations = np.corrcoef(factors.T) - np.eye(6)
-    assert abs(correlations).max() < 0.04  # four standard errors
-
-
-def test_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
-    with pytest.raises(UserError, match="encoder's codes"):
-        evaluate(lambda codes: codes * float("nan"), grid_dataset(), ["mig"])
-    with pytest.raises(UserError, match="expected codes"):
-        evaluate(lambda codes: codes.sum(), grid_dataset(), ["mig"])
-
-
 def test_protocol_states_seed_preset_and_counts():
     record = evaluate(*ideal(), ["mig"], seed=3, preset="full").protocol
     assert record["seed"] == 3
     assert record["preset"] == "full"
     assert record["samples"]["factor_train_votes"] == 10_000
+
+
+def test_the_encoder_of_an_ideal_code_scores_as_ideal_and_sees_each_image_once_in_small_batches():
+    dataset, given = grid_dataset(), []
+
+    def encoder(codes):
+        given.append(len(codes))
+        return codes
+
+    scores = score_model(encoder, None, dataset, ["factor_vae", "beta_vae", "sap"], preset="fast", batch_size=7).values
+    assert scores["fac_eval"] == 1.0
+    assert scores["val_hig_acc"] > 0.98  # a factor of 3 values agrees by chance in one batch of 5 pairs in 243
+    assert scores["SAP_score"] > 0.95
+    assert (dataset.encoded == 1).all() and max(given) == 7
+
+
+def test_fast_scores_encode_a_fixed_sample_and_the_images_of_the_steps():
+    dataset = grid_dataset((30, 40, 50))
+    found = score_model(lambda z: z, None, dataset, ["sap", "true_independence"], preset="fast")
+    assert found.protocol["images"] == 60_000 and found.protocol["encoded"] == 50_000
+    assert 50_000 < dataset.encoded.sum() == (dataset.encoded > 0).sum() < 55_000
+    full = score_model(lambda z: z, None, dataset, ["sap"], preset="full")
+    assert full.protocol["encoded"] == 60_000
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (30, 40, 50)])
+def test_kept_codes_are_those_of_the_same_images_for_every_model(sizes):
+    dataset, kept = grid_dataset(sizes), []
+    for scale, preset in ((1, "fast"), (2, "full")):
+        codes = score_model(lambda z, scale=scale: scale * z, None, dataset, ["sap"], preset=preset).codes
+        kept.append(codes["index"].tolist())
+        assert (codes["codes"] == scale * dataset.codes.numpy()[codes["index"]]).all()
+        assert (codes["factors"] == cases.all_factors(sizes)[codes["index"]]).all()
+        assert codes["factor_names"].tolist() == ["factor 0", "factor 1", "factor 2"] and codes["data"]
+    assert kept[0] == kept[1] == sorted(set(kept[0])) and len(kept[0]) == min(10_000, len(dataset))
+
+
+def test_images_of_a_fixed_sample_have_independent_factors():
+    sizes = (10, 10, 10, 8, 4, 15)  # those of 3D Shapes; every 48th image would not do
+    factors = cases.all_factors(sizes)[fixed_sample(480_000, 10_000)]
+    assert abs(np.corrcoef(factors.T) - np.eye(6)).max() < 0.04  # four standard errors
+
+
+def test_an_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
+    with pytest.raises(UserError, match="encoder's codes"):
+        score_model(lambda codes: codes * float("nan"), None, grid_dataset(), ["mig"])
+    with pytest.raises(UserError, match="expected codes"):
+        score_model(lambda codes: codes.sum(), None, grid_dataset(), ["mig"])

@@ -6,13 +6,14 @@ import metric_cases as cases
 import numpy as np
 import pytest
 
-from metrics import METRICS, PRESETS, downstream, evaluate, matrices, true_independence, udr
+from metrics import METRICS, PRESETS, dci, evaluate, mig, score_model, true_independence, udr
+from metrics.dci import fit_trees
 
 SIZES = (4, 5, 6)
 FACTORS = np.tile(cases.all_factors(SIZES), (10, 1))  # [1200, 3]
 PRESET = dataclasses.replace(PRESETS["fast"], factor_batch=16, dci_trees=5)
-STEPS = [name for name, metric in METRICS.items() if "steps" in metric.needs]
-TABLES = [name for name, metric in METRICS.items() if not {"steps", "decoder", "runs"} & set(metric.needs)]
+STEPS = [name for name, metric in METRICS.items() if metric.needs == "steps"]
+TABLES = [name for name, metric in METRICS.items() if metric.needs in ("", "factors")]
 UNSCALED = {
     "gaussian_wasserstein_correlation",
     "gaussian_wasserstein_correlation_norm",
@@ -30,7 +31,7 @@ def score(codes, factors=FACTORS, metrics=TABLES, **settings):
 
 
 def score_steps(codes):
-    return evaluate(lambda z: z, cases.CodesAsImages(SIZES, codes), STEPS, preset=PRESET, workers=1)
+    return evaluate(codes, cases.all_factors(SIZES), STEPS, preset=PRESET, workers=1)
 
 
 def circles():
@@ -139,17 +140,6 @@ def test_steps_of_independent_codes_look_all_alike():
     assert repeated["downstream_rep"] < 0.3
 
 
-def test_scores_do_not_change_under_permutation_and_rescaling_of_the_latents(mixed):
-    order = [4, 2, 6, 0, 3, 1, 5]
-    moved = score(MIXED[:, order] * np.array([4.0, 2.0, 8.0, 1.0, 2.0, 4.0, 16.0]))
-    for name in mixed.keys() - UNSCALED:
-        tolerance = 0.06 if name.startswith(TREES) else 1e-4
-        assert moved[name] == pytest.approx(mixed[name], abs=tolerance), name
-    permuted = score(MIXED[:, order], metrics=["unsupervised", "irs"])
-    for name in UNSCALED:
-        assert permuted[name] == pytest.approx(mixed[name], abs=1e-6), name
-
-
 def test_latents_that_do_not_vary_at_all_share_a_vote_of_the_factor_vae_score():
     factors = np.tile(cases.all_factors((2, 2)), (50, 1))
     codes = np.stack([factors[:, 0], factors[:, 0] * factors[:, 1]], axis=1)
@@ -158,24 +148,6 @@ def test_latents_that_do_not_vary_at_all_share_a_vote_of_the_factor_vae_score():
     found, turned = (score(codes[:, order], factors, ["factor_vae"]) for order in ([0, 1], [1, 0]))
     assert turned == found
     assert found["fac_eval"] == pytest.approx((3 / 4 + 1 / 2) / 2, abs=0.05)
-
-
-def test_step_scores_do_not_change_under_permutation_and_rescaling_of_the_latents():
-    codes = circles() + 0.3 * NOISE[: np.prod(SIZES), :1]
-    before, after = score_steps(codes), score_steps(codes[:, [3, 1, 5, 0, 2, 4]] * np.array([4, 2, 8, 1, 2, 0.5]))
-    for name in before:
-        tolerance = 0.1 if name.startswith(TREES) else 1e-4
-        assert after[name] == pytest.approx(before[name], abs=tolerance), name
-
-
-def test_constant_factor_changes_no_score(mixed, monkeypatch):
-    constant = np.concatenate([FACTORS, np.full((len(FACTORS), 1), 3)], axis=1)
-    assert score(MIXED, constant) == mixed
-    one, other = (cases.CodesAsImages(sizes, MIXED[:120]) for sizes in (SIZES, (1, *SIZES)))
-    monkeypatch.setattr(downstream, "TREES", 5)  # as good as 100 here
-    names = ["factor_vae", "beta_vae", "downstream"]
-    found, expected = (evaluate(lambda z: z, data, names, preset=PRESET, workers=1) for data in (other, one))
-    assert found == expected
 
 
 def test_constant_latents_alone_have_defined_scores():
@@ -197,23 +169,6 @@ def test_constant_latents_alone_have_defined_scores():
     assert steps["symmetry_code_error"] == steps["cyclic_order_error"] == 1
 
 
-@pytest.mark.parametrize("sizes", [(4, 5), (3, 9), (3, 3, 3)])
-def test_rounding_errors_of_trees_that_learn_nothing_are_no_importance(sizes):
-    factors = cases.all_factors(sizes)
-    codes = factors[:, :1].astype(float)
-    importance = matrices(codes, factors, test=(codes, factors), preset=PRESET, workers=1)["importance"]
-    np.testing.assert_allclose(importance, np.eye(len(sizes))[:1], atol=1e-12)
-
-
-def test_steps_of_a_code_that_is_zero_for_all_test_pairs_have_finite_scores():
-    codes = np.zeros((np.prod(SIZES), 1))
-    codes[7] = 1.0
-    drawn = {"train_before": [[6, 7]], "train_after": [[7, 8]], "test_before": [[3, 4]], "test_after": [[4, 5]]}
-    drawn = {name: np.array(rows) for name, rows in drawn.items()}
-    expected = {"independence_score": 0, "cyclic_order_error": 1, "symmetry_code_error": 1}
-    assert true_independence.score(lambda index: codes[index], drawn, np.array([6])) == expected
-
-
 @pytest.mark.parametrize("name", TABLES)
 def test_constant_factors_alone_and_a_single_latent_have_defined_scores(name):
     assert all(np.isfinite(value) for value in score(IDEAL, np.zeros_like(FACTORS), [name]).values())
@@ -226,31 +181,8 @@ def test_scores_without_a_varying_factor_are_those_documented():
     values = {"explicitness_score_train": 0.5, "explicitness_score_test": 0.5}
     values |= {name: 1.0 for name in found if "informativeness" in name}
     assert found == {**dict.fromkeys(found, 0.0), **values}
-    still = evaluate(lambda z: z, cases.CodesAsImages((1, 1), np.ones((1, 2))), ["downstream"], preset=PRESET)
-    assert still["downstream_rep"] == 1
-
-
-def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
-    codes, factors = circles(), cases.all_factors(SIZES)
-    shuffled = np.random.default_rng(2).permutation(len(codes))
-    scores = score(codes[shuffled], factors[shuffled], ["true_independence"])
-    assert scores["symmetry_code_error"] == pytest.approx(0, abs=1e-6)
-    with pytest.raises(ValueError, match="every combination"):
-        score(codes[:-1], factors[:-1], ["true_independence"])
-    with pytest.raises(ValueError, match="exactly once"):
-        score(codes, np.concatenate([factors[:-1], factors[:1]]), ["true_independence"])
-
-
-def test_decoder_gives_reconstruction_and_image_errors():
-    codes = circles()
-    dataset = cases.CodesAsImages(SIZES, np.concatenate([codes, np.full((len(codes), 1), 5.0)], axis=1))  # one is dead
-    names = ["reconstruction", "true_independence"]
-    perfect = evaluate(lambda x: x, dataset, names, decoder=lambda z: z, preset=PRESET)
-    assert perfect["reconstruction_error"] == 0
-    assert perfect["symmetry_image_error"] == pytest.approx(0, abs=1e-9)
-    off = evaluate(lambda x: x, dataset, names, decoder=lambda z: z + 0.5, preset=PRESET)
-    assert off["reconstruction_error"] == pytest.approx(7 * 0.25)
-    assert off["symmetry_image_error"] == pytest.approx(0.25)
+    still = score_model(lambda z: z, None, cases.CodesAsImages((1, 1), np.ones((1, 2))), ["downstream"], preset=PRESET)
+    assert still.values["downstream_rep"] == 1
 
 
 def test_udr_is_one_for_equal_runs_low_for_unlike_ones_and_refuses_nan():
@@ -266,37 +198,70 @@ def test_udr_is_one_for_equal_runs_low_for_unlike_ones_and_refuses_nan():
         udr([many])
 
 
-def test_bootstrap_errors_shrink_with_the_number_of_points():
-    rng = np.random.default_rng(0)
-    factors = rng.integers(0, SIZES, (4000, 3))
-    codes = cases.scaled(factors, SIZES) + rng.standard_normal((4000, 3))
-    few, many = (
-        evaluate(codes, factors, ["sap"], preset=dataclasses.replace(PRESET, train_points=n), bootstrap=30)[
-            "SAP_score_se"
-        ]
-        for n in (200, 3200)
-    )
-    assert few / many == pytest.approx(4, rel=0.5)
+def test_scores_do_not_change_with_the_order_of_the_latents(mixed):
+    order = [4, 2, 6, 0, 3, 1, 5]
+    moved = score(MIXED[:, order])
+    for name in mixed:
+        tolerance = 0.06 if name.startswith(TREES) else 1e-4
+        assert moved[name] == pytest.approx(mixed[name], abs=tolerance), name
+
+
+def test_a_constant_factor_changes_no_score(mixed):
+    constant = np.concatenate([FACTORS, np.full((len(FACTORS), 1), 3)], axis=1)
+    assert score(MIXED, constant) == mixed
+    steps, factors = circles(), cases.all_factors(SIZES)
+    with_constant = np.concatenate([np.zeros((len(factors), 1)), factors], axis=1)
+    found, expected = (evaluate(steps, f, STEPS, preset=PRESET, workers=1) for f in (with_constant, factors))
+    assert found == expected
+
+
+def test_steps_need_every_combination_and_a_shuffled_complete_table_will_do():
+    codes, factors = circles(), cases.all_factors(SIZES)
+    shuffled = np.random.default_rng(2).permutation(len(codes))
+    scores = score(codes[shuffled], factors[shuffled], ["true_independence"])
+    assert scores["symmetry_code_error"] == pytest.approx(0, abs=1e-6)
+    for z, f in ((codes[:-1], factors[:-1]), (codes, np.concatenate([factors[:-1], factors[:1]]))):
+        with pytest.raises(ValueError, match="every combination of the factors exactly once"):
+            score(z, f, ["true_independence"])
+
+
+def test_steps_of_a_code_that_is_zero_for_all_test_pairs_have_finite_scores():
+    before, after = np.array([[[0.0], [1.0]]]), np.array([[[1.0], [0.0]]])
+    found = true_independence(before, after, 0 * before, 0 * after, [6])
+    assert found == {"independence_score": 0, "cyclic_order_error": 1, "symmetry_code_error": 1}
+
+
+def test_a_decoder_gives_reconstruction_and_image_errors():
+    codes = circles()
+    dataset = cases.CodesAsImages(SIZES, np.concatenate([codes, np.full((len(codes), 1), 5.0)], axis=1))  # one is dead
+    names = ["reconstruction", "true_independence"]
+    perfect = score_model(lambda x: x, lambda z: z, dataset, names, preset=PRESET).values
+    assert perfect["reconstruction_error"] == pytest.approx(0, abs=1e-9)
+    assert perfect["symmetry_image_error"] == pytest.approx(0, abs=1e-9)
+    off = score_model(lambda x: x, lambda z: z + 0.5, dataset, names, preset=PRESET).values
+    assert off["reconstruction_error"] == pytest.approx(7 * 0.25)
+    assert off["symmetry_image_error"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("sizes", [(4, 5), (3, 9), (3, 3, 3)])
+def test_rounding_errors_of_trees_that_learn_nothing_are_no_importance(sizes):
+    factors = cases.all_factors(sizes)
+    codes = factors[:, :1].astype(float)
+    importance, *_ = fit_trees(codes, factors, codes, factors, trees=5)
+    np.testing.assert_allclose(importance, np.eye(len(sizes))[:1], atol=1e-12)
 
 
 @pytest.mark.slow
-def test_trees_in_parallel_give_unchanged_results(monkeypatch):
-    monkeypatch.setattr("metrics.dci.WORK_WORTH_PROCESSES", 0)
-    one, two = (evaluate(MIXED, FACTORS, ["dci"], preset=PRESET, workers=workers) for workers in (1, 2))
-    assert one == two
-
-
-def test_matrices_are_latents_by_factors():
-    constant = np.concatenate([FACTORS, np.zeros((len(FACTORS), 1), dtype=int)], axis=1)
-    found = matrices(MIXED, constant, preset=PRESET)
-    assert found["mutual_information"].shape == found["importance"].shape == (7, 4)
-    assert found["importance"].sum(axis=0) == pytest.approx([1, 1, 1, 0])
+def test_trees_in_parallel_give_unchanged_results():
+    tables = MIXED, FACTORS, MIXED, FACTORS
+    one, two = (fit_trees(*tables, trees=5, workers=workers, worth_processes=0) for workers in (1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_matrices_have_each_latent_and_factor_in_its_place():
     first = np.zeros((len(FACTORS), 1))  # a dead latent, and a constant factor
     codes, factors = np.concatenate([first, IDEAL], axis=1), np.concatenate([first, FACTORS], axis=1)
-    found = matrices(codes, factors, preset=dataclasses.replace(PRESET, dci_trees=2), left_out=())
+    found = evaluate(codes, factors, ["mig", "dci"], preset=dataclasses.replace(PRESET, dci_trees=2)).matrices
     assert found["importance"] == pytest.approx(np.diag([0.0, 1, 1, 1]), abs=1e-6)
     information = found["mutual_information"]
     assert np.diag(information) == pytest.approx(np.log([1, *SIZES]), abs=0.05)
@@ -304,8 +269,14 @@ def test_matrices_have_each_latent_and_factor_in_its_place():
 
 
 def test_more_trees_fit_the_training_points_of_noise_alone():
-    name = "dci"
-    few, many = (score(NOISE, metrics=[name], preset=dataclasses.replace(PRESET, dci_trees=n)) for n in (1, 12))
-    train, test = (f"{name}_informativeness_{split}" for split in ("train", "test"))
-    assert many[train] > few[train] + 0.1
-    assert max(abs(found[test] - GUESSING) for found in (few, many)) < 0.1
+    tables = NOISE[:500], FACTORS[:500], NOISE[500:], FACTORS[500:]
+    few, many = (dci(*tables, trees=trees) for trees in (1, 12))
+    assert many["dci_informativeness_train"] > few["dci_informativeness_train"] + 0.1
+    assert max(abs(found["dci_informativeness_test"] - GUESSING) for found in (few, many)) < 0.1
+
+
+def test_functions_alone_check_their_tables():
+    with pytest.raises(ValueError, match="codes and factors: 1199 and 1200 rows"):
+        mig(IDEAL[:-1], FACTORS)
+    with pytest.raises(ValueError, match="got a function; encode a data set"):
+        mig(lambda x: x, FACTORS)
