@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
-
 import torch
 
 from models import MODELS, model_class
@@ -12,17 +9,8 @@ from models.vae import VAE
 from system.errors import UserError
 
 
-@dataclass
-class Taken:
-    """Names of layers, such as `encoder.0` for `encoder.0.weight` and `encoder.0.bias`."""
-
-    taken: list[str]  # layers of the model that were copied from the other model
-    left: list[str]  # layers of the other model that fit no layer
-    fresh: list[str]  # layers of the model that keep their initial weights
-
-
 def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path: str) -> None:
-    """Copy the layers of another model's encoder and decoder that fit into `model`, and print which.
+    """Copy the layers of another model's encoder and decoder that fit into `model`, and print how many.
 
     Args:
         state: the state dict of the other model, in the reference layout.
@@ -33,15 +21,19 @@ def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path
     """
     if trained_as not in MODELS:
         raise UserError(f"--base-model-path {path} is a run of the model {trained_as!r}, which is not known here")
-    layers = take_base_weights(model, state, model_class(trained_as).trunk)
-    if not layers.taken:
+    taken = take_base_weights(model, state, model_class(trained_as).trunk)
+    if not taken:
         raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
-    for what, names in (("taken", layers.taken), ("left", layers.left), ("of this model as drawn", layers.fresh)):
-        print(f"from {path} ({trained_as}): {len(names)} layers {what}" + (f": {', '.join(names)}" if names else ""))
+    fresh = [layer for layer in layers(model.reference_state_dict()) if layer not in taken]
+    print(
+        f"from {path} ({trained_as}): {len(taken)} of {len(layers(state))} layers taken, {len(fresh)} start anew",
+        end="",
+    )
+    print(f": {', '.join(fresh)}" if fresh else "")
 
 
-def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> Taken:
-    """Copy into `model` every layer of `state` that has the same place and the same shapes.
+def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> list[str]:
+    """Copy into `model` every layer of `state` that has the same place and the same shapes. Returns their names.
 
     The same place: the same name, or the same number in the trunk of the encoder or decoder. The first convolution, for
     example, is `encoder.prior_group.0` in the Lie group VAE and `encoder.0` in the others.
@@ -50,33 +42,24 @@ def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[st
         state: the state dict of the other model, in the reference layout.
         trunk: `trunk` of the other model's class.
     """
-    own, theirs = _layers(model.reference_state_dict()), _layers(state)
-    sources: dict[str, str] = {}  # layer of the model -> layer of the state dict
-    for layer, tensors in theirs.items():
-        for place in dict.fromkeys([layer, _moved(layer, trunk, model.trunk)]):
-            if _shapes(own.get(place, {})) == _shapes(tensors) and place not in sources:
-                sources[place] = layer
+    own, taken = layers(model.reference_state_dict()), {}
+    for layer, tensors in layers(state).items():
+        part = layer.partition(".")[0]  # encoder or decoder
+        moved = layer.replace(trunk[part] + ".", model.trunk[part] + ".", 1)
+        for place in (layer, moved):
+            same = {kind: value.shape for kind, value in own.get(place, {}).items()}
+            if place not in taken and same == {kind: value.shape for kind, value in tensors.items()}:
+                taken[place] = {place + kind: value for kind, value in tensors.items()}
                 break
-    chosen = {place + kind: tensor for place, layer in sources.items() for kind, tensor in theirs[layer].items()}
-    model.load_state_dict(chosen, strict=False)
-    used = set(sources.values())
-    return Taken(list(sources), [name for name in theirs if name not in used], [n for n in own if n not in sources])
+    model.load_state_dict({name: value for layer in taken.values() for name, value in layer.items()}, strict=False)
+    return list(taken)
 
 
-def _layers(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    """Layer name -> {`.weight`: tensor, `.bias`: tensor}; encoder and decoder only, in the order of the state dict."""
-    names = [name for name in state if name.startswith(("encoder.", "decoder."))]
-    by_layer = groupby(names, key=lambda name: name.rpartition(".")[0])
-    return {layer: {name[len(layer) :]: state[name] for name in group} for layer, group in by_layer}
-
-
-def _moved(layer: str, trunk: dict[str, str], own_trunk: dict[str, str]) -> str:
-    """The layer's name in the model's own trunk; unchanged outside the trunk."""
-    for part, prefix in trunk.items():
-        if layer.startswith(prefix + "."):
-            return own_trunk[part] + layer[len(prefix) :]
-    return layer
-
-
-def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {kind: tensor.shape for kind, tensor in tensors.items()}
+def layers(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Layer -> {`.weight`: tensor, `.bias`: tensor}; encoder and decoder only, in the order of the state dict."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in state.items():
+        layer, _, kind = name.rpartition(".")
+        if name.startswith(("encoder.", "decoder.")):
+            found.setdefault(layer, {})["." + kind] = value
+    return found
