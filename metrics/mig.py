@@ -9,6 +9,8 @@ import numpy as np
 from metrics.checks import takes_tables, varying
 from metrics.discrete import discretise, entropies, mutual_information, mutual_information_with_factors
 
+MANY_ROWS = 100_000  # one shuffle tells the chance level of so many
+
 
 def gaps(information: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """For each factor, the gap between its two most informative latents, divided by its entropy: `[k]`, in [0, 1].
@@ -55,12 +57,13 @@ def mig(codes, factors, *, left_out: Sequence[int] = ()) -> dict[str, float]:
     }
 
 
-def information_beyond_chance(codes: np.ndarray, factors: np.ndarray, *, shuffles: int = 5) -> np.ndarray:
+def information_beyond_chance(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Mutual information of every latent with every factor, less that with shuffled factors: `[d, k]` in nats.
 
     Of all rows of codes `[n, d]` and factors `[n, k]`: 500 points have half a nat with a factor of 40 values by chance.
     At least 0.
     """
     rng, binned = np.random.default_rng(0), discretise(codes)
+    shuffles = 5 if len(codes) < MANY_ROWS else 1
     chance = [mutual_information(binned, rng.permutation(factors)) for _ in range(shuffles)]
     return np.maximum(mutual_information(binned, factors) - np.mean(chance, axis=0), 0.0)
