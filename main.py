@@ -32,7 +32,7 @@ from system.signals import EXIT_STATUS, Interrupted, Interruption
 
 PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
-BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N resamplings; takes N + 1 times as long"
+BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N random halves; takes N + 1 times as long"
 MAX_THREADS = 1024  # some systems fail to start more
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
 MAX_DATA_SEED = 2**63 - 1

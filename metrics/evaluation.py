@@ -359,7 +359,8 @@ def standard_errors(
 
     The error of drawing the samples of the protocol from the rows, and the rows: a half without replacement varies
     around all rows as these vary around everything (half-sample jackknife; Politis & Romano 1994). Steps are drawn anew
-    from all combinations. The seed of the training is not in it.
+    from all combinations. The seed of the training is not in it. A score that half of the rows are too few
+    for, such as IRS, has none.
     """
     from tqdm import tqdm
 
