@@ -31,17 +31,20 @@ def encode(
     from tqdm import tqdm
 
     index = np.arange(len(dataset)) if index is None else index
-    codes = []
+    codes: np.ndarray | None = None
     bar = tqdm(total=len(index), desc="encoding", unit=" images", unit_scale=True, disable=not progress, leave=False)
     with bar, torch.inference_mode():
         for start in range(0, len(index), batch_size):
             chunk = index[start : start + batch_size]
-            codes.append(_code_of_batch(encoder(dataset.batch(chunk, device)), len(chunk)))  # [chunk, d]
-            if codes[-1].shape[1] != codes[0].shape[1]:
-                both = f"{codes[0].shape[1]} latents for one batch and {codes[-1].shape[1]} for another"
+            found = _code_of_batch(encoder(dataset.batch(chunk, device)), len(chunk))  # [chunk, d]
+            if codes is None:  # one table: kept pieces would lie between the freed memory of batches, and split it
+                codes = np.empty((len(index), found.shape[1]), found.dtype)  # [n, d]
+            if found.shape[1] != codes.shape[1]:
+                both = f"{codes.shape[1]} latents for one batch and {found.shape[1]} for another"
                 raise InputError(f"encoder: gave {both}")
+            codes[start : start + len(chunk)] = found
             bar.update(len(chunk))
-    return check_codes(np.concatenate(codes), "the encoder's codes")
+    return check_codes(codes, "the encoder's codes")
 
 
 def _code_of_batch(mu, images: int) -> np.ndarray:
