@@ -242,3 +242,8 @@ def test_a_full_disk_is_a_message(tmp_path):
     ):
         raise OSError(28, "No space left on device")
     assert np.array_equal(list(tmp_path.iterdir()), [])
+
+
+def test_the_source_names_the_options_so_that_other_images_are_not_taken_for_the_same(small_dsprites):
+    sources = [load_dataset("dsprites", small_dsprites, fixed_shape=s, progress=False).source for s in (None, 0, 1)]
+    assert len(set(sources)) == 3 and sources[1] == f"{sources[0]}, fixed_shape 0"

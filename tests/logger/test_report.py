@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from report_pages import check_page, write_run, written
 
-from logger import read_run, score_guide
+from logger import read_run, report, score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.report.__main__ import main
 from metrics.info import INFORMATION, SCORES
@@ -184,3 +184,10 @@ def test_every_declared_score_is_in_the_guide_under_its_question():
     assert SCORES.keys() == score_guide.BY_NAME.keys()
     for key, score in SCORES.items():
         assert score_guide.BY_NAME[key].group in (score.group, score_guide.PAPER)
+
+
+@pytest.mark.parametrize(("split", "told"), [(0, True), (0.1, False)])
+def test_a_validation_on_training_images_is_called_so(tmp_path, split, told):
+    page = Path(report.write_report([write_run(tmp_path / "version_0", {"fac_eval": 0.5}, split=split)])[0]).read_text()
+    assert ("No image was held out (--split 0)" in page) == told
+    assert ("loss on training images" in page) == told
