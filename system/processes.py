@@ -120,6 +120,7 @@ class SharedGroup(Group):
                     store.add("arrived", 1)
                 arrived = store.add("arrived", 0)
                 if arrived >= self.size:
+                    store.set_timeout(TIMEOUT)
                     return store
             except RuntimeError:  # of dist: no store at that address yet
                 pass

@@ -1,5 +1,7 @@
 """Cutting a batch over processes. (Whole runs over two processes: tests/logger/test_two_processes.py.)"""
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from system.errors import UserError
-from system.processes import Group, this_group
+from system.processes import TIMEOUT, Group, this_group
 
 
 def group(monkeypatch, rank: int, size: int) -> Group:
@@ -90,3 +92,15 @@ def test_only_what_fails_in_a_message_is_a_lost_process(monkeypatch):
     for message in (lambda: two.any(True), lambda: two.mean({"loss": torch.ones(())}, 4), lambda: two.broadcast(dict)):
         with pytest.raises(UserError, match=r"process 1 of 2 lost another one \(broken pipe\)"):
             message()
+
+
+def test_after_they_have_met_processes_wait_for_one_another_as_long_as_scoring_takes(monkeypatch):
+    """Short tries are for the meeting alone: a process may come to the first message much later than another."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    groups = [group(monkeypatch, rank, 2) for rank in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        stores = list(pool.map(lambda one: one._store(), groups))
+    assert [store.timeout for store in stores] == [TIMEOUT, TIMEOUT]
