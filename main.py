@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -33,7 +32,6 @@ from system.signals import EXIT_STATUS, Interrupted, Interruption
 PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
 BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N random halves; takes N + 1 times as long"
-MAX_THREADS = 1024  # some systems fail to start more
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
 MAX_DATA_SEED = 2**63 - 1
 EVALUATION_ONLY = {  # flag -> what to use in training
@@ -41,7 +39,6 @@ EVALUATION_ONLY = {  # flag -> what to use in training
     "result_path": "a training writes to --log-path",
     "bootstrap": "score the run with it once it is trained",
 }
-MAX_REPLICATES = 1000  # their samples are drawn in advance, some 10 MB each
 OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # in torch's messages
 ABOUT = """\
 Trains VAEs that learn disentangled representations: the Commutative Lie Group VAE and the baselines
@@ -126,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(group, "--metric-preset", str, "full", "sample sizes; full: the literature's", choices=("full", "fast"))
     add(group, "--evaluate", boolean, False, "score the run in --log-path, without training")
     add(group, "--result-path", optional(path), None, "with --evaluate: folder for the scores; none: the run")
-    add(group, "--bootstrap", optional(at_least(2, most=MAX_REPLICATES)), None, BOOTSTRAP_HELP)
+    add(group, "--bootstrap", optional(at_least(2)), None, BOOTSTRAP_HELP)
     add(group, "--epoch", optional(at_least(1)), None, "with --evaluate: score the weights kept after this epoch")
     sets = (*DATASETS, None)
     add(group, "--eval_dataset", optional(str), None, "data set to score on; none: --dataset", choices=sets)
@@ -134,7 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("machine")
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
-    add(group, "--num-threads", optional(at_least(1, most=MAX_THREADS)), None, "CPU threads; none: one per core")
+    add(group, "--num-threads", optional(at_least(1)), None, "CPU threads; none: one per core")
     add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
     add(group, "--compile", boolean, False, "use torch.compile: needs a C++ compiler; the first steps are slow")
     add(group, "--data-on-device", boolean, False, "copy the images to the device's memory")
@@ -196,28 +193,7 @@ def parse(argv: Sequence[str] | None) -> CommandLine:
     args = parser.parse_args(argv)
     again = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     given = frozenset(name for name, value in vars(again).items() if value is not unset)
-    return CommandLine(args, given, recorded_args)
-
-
-def recorded_args(values: dict, file: Path) -> dict:
-    """The recorded arguments of a run, checked and converted like flags; unknown ones are unchanged.
-
-    Raises UserError naming the file and the argument.
-    """
-    parser = build_parser()
-    known = values.keys() & vars(parser.parse_args([])).keys()
-    try:
-        found = parser.parse_args([f"--{name}={_typed(values[name])}" for name in sorted(known)])
-    except UserError as error:
-        raise UserError(f"{file} is damaged: {error}; restore it or train again") from None
-    return {**values, **{name: getattr(found, name) for name in known}}
-
-
-def _typed(value) -> str:
-    """The value as text on the command line."""
-    if value is None:
-        return "none"
-    return value if isinstance(value, str) else json.dumps(value)
+    return CommandLine(args, given)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 
 import datasets
 import models
-from logger import arguments, checkpoints, resume
+from logger import checkpoints, runs
 from logger.recorder import Recorder, describe, event_writer, print_paths, recording
 from logger.run_directory import RunDirectory, check_log_path, for_results
 from models import build_model, unread_flags
@@ -50,14 +49,14 @@ def run(command: CommandLine, interruption: Interruption) -> None:
     group = this_group()
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     try:
-        with group.joined(device), resume.opened(command, check_args, group) as (args, run_dir):
+        with group.joined(device), runs.opened(command, check_args, group) as (args, run_dir):
             if group.is_main:
                 for name in unread_flags(args.model, command.given):
                     print(f"note: --{name} does nothing for --model {args.model}")
             run = Run(args, device, group, interruption, run_dir)
             with recording(run) as run.recorder, interruption.deferred():
                 train(run)
-    except resume.NothingToDo as reason:
+    except runs.NothingToDo as reason:
         if group.is_main:
             print(reason)
     except UserError:
@@ -87,8 +86,7 @@ class Run:
         self.args, self.device, self.group, self.interruption = args, device, group, interruption
         self.run_dir, self.stopping = run_dir, False
         self.recorder: Recorder | NullObject = NullObject()
-        sessions = run_dir.sessions() if run_dir else []
-        args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device, sessions))
+        args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device))
         self.speed = speed.Speed(device, args.precision)  # before data are read in the background
         self.dataset = datasets.from_args(args)
         self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
@@ -227,21 +225,25 @@ class Run:
 
 
 def load(command: CommandLine, device: torch.device):
-    """The run of --log-path: its directory, that for results, its arguments, data set, and model in evaluation mode."""
+    """The run of --log-path: directory, arguments, step (None: unknown), data set, model in evaluation mode."""
     run_dir = RunDirectory.existing(command.args.log_path)
-    args = arguments.evaluation(run_dir, command, models.check_args)
+    args = runs.evaluation(run_dir, command, models.check_args)
     if args.dataset != run_dir.read_args().get("dataset"):  # the run's data options belong to its own data set
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
     datasets.check_given(command.args, command.given, args)
     datasets.check_args(args)
-    weights, results = run_dir.weights_file(args.epoch), for_results(run_dir, args.result_path)
+    kept = run_dir.weights_of(args.epoch) if args.epoch else None
     dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device)
-    checkpoints.load_weights(model, weights)
+    step = None
+    if kept:
+        checkpoints.load_weights(model, kept)
+    else:
+        step = checkpoints.load_newest(model, run_dir)
     if args.data_on_device:
         dataset.to_device(device)
-    return run_dir, results, args, dataset, model.eval()
+    return run_dir, args, step, dataset, model.eval()
 
 
 def evaluate(command: CommandLine) -> None:
@@ -252,28 +254,17 @@ def evaluate(command: CommandLine) -> None:
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     if not group.is_main:
         return
-    run_dir, results, args, dataset, model = load(command, device)
+    results = for_results(RunDirectory.existing(command.args.log_path), command.args.result_path)
+    run_dir, args, step, dataset, model = load(command, device)
     print(describe(run_dir, args, dataset, device) + (f", the weights after epoch {args.epoch}" if args.epoch else ""))
-    # Before the scores: they take minutes, and the run may be in training.
-    checkpoint = None
-    if not args.epoch:
-        try:
-            checkpoint = checkpoints.load_training(run_dir)
-        except UserError as error:  # the weights to score are in another file, and whole
-            print(f"warning: {error}; the step of these scores is not known", file=sys.stderr)
-    unfinished = results is run_dir and checkpoint and run_dir.state() != "finished"
+    place = {"epoch": args.epoch} if args.epoch else {"step": step or 0}
     scored = score(model, dataset, args, device)
-    place = {"step": checkpoint["progress"]["step"] if checkpoint else 0}  # the authors' code wrote no checkpoint
-    if args.epoch is not None:
-        place = {"epoch": args.epoch}
+    scores.append_scores(results.evaluations_file, scored, {"run": str(run_dir.path), **place})
+    if args.epoch:
         scores.write_scores(results.path / f"scores_epoch_{args.epoch}.json", scored, place)
-    elif unfinished and run_dir.state() == "finished":
-        print(
-            f"note: the run has ended meanwhile: these scores, of step {place['step']}, are in evaluations.jsonl only"
-        )
+    elif step is not None and (newer := scores.step_of(results)) > step:  # the run went on meanwhile
+        print(f"note: {results.path} has scores of step {newer} by now: these are in evaluations.jsonl only")
     else:
-        if unfinished:
-            print("note: this run is unfinished; when it is continued, these scores remain only in evaluations.jsonl")
         with contextlib.closing(event_writer(results)) as writer:
             scores.record(results, writer, scored, **place)
             if args.visualise:
@@ -282,8 +273,7 @@ def evaluate(command: CommandLine) -> None:
                 gallery = Gallery(results, writer, model, dataset, args.seed, device)
                 gallery.pictures(**place)
                 gallery.score_matrices(scored.matrices, dataset.factor_names, **place)
-    scores.append_scores(results.evaluations_file, scored, {"run": str(run_dir.path), **place})
-    print_paths(results, args.visualise and args.epoch is None)
+    print_paths(results, args.visualise and not args.epoch)
 
 
 def score(model: VAE, dataset, args: Namespace, device: torch.device) -> ModelScores:

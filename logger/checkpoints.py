@@ -89,6 +89,27 @@ def load_training(run: RunDirectory) -> dict | None:
     return None
 
 
+def load_newest(model, run: RunDirectory) -> int | None:
+    """Load the newest weights of a run, which may be in training, into a `models.vae.VAE`. Returns their step.
+
+    None: there is no whole checkpoint to tell; the authors' code wrote none. Raises UserError as `load_weights`.
+    """
+
+    def newest_step() -> int | None:
+        try:
+            checkpoint = load_training(run)
+        except UserError as error:
+            print(f"warning: {error}; the step of these weights is not known", file=sys.stderr)
+            return None
+        return checkpoint["progress"]["step"] if checkpoint else None
+
+    while True:
+        step = newest_step()
+        load_weights(model, run.model_file)
+        if step is None or newest_step() == step:  # no checkpoint was written meanwhile
+            return step
+
+
 def load_weights(model, path: Path) -> None:
     """Load a model.pt into a `models.vae.VAE`. Raises UserError if it is damaged or does not fit."""
     weights = load_tensors(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logger.catalogue import PICTURES
-from logger.run_directory import UNBORN, RunDirectory
+from logger.run_directory import RunDirectory
 from system.errors import UserError
 from system.files import read_json
 
@@ -166,7 +166,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
             folders.clear()
             continue
-        folders[:] = sorted((name for name in folders if not name.endswith(UNBORN)), key=_natural)
+        folders.sort(key=_natural)
         runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
         folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
         yield from (folder / name for name in runs)

@@ -16,12 +16,12 @@ import torch
 from tqdm import tqdm
 
 from logger import checkpoints
-from logger.arguments import WITHOUT_EFFECT
 from logger.reading import EPOCHS, read_scores
 from logger.run_directory import RunDirectory
 from system.device import environment
 from system.errors import UserError
 from system.processes import NullObject
+from system.roles import tells_apart
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -206,7 +206,7 @@ def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module)
     values = {
         name: value if isinstance(value, bool) else float(value) if isinstance(value, int | float) else str(value)
         for name, value in sorted(args.items())
-        if name not in WITHOUT_EFFECT
+        if tells_apart(name)
     }
     weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
     first = {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}

@@ -14,8 +14,6 @@ from pathlib import Path
 from system.errors import UserError
 from system.files import can_be_written, load_tensors, lock, read_json, write_text
 
-UNBORN = ".starting"  # suffix of a run directory that is being made; it is then renamed
-
 
 class RunDirectory:
     """Paths of the files of one run; besides these, TensorBoard's `events.*`, and pictures. The directory exists."""
@@ -74,10 +72,8 @@ class RunDirectory:
         numbers = (file.stem.removeprefix("model_epoch_") for file in self.checkpoints.glob("model_epoch_*.pt"))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
-    def weights_file(self, epoch: int | None = None) -> Path:
-        """The file of the newest weights, or of those kept after an epoch. Raises UserError if they were not kept."""
-        if epoch is None:
-            return self.model_file
+    def weights_of(self, epoch: int) -> Path:
+        """The file of the weights kept after an epoch. Raises UserError if they were not kept."""
         if not self.kept_file(epoch).is_file():
             kept = ", ".join(map(str, self.kept_epochs())) or "none"
             raise UserError(
@@ -190,18 +186,9 @@ def for_results(run: RunDirectory, result_path: str | Path | None) -> RunDirecto
     Raises UserError if it cannot be written.
     """
     if result_path is None:
-        existed = run.evaluations_file.exists()
-        try:
-            with open(run.evaluations_file, "ab"):
-                pass
-            if not existed:
-                run.evaluations_file.unlink(missing_ok=True)  # another --evaluate may have removed it
-            return run
-        except OSError as error:
-            raise UserError(
-                f"--log-path {run.path} cannot be written ({error.strerror}): name a folder for the scores with "
-                "--result-path"
-            ) from error
+        if not can_be_written(run.path):
+            raise UserError(f"--log-path {run.path} cannot be written: name a folder for the scores with --result-path")
+        return run
     check_log_path(result_path, "--result-path")
     target = RunDirectory(result_path)
     if target.args_file.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from logger import score_guide
+from logger.reading import read_scores
 from logger.run_directory import RunDirectory, timestamp
 from metrics.info import ON_SCREEN
+from system.errors import UserError
 from system.files import replacing, write_text
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -37,10 +40,20 @@ def write_scores(path: Path, scored, place: dict) -> None:
 
 
 def append_scores(path: Path, scored, place: dict) -> None:
-    """Append the contents of scores.json, and the time, as one JSON line to a file."""
+    """Append the contents of scores.json, and the time, as one JSON line to a file. Raises UserError."""
     line = {"time": timestamp(time.time()), **_content(scored, place)}
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; name another folder with --result-path") from error
+
+
+def step_of(run: RunDirectory) -> int:
+    """The step of the scores in scores.json; 0 if there are none, or if the file is damaged."""
+    with contextlib.suppress(UserError):
+        return read_scores(run.scores_file)[1].get("step") or 0
+    return 0
 
 
 def _content(scored, place: dict) -> dict:

@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 
-from logger.arguments import WITHOUT_EFFECT
 from logger.reading import Run
 from metrics.info import COLUMNS
+from system.roles import tells_apart
 
 ABOUT = ["path", "folder", "started", "time", "seed"]  # columns besides the scores
 # Entries of a protocol: scores that differ in one are not comparable.
 MEASURED = ("dataset", "data_source", "images", "preset")
 LEAST_PAIRS = 3  # of an interval
-# Arguments that may differ between runs of one group.
-REPEATED = WITHOUT_EFFECT | {"seed", "torch", "device", "num_threads", "visualise", "metrics", "end_metrics"}
+
+
+def settings(run: Run) -> dict:
+    """The arguments that tell groups of runs apart: those that change results, but for the seed."""
+    return {name: value for name, value in run.args.items() if tells_apart(name) and name not in ("seed", "torch")}
 
 
 def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.DataFrame:
@@ -89,7 +92,7 @@ def doubts(runs: Sequence[Run]) -> list[str]:
         values = sorted({str(run.protocol[name]) for run in runs if name in run.protocol})
         if len(values) > 1:
             found.append(f"scores of different {name} ({', '.join(values)}) are averaged")
-    shared = set.intersection(*(set(run.args) for run in runs)) - REPEATED if runs else set()
+    shared = set.intersection(*(set(settings(run)) for run in runs)) if runs else set()
     arguments = {name: sorted({str(run.args[name]) for run in runs}) for name in sorted(shared)}
     if differing := [f"{name} ({', '.join(values)})" for name, values in arguments.items() if len(values) > 1]:
         found.append(f"runs of different arguments are averaged: {', '.join(differing)}")

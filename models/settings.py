@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from system.command_line import at_least, boolean, integers, optional, probability
 
-MAX_LATENTS = 2**12
 WEIGHT = at_least(0, float)
 
 
@@ -30,7 +29,7 @@ class Setting(NamedTuple):
 
 GROUPS: dict[str, list[Setting]] = {  # as in `--help`
     "model": [
-        Setting("--latents", at_least(1, most=MAX_LATENTS), 10, "length of the latent code"),
+        Setting("--latents", at_least(1), 10, "length of the latent code"),
         Setting("--beta", WEIGHT, 1.0, "weight of the KL term"),
         Setting("--capacity", optional(WEIGHT), None, "KL capacity in nats: beta * |KL - C(step)|"),
         Setting("--capacity-leadin", at_least(1), 100000, "steps over which the capacity rises from 0"),

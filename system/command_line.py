@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import io
 import json
+import math
 import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from system.errors import UserError, error_line
 
 METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
-MOST = 2**53  # of a count, which is then exact as a float64
-LARGEST = 2**16  # entries of a matrix, 256 x 256
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
@@ -27,13 +26,10 @@ class CommandLine(NamedTuple):
 
     args: the values of all flags.
     given: names of the flags on the command line; the others have their defaults.
-    recorded: (recorded arguments of a run, their file) -> the same, checked and converted like flags. Raises UserError
-        naming the file.
     """
 
     args: Namespace
     given: frozenset[str]
-    recorded: Callable[[dict, Path], dict]
 
 
 def boolean(text: str) -> bool:
@@ -51,13 +47,11 @@ def integers(text: str) -> list[int]:
         values = None
     if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
         raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
-    if max(values) > LARGEST:
-        raise argparse.ArgumentTypeError(f"{_short(text)} has an entry of more than {LARGEST}: give smaller ones")
     return values
 
 
 def path(text: str) -> str:
-    """A path: any non-empty text."""
+    """A path: any non-empty text; `~` is the home folder, as shells leave it in --log-path=~/logs."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
     try:
@@ -66,7 +60,7 @@ def path(text: str) -> str:
         utf8 = False
     if not utf8:  # TensorBoard could not find it
         raise argparse.ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
-    return text
+    return os.path.expanduser(text)
 
 
 def optional(kind):
@@ -79,18 +73,18 @@ def optional(kind):
     return parse
 
 
-def at_least(minimum: float, kind=int, most: float = MOST):
-    """A number of the given kind, at least `minimum`; an integer also at most `most`."""
+def at_least(minimum: float, kind=int, most: float = math.inf):
+    """A number of the given kind, at least `minimum`; and at most `most`."""
 
     def parse(text: str):
         try:
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not minimum <= value < float("inf"):
+        if value is None or not minimum <= value or value == math.inf:
             number = "an integer" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{_short(text)} is not {number} of at least {minimum}")
-        if kind is int and value > most:
+        if value > most:
             raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
         return value
 
@@ -119,10 +113,10 @@ def fraction(text: str) -> float:
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """For every flag its first spelling, its help and its default, in 100 columns."""
+    """For every flag its first spelling, its help and its default, as wide as the terminal."""
 
     def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=34, width=100)
+        super().__init__(prog, max_help_position=34)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         names = [name for name in action.option_strings if name in ("-h", "-lr")] + [*action.option_strings[:1]]
@@ -149,11 +143,20 @@ def add(group, name: str, kind, default, help: str, *short: str, **more) -> None
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors raise UserError, with one spelling of the flag."""
+    """An argument parser whose errors raise UserError, with one spelling of the flag, and what may have been meant."""
 
     def error(self, message: str):
         message = re.sub(r"^argument (-\S+?)(/-\S+)*:", r"\1:", message)
+        if unknown := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
+            message += _meant(unknown[1], self._option_string_actions)
+        elif invalid := re.match(r"(-\S+): invalid choice: '([^']*)'", message):
+            message += _meant(invalid[2], map(str, self._option_string_actions[invalid[1]].choices or ()))
         raise UserError(f"{message} ({self.prog} --help lists every flag)")
+
+
+def _meant(text: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(text, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -174,12 +177,21 @@ def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def start(main: Callable[[], int]) -> NoReturn:
-    """Run the `main` of a command that a shell has started, and exit with its status."""
+    """Run the `main` of a command that a shell has started, and exit with its status; 130 after Ctrl-C."""
     ignore_failed_writes()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's names one that this environment may lack
     if not (sys.stderr and sys.stderr.isatty()):  # a log file keeps every state of a progress bar
         os.environ.setdefault("TQDM_MININTERVAL", "10")  # seconds
-    sys.exit(main())
+    try:
+        float(os.environ.get("TQDM_MININTERVAL", "0"))
+    except ValueError:
+        sys.stderr.write("error: the environment variable TQDM_MININTERVAL is not a number of seconds: unset it\n")
+        sys.exit(2)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped by Ctrl-C\n")
+        sys.exit(130)
 
 
 class _DiscardingFile(io.FileIO):
@@ -196,7 +208,8 @@ def ignore_failed_writes() -> None:
     """Ignore failed writes to stdout and stderr (`main.py | head -1`); escape what the terminal cannot encode."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started the command
+        if stream is None:  # closed by whoever started the command, as by `2>&-`
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
             continue
         stream.flush()
         raw = _DiscardingFile(stream.fileno(), "w", closefd=False)

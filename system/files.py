@@ -111,7 +111,8 @@ def make_directory(directory: Path, remedy: str) -> Path:
 def can_be_written(directory: Path) -> bool:
     """Whether files can be created in the directory or, if it does not exist, the directory itself."""
     directory = _existing(directory)
-    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+    effective = os.access in os.supports_effective_ids
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
 
 
 def free_bytes(directory: Path) -> int:

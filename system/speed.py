@@ -10,48 +10,34 @@ import copy
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
 from system import randomness
-from system.device import hardware, synchronise
+from system.device import synchronise
 from system.errors import UserError, first_line
 
 PRODUCT_SIZE = 1024
 BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a training step is faster in bf16
 
 
-def pick_precision(precision: str, device: torch.device, sessions: Sequence[dict] = ()) -> str:
+def pick_precision(precision: str, device: torch.device) -> str:
     """The precision of a run. `auto`: bf16 if the device has units for it and its product pays (BF16_PAYS), else fp32.
 
     Prints the choice, and a note if bf16 is slow on this device.
-
-    Args:
-        sessions: `system.device.environment` of each earlier session of the run. On the same hardware, `auto`
-            keeps the precision of the last one, so that the run resumes bit for bit.
     """
+    units = _has_bf16_units(device)
     if precision == "auto":
-        return _choose_precision(device, sessions[-1] if sessions else {})
-    if precision == "bf16" and not _has_bf16_units(device):
+        gain = product_rate(device, "bf16") / product_rate(device) if units else 0.0
+        precision = "bf16" if gain >= BF16_PAYS else "fp32"
+        reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
+        print(f"precision {precision} (--precision auto: {reason})")
+    elif precision == "bf16" and not units:
         print(
             "note: this processor has no bfloat16 units, where --precision bf16 is many times slower than fp32: "
             "leave the flag out"
         )
-    return precision
-
-
-def _choose_precision(device: torch.device, before: dict) -> str:
-    """The precision for `auto`, after a session `before`."""
-    if before.get("precision") in ("fp32", "bf16") and hardware(device).items() <= before.items():
-        print(f"precision {before['precision']} (--precision auto: as this run so far)")
-        return before["precision"]
-    gain, reason = 0.0, "no units for bfloat16"
-    if _has_bf16_units(device):
-        gain = product_rate(device, "bf16") / product_rate(device)
-        reason = f"its matrix product is {gain:.1f} times that of fp32"
-    precision = "bf16" if gain >= BF16_PAYS else "fp32"
-    print(f"precision {precision} (--precision auto: {reason})")
     return precision
 
 

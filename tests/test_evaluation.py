@@ -13,6 +13,7 @@ import datasets
 import main
 from logger.report import write_report
 from logger.run_directory import RunDirectory
+from tests.powerless import mode
 from tests.test_trainer import command, run
 
 TRAINED = ["--model=beta_shapes", "--seed=1", "--end-metrics=no", "--visualise=no"]
@@ -77,23 +78,41 @@ def test_scores_belong_to_the_weights_that_were_read_although_the_training_goes_
     assert protocol(trained)["step"] == 4
 
 
+def test_weights_and_step_are_of_one_checkpoint_although_the_training_goes_on(trained, monkeypatch):
+    from logger import checkpoints
+    from system.files import load_tensors, write_tensors
+
+    load_weights, steps = checkpoints.load_weights, iter([5, 6])
+
+    def load(*args):  # the run writes two more checkpoints meanwhile
+        file = trained / "checkpoints/training.pt"
+        checkpoint = load_tensors(file)
+        step = next(steps, 6)
+        write_tensors({**checkpoint, "progress": {**checkpoint["progress"], "step": step}}, file)
+        load_weights(*args)
+
+    monkeypatch.setattr(checkpoints, "load_weights", load)
+    assert evaluate(trained) == 0
+    assert protocol(trained)["step"] == 6
+
+
 def test_scores_of_weights_on_the_way_do_not_replace_those_of_a_run_that_is_finished_meanwhile(
     trained, monkeypatch, capsys
 ):
     import metrics
 
-    run, score_model = RunDirectory(trained), metrics.score_model
+    run, score_model, newer = RunDirectory(trained), metrics.score_model, '{"protocol": {"step": 9}}'
 
     def slow(*args, **more):
         run.write_status("finished")
-        run.scores_file.write_text("{}")
+        run.scores_file.write_text(newer)
         return score_model(*args, **more)
 
     monkeypatch.setattr(metrics, "score_model", slow)
     run.write_status("running")
     assert evaluate(trained) == 0
-    assert "these scores, of step 4, are in evaluations.jsonl only" in capsys.readouterr().out
-    assert run.scores_file.read_text() == "{}"
+    assert "has scores of step 9 by now: these are in evaluations.jsonl only" in capsys.readouterr().out
+    assert run.scores_file.read_text() == newer
     assert json.loads(run.evaluations_file.read_text())["protocol"]["step"] == 4
 
 
@@ -139,11 +158,19 @@ def test_the_command_for_the_report_can_be_copied_into_a_shell(trained, tmp_path
 
 
 def test_a_run_that_cannot_be_written_is_refused_before_the_work_with_the_remedy(trained, capsys):
-    (trained / "evaluations.jsonl").mkdir()  # a write that fails for every user, root included
+    with mode(trained, 0o555):
+        assert evaluate(trained) == 2
+        output = capsys.readouterr()
+        assert "name a folder for the scores with --result-path" in output.err
+        assert len(output.err.splitlines()) == 1 and "scores on" not in output.out
+        main.load_model(trained, f"--data-path={json.loads((trained / 'args.json').read_text())['data_path']}")
+
+
+def test_scores_that_cannot_be_kept_are_on_the_screen_and_the_reason_is_one_line(trained, capsys):
+    (trained / "evaluations.jsonl").symlink_to("/dev/full")
     assert evaluate(trained) == 2
     output = capsys.readouterr()
-    assert "name a folder for the scores with --result-path" in output.err
-    assert len(output.err.splitlines()) == 1 and "scores on" not in output.out
+    assert "scores on" in output.out and output.err.count("\n") == 1 and "No space left" in output.err
 
 
 def test_evaluations_are_kept_when_the_run_goes_on(trained, data):

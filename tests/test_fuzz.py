@@ -18,7 +18,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import main
 from datasets import load_dataset
 from logger import checkpoints
 from logger.reading import read_run
@@ -145,7 +144,7 @@ def read_all_of(folder: Path) -> None:
     directory = RunDirectory(folder)
     directory.state()
     directory.sessions()
-    refused_or_read(lambda: main.recorded_args(directory.read_args(), directory.args_file))
+    refused_or_read(directory.read_args)
     found = []
     refused_or_read(lambda: found.append(read_run(folder)))
     for read in found:

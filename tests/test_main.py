@@ -107,6 +107,19 @@ def test_published_command_parses():
     assert (args.epochs, args.batch_size, args.subgroup_sizes_ls, args.split) == (70, 256, [100], 0)
 
 
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [(["--latens=3"], "--latents"), (["--model", "lie_grup"], "lie_group"), (["--dataset=dsprite"], "dsprites")],
+)
+def test_a_misspelt_flag_or_choice_names_what_may_have_been_meant(argv, meant, capsys):
+    assert main.main(argv) == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_tilde_is_the_home_folder():
+    assert parse("--log-path=~/logs").log_path == str(Path("~/logs").expanduser())
+
+
 BAD = [
     (["--subgroup_sizes_ls", "[99]"], "--subgroup_sizes_ls"),
     (["--subgroup_sizes_ls", "[100, 25]"], "--subspace_sizes_ls"),

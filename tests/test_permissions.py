@@ -111,8 +111,6 @@ def test_a_log_path_that_is_too_long(small_dsprites, tmp_path, capsys):
 
 
 def test_a_model_larger_than_the_memory(small_dsprites, tmp_path, capsys, monkeypatch):
-    assert main.main(["--subgroup_sizes_ls=[1000000000]"]) == 2
-    assert capsys.readouterr().err.startswith("error: --subgroup_sizes_ls: '[1000000000]' has an entry of more than")
     import torch
 
     import trainer

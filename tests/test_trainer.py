@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -157,15 +156,6 @@ def test_evaluation_repeats_the_scores_of_the_run(trained, small_dsprites, capsy
     for name, value in before.items():
         assert after[name] == pytest.approx(value, abs=1e-6), name
     assert [tag for tag, _ in lines(trained)].count("dmetric/fac_eval") == 2
-
-
-def test_evaluation_of_an_unfinished_run_says_what_will_become_of_it(trained, small_dsprites, tmp_path, capsys):
-    shutil.copytree(trained, tmp_path / "version_0")
-    evaluate = [f"--log-path={tmp_path}/version_0", "--evaluate=yes", f"--eval_data_path={small_dsprites}"]
-    evaluate += ["--metric-preset=fast", "--visualise=no", "--quiet", "--num-threads=1"]
-    (tmp_path / "version_0/status.json").write_text(json.dumps({"state": "interrupted"}))
-    assert main.main(evaluate) == 0
-    assert "note: this run is unfinished" in capsys.readouterr().out
 
 
 def test_base_model_path_starts_from_the_other_run(trained, small_dsprites, tmp_path, capsys):

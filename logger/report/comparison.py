@@ -14,7 +14,7 @@ from logger.report import charts
 from logger.report.one_run import DIAGNOSTICS, NO_LOSSES, left_out_note, pictures, replica_note, score_tables
 from logger.report.parts import Cell, Panels, Section, Table, Text, panels, render
 from logger.score_guide import number
-from logger.tables import ABOUT, REPEATED, doubts, paired, scored_on, table
+from logger.tables import ABOUT, doubts, paired, scored_on, settings, table
 
 # Name of each group; a `logger.tables.table` of its runs, with one column per score of any run.
 Tables = Sequence[tuple[str, pandas.DataFrame]]
@@ -53,12 +53,12 @@ def _protocols_note(groups: dict[str, list[Run]]) -> str:
 
 
 def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
-    """Group runs with equal arguments, apart from REPEATED ones (seed, paths, ...).
+    """Group runs with equal arguments, apart from those of `tables.settings` (seed, paths, ...).
 
     Returns: name of the group -> its runs; and the arguments that all runs share. The name lists the arguments that
         differ between groups, such as `hy_hes 0, model lie_group`.
     """
-    kept = [{k: v for k, v in run.args.items() if k not in REPEATED} for run in runs]
+    kept = [settings(run) for run in runs]
     names = sorted({name for args in kept for name in args}, key=lambda name: (name not in ("model", "dataset"), name))
     values = {name: {json.dumps(args.get(name), default=str) for args in kept} for name in names}
     differing = [name for name in names if len(values[name]) > 1]

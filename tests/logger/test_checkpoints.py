@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from logger import checkpoints, resume
-from logger.resume import claim
+from logger import checkpoints, runs
 from logger.run_directory import RunDirectory
+from logger.runs import claim
 from models.vae import VAE
 from system import files
 from system.command_line import CommandLine
@@ -250,10 +250,10 @@ def test_a_run_with_checkpoints_stays_also_if_it_fails_between_the_two_renames(m
         rename(source, target)
 
     args = Namespace(log_path=str(tmp_path / "logs"), seed=1, load_model=False, resume="no")
-    command = CommandLine(args, frozenset(), lambda values, file: values)
+    command = CommandLine(args, frozenset())
     with (
         pytest.raises(UserError, match="Stale file handle"),
-        resume.opened(command, lambda args: None, Group()) as (_, run),
+        runs.opened(command, lambda args: None, Group()) as (_, run),
     ):
         for n in (1, 2):
             save(run, model, n)

@@ -6,8 +6,8 @@ import pytest
 
 from logger import checkpoints
 from logger.catalogue import PICTURES
-from logger.resume import claim
 from logger.run_directory import RunDirectory
+from logger.runs import claim
 from system.errors import UserError
 
 RECORDED = {"data_source": "replica", "torch": "2.0"}

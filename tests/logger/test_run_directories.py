@@ -4,20 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from logger import checkpoints, resume
-from logger.resume import claim
+from logger import checkpoints
 from logger.run_directory import RunDirectory, versions
+from logger.runs import claim
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 6
 CLAIM = """
 import sys
-from logger.resume import claim
+from logger.runs import claim
 folder, mark = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -67,26 +66,12 @@ def test_trainings_that_start_together_end_alike(start, uninterrupted, tmp_path)
     assert all(len(list(run.path.glob("events.*"))) == 1 for run in runs)
 
 
-def begun(run: RunDirectory, **args) -> RunDirectory:
-    run.write_args(args)
-    run.write_status("running")
-    run.release()
-    return run
-
-
 def test_numbers_are_counted_not_spelled(tmp_path):
     for n in (9, 10, 2):
         (tmp_path / f"version_{n}").mkdir()
     (tmp_path / "version_old").mkdir()
     assert [run.path.name for run in versions(tmp_path)] == ["version_10", "version_9", "version_2"]
     assert claim(tmp_path).path.name == "version_11"
-
-
-def test_the_newest_unfinished_run_is_continued(tmp_path):
-    runs = [begun(claim(tmp_path), n=n) for n in range(4)]
-    runs[3].write_status("finished")
-    (tmp_path / "version_4").mkdir()  # claimed by a process that died at once
-    assert resume.find(tmp_path, "auto", Namespace(seed=None)).path == runs[2].path
 
 
 def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
@@ -130,31 +115,3 @@ def test_the_status_says_how_a_run_ended(tmp_path):
         raise ZeroDivisionError("for a reason")
     assert json.loads(run.status_file.read_text())["reason"] == "for a reason"
     assert run.state() == "failed"
-
-
-def test_a_seed_finds_its_own_run_and_once_starts_no_second_one(tmp_path):
-    runs = [begun(claim(tmp_path), seed=seed) for seed in (5, 6, 7)]
-    runs[1].write_status("finished")
-    found = resume.find(tmp_path, "once", Namespace(seed=5))
-    assert found.path == runs[0].path
-    with pytest.raises(resume.NothingToDo, match="version_1 is finished"):
-        resume.find(tmp_path, "once", Namespace(seed=6))
-    with pytest.raises(resume.NothingToDo, match="version_0 is being trained by another process"):
-        resume.find(tmp_path, "once", Namespace(seed=5))
-    assert resume.find(tmp_path, "auto", Namespace(seed=5)) is None
-    assert resume.find(tmp_path, "auto", Namespace(seed=6)) is None
-    assert resume.find(tmp_path, "once", Namespace(seed=8)) is None
-    assert resume.find(tmp_path, "load", Namespace(seed=6)).path == runs[1].path
-
-
-def test_a_run_that_is_finished_between_the_look_and_the_hold_is_not_continued(tmp_path, monkeypatch):
-    run = begun(claim(tmp_path), seed=5)
-    hold = RunDirectory.hold
-
-    def late(self) -> bool:
-        run.write_status("finished")
-        return hold(self)
-
-    monkeypatch.setattr(RunDirectory, "hold", late)
-    assert resume.find(tmp_path, "auto", Namespace(seed=5)) is None
-    assert run.hold()

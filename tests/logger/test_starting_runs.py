@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from run_contents import assert_equal_runs
 
-from logger import arguments, resume
-from logger.reading import find_runs
-from logger.resume import claim
-from logger.run_directory import RunDirectory, for_results, versions
+from logger import runs
+from logger.run_directory import RunDirectory, versions
+from logger.runs import claim
 from system import files
 from system.command_line import CommandLine
 from system.errors import UserError
@@ -24,13 +23,22 @@ from system.processes import Group
 ARGS = {"model": "tiny", "epochs": 3}
 
 
-def command(log_path: Path, **flags) -> CommandLine:
-    args = Namespace(log_path=str(log_path), **flags, **ARGS)
-    return CommandLine(args, frozenset(), lambda values, file: values)
+def command(log_path: Path, mode: str = "no", seed: int | None = None, given=(), **flags) -> CommandLine:
+    resume = {"load_model": mode == "load", "resume": "no" if mode == "load" else mode}
+    return CommandLine(
+        Namespace(**{**ARGS, "log_path": str(log_path), "seed": seed, **resume, **flags}), frozenset(given)
+    )
 
 
-def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None) -> RunDirectory:
-    run, _ = resume.find_or_start(command(log_path, seed=seed), mode, check)
+def begin(log_path: Path, mode: str, seed: int | None = None, check=lambda args: None, **flags) -> RunDirectory:
+    run, _ = runs.find_or_start(command(log_path, mode, seed, **flags), check)
+    return run
+
+
+def begun(log_path: Path, state: str = "interrupted", **args) -> RunDirectory:
+    run = claim(log_path, {**ARGS, **args})
+    run.write_status(state)
+    run.release()
     return run
 
 
@@ -82,35 +90,17 @@ def test_two_trainings_of_one_seed_that_start_at_once_are_one_run(start, uninter
 
 def test_a_start_that_was_killed_before_its_first_checkpoint_is_taken_over(tmp_path):
     begin(tmp_path, "auto", 5).release()  # a process that dies lets go of it
-    assert RunDirectory(tmp_path / "version_0").read_args() == {**ARGS, "log_path": str(tmp_path), "seed": 5}
+    assert RunDirectory(tmp_path / "version_0").read_args()["seed"] == 5
     assert RunDirectory(tmp_path / "version_0").state() == "running"
     again = begin(tmp_path, "auto", 5)
     assert (again.path.name, again.is_new) == ("version_0", False)
 
 
-def test_what_a_start_left_that_was_killed_before_the_run_had_its_name_is_removed(tmp_path):
-    left = tmp_path / ".0123456789abcdef.starting" / "checkpoints"
-    left.mkdir(parents=True)
-    assert begin(tmp_path, "no").path.name == "version_0"
-    assert not left.parent.exists()
-
-
-def test_a_run_that_is_being_made_is_in_no_table(tmp_path):
-    begin(tmp_path, "no").path.rename(tmp_path / ".0123456789abcdef.starting")
-    left_out: list[str] = []
-    assert find_runs([tmp_path], left_out) == [] and left_out == []
-
-
-def test_evaluations_that_start_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
-    run = begin(tmp_path, "no")
-    unlink = Path.unlink
-
-    def second(path: Path, **how) -> None:
-        os.unlink(path)  # the other process was faster
-        unlink(path, **how)
-
-    monkeypatch.setattr(Path, "unlink", second)
-    assert for_results(run, None) is run
+def test_a_folder_without_arguments_is_no_run(tmp_path):
+    (tmp_path / "version_4" / "checkpoints").mkdir(parents=True)  # a process that was killed when it had made them
+    assert begin(tmp_path, "auto", 3).path.name == "version_5"
+    (tmp_path / "version_5" / "args.json").unlink()
+    assert begin(tmp_path, "once", 3).path.name == "version_6"
 
 
 def test_a_killed_start_is_left_out_of_tables_by_name(tmp_path, capsys):
@@ -133,29 +123,28 @@ def test_arguments_that_are_refused_make_nothing(tmp_path):
 
 
 def test_a_new_run_that_fails_before_its_first_checkpoint_is_removed(tmp_path):
-    flags = command(tmp_path, seed=1, load_model=False, resume="auto")
-    with pytest.raises(ZeroDivisionError), resume.opened(flags, lambda args: None, Group()) as (_, run):
+    flags = command(tmp_path, "auto", 1)
+    with pytest.raises(ZeroDivisionError), runs.opened(flags, lambda args: None, Group()) as (_, run):
         assert run.is_new
         raise ZeroDivisionError
     assert names(tmp_path) == []
     old = begin(tmp_path, "no", 1)
     old.release()
-    with pytest.raises(ZeroDivisionError), resume.opened(flags, lambda args: None, Group()) as (_, run):
+    with pytest.raises(ZeroDivisionError), runs.opened(flags, lambda args: None, Group()) as (_, run):
         assert run.path == old.path and not old.hold()
         raise ZeroDivisionError
     assert names(tmp_path) == ["version_0"]
     assert old.hold()
 
 
-@pytest.mark.parametrize("mode", ["auto", "load"])
-def test_a_run_that_is_named_and_held_is_said_to_be_trained(mode, tmp_path):
+def test_a_run_that_another_process_trains_is_named_and_left_alone(tmp_path):
     run = begin(tmp_path, "no")
-    with pytest.raises(UserError, match="version_0 is being trained by another process"):
-        begin(run.path, mode)
-    with pytest.raises(resume.NothingToDo, match="is being trained by another process: nothing to do"):
-        begin(run.path, "once")
-    with pytest.raises(UserError, match="--load-model: run .* is being trained by another process"):
-        begin(tmp_path, "load")
+    for mode in ("auto", "once"):
+        with pytest.raises(runs.NothingToDo, match="version_0 is being trained by another process: nothing to do"):
+            begin(run.path, mode)
+    for path in (run.path, tmp_path):
+        with pytest.raises(UserError, match="--load-model: run .* is being trained by another process"):
+            begin(path, "load")
     assert names(run.path) == []
 
 
@@ -166,7 +155,7 @@ def test_a_named_run_is_never_a_folder_of_runs(tmp_path):
     run.write_status("finished")
     run.release()
     for mode in ("auto", "once"):
-        with pytest.raises(resume.NothingToDo, match="is finished: nothing to do"):
+        with pytest.raises(runs.NothingToDo, match="is finished: nothing to do"):
             begin(run.path, mode)
     assert begin(run.path, "load").path == run.path
     (tmp_path / "theirs" / "checkpoints").mkdir(parents=True)
@@ -230,10 +219,66 @@ def test_a_run_goes_on_in_its_precision_unless_another_is_asked_for(tmp_path):
     run = claim(tmp_path, {"precision": "bf16"})
 
     def continued(precision: str, *given: str) -> str:
-        args = Namespace(log_path=str(tmp_path), precision=precision)
-        command = CommandLine(args, frozenset(given), lambda values, file: values)
-        return arguments.continued(run, command).precision
+        return runs.continued(run, command(tmp_path, given=given, precision=precision)).precision
 
     assert continued("fp32") == "bf16"
-    for asked in ("fp32", "auto"):  # auto: as fits the machine that it goes on with
-        assert continued(asked, "precision") == asked
+    assert continued("fp32", "precision") == "fp32"
+    assert continued("auto", "precision") == "bf16"  # it was decided when the run was started
+
+
+def test_a_run_shorter_than_asked_is_unfinished(tmp_path):
+    run = begun(tmp_path, "finished", seed=1, hy_hes=0)
+    asked = {"hy_hes": 0, "epochs": 5}
+
+    def goes_on(mode: str, log_path: Path = tmp_path, **flags) -> Namespace | None:
+        try:
+            found, args = runs.find_or_start(command(log_path, mode, 1, **flags), lambda args: None)
+        except runs.NothingToDo:
+            return None
+        found.release()
+        return args if found.path == run.path else None
+
+    assert goes_on("once", **asked).epochs == 5  # also if that is the default
+    assert goes_on("auto", given={"epochs"}, **asked).epochs == 5
+    assert goes_on("auto", run.path, given={"epochs"}, **asked).epochs == 5
+    assert goes_on("auto", run.path, **asked) is None  # a run that is named keeps its own length
+    assert goes_on("once", hy_hes=0) is goes_on("auto", run.path) is None
+    assert goes_on("auto", given={"epochs"}, hy_hes=40, epochs=5) is None  # of other arguments
+
+
+def test_load_model_takes_the_newest_run(tmp_path):
+    begun(tmp_path, "interrupted", seed=1)
+    begun(tmp_path, "finished", seed=2)
+    assert begin(tmp_path, "load").path.name == "version_1"
+    assert begin(tmp_path, "load", 1).path.name == "version_0"
+    with pytest.raises(UserError, match="holds no run to continue"):
+        begin(tmp_path, "load", 3)
+
+
+def test_the_newest_unfinished_run_is_continued_and_held_ones_are_skipped(tmp_path, capsys):
+    for n in range(4):
+        begun(tmp_path, "finished" if n == 3 else "interrupted", seed=n % 2)
+    held = [begin(tmp_path, "auto"), begin(tmp_path, "auto")]
+    assert [run.path.name for run in held] == ["version_2", "version_1"]
+    assert "version_2 is being trained by another process: skipped" in capsys.readouterr().err
+    assert begin(tmp_path, "auto", 1).path.name == "version_4"  # the others of seed 1 are held, or finished
+
+
+def test_once_starts_no_second_run_of_a_seed(tmp_path):
+    for seed, state in ((5, "interrupted"), (6, "finished"), (7, "interrupted")):
+        begun(tmp_path, state, seed=seed)
+    held = begin(tmp_path, "once", 5)
+    assert held.path.name == "version_0"
+    with pytest.raises(runs.NothingToDo, match="version_0 is being trained by another process"):
+        begin(tmp_path, "once", 5)
+    with pytest.raises(runs.NothingToDo, match="version_1 is finished"):
+        begin(tmp_path, "once", 6)
+    assert begin(tmp_path, "once", 8).path.name == "version_3"
+
+
+def test_every_flag_with_a_role_is_a_flag():
+    import main
+    from system.roles import ROLES
+
+    flags = vars(main.build_parser().parse_args([]))
+    assert {name for names in ROLES.values() for name in names.split()} < set(flags)

@@ -92,6 +92,26 @@ def test_a_finished_run_whose_reader_has_gone_ends_well(small_dsprites, tmp_path
     assert '"finished"' in (tmp_path / "version_0" / "status.json").read_text()
 
 
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_stream_that_is_closed_stops_nothing(stream):
+    command = f"{sys.executable} -c '{BAR}' {stream}>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_ctrl_c_is_one_line_and_status_130():
+    command = "from system.command_line import start\ndef main(): raise KeyboardInterrupt\nstart(main)"
+    ended = run(["-c", command], capture_output=True)
+    assert (ended.returncode, ended.stderr) == (130, b"stopped by Ctrl-C\n")
+
+
+def test_a_setting_of_the_bars_that_is_no_number_is_one_line():
+    ended = run(["-c", BAR], capture_output=True, env={**os.environ, "TQDM_MININTERVAL": "abc"})
+    assert ended.returncode == 2
+    assert (
+        ended.stderr.startswith(b"error: the environment variable TQDM_MININTERVAL") and ended.stderr.count(b"\n") == 1
+    )
+
+
 def test_a_path_that_is_not_in_utf8_here_is_one_line(tmp_path):
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ended = run(["main.py", f"--log-path={tmp_path}/\u00e4"], capture_output=True, env=environment)

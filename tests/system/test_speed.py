@@ -143,17 +143,6 @@ def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain
     assert said in out and out.count("\n") == bool(said)
 
 
-def test_a_run_keeps_its_chosen_precision_where_it_goes_on_as_it_was(monkeypatch, capsys):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(speed, "product_rate", lambda device, precision="fp32", **_: 1.0)  # measured now: fp32
-    session = device.environment(CPU, "bf16")
-    assert speed.pick_precision("auto", CPU, [session]) == "bf16"
-    assert capsys.readouterr().out == "precision bf16 (--precision auto: as this run so far)\n"
-    for other in ({**session, "processor": "another"}, {**session, "precision": 7}, {"started": "then"}):
-        assert speed.pick_precision("auto", CPU, [session, other]) == "fp32"
-    assert speed.pick_precision("fp32", CPU, [session]) == "fp32"
-
-
 def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     device.advise_threads(load=1.9)
