@@ -1,24 +1,21 @@
-"""A training run: what it is made of, in the order in which it is made, and the steps that the training loop calls.
+"""`train`: what a run is made of, in the order in which it is made, then the loop. `evaluate`: the scores of a run.
 
-`run` trains, `evaluate` scores. What only the main process does is in `run.recorder`, see logger/recorder.py.
+What is written goes through `Log`, which does nothing in processes other than the main one (logger/log.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 import datasets
 import models
 from logger import checkpoints, runs
-from logger.recorder import Recorder, describe, event_writer, print_paths, recording
+from logger.log import Log, ScalarWriter, describe, print_paths
 from logger.run_directory import RunDirectory, check_log_path, for_results
 from models import build_model, unread_flags
 from models.vae import VAE
@@ -26,15 +23,13 @@ from system import randomness, speed
 from system.command_line import CommandLine
 from system.device import set_up
 from system.errors import UserError
-from system.processes import Group, NullObject, this_group
+from system.processes import Group, this_group
 from system.randomness import permutation, stream_seed
 from system.signals import Interruption
-from training_loop import Position, Terms, draw_noise, train, train_step, validate
+from training_loop import Position, Terms, check_finite, draw_noise, train_step, validate
 
 if TYPE_CHECKING:
     from metrics import ModelScores
-
-REPORT_EVERY = 20  # steps; reading the loss waits for the device
 
 
 def run(command: CommandLine, interruption: Interruption) -> None:
@@ -50,12 +45,9 @@ def run(command: CommandLine, interruption: Interruption) -> None:
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     try:
         with group.joined(device), runs.opened(command, check_args, group) as (args, run_dir):
-            if group.is_main:
-                for name in unread_flags(args.model, command.given):
-                    print(f"note: --{name} does nothing for --model {args.model}")
-            run = Run(args, device, group, interruption, run_dir)
-            with recording(run) as run.recorder, interruption.deferred():
-                train(run)
+            for name in unread_flags(args.model, command.given) if run_dir else ():
+                print(f"note: --{name} does nothing for --model {args.model}")
+            train(args, run_dir, device, group, interruption)
     except runs.NothingToDo as reason:
         if group.is_main:
             print(reason)
@@ -65,163 +57,106 @@ def run(command: CommandLine, interruption: Interruption) -> None:
         raise
 
 
-class Run:
-    """A training run; this process trains on its part of each batch.
+def train(
+    args: Namespace, run_dir: RunDirectory | None, device: torch.device, group: Group, interruption: Interruption
+) -> None:
+    """Train a run from its last checkpoint, or from the start, to its end.
 
     Args:
         args: every flag, by its name; the seed is set.
-        group: the processes that share the run.
-        interruption: receives the signals that stop the run.
         run_dir: the run directory, locked; None in all processes but the main one.
+        device, group: this process trains on its part of each batch, on this device.
     """
+    args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device))
+    measured = speed.Speed(device, args.precision, group.size)  # before data are read in the background
+    dataset = datasets.from_args(args)
+    scored_on = _scored_on(args, dataset) if run_dir else None
 
-    def __init__(
-        self,
-        args: Namespace,
-        device: torch.device,
-        group: Group,
-        interruption: Interruption,
-        run_dir: RunDirectory | None,
-    ):
-        self.args, self.device, self.group, self.interruption = args, device, group, interruption
-        self.run_dir, self.stopping = run_dir, False
-        self.recorder: Recorder | NullObject = NullObject()
-        args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device))
-        self.speed = speed.Speed(device, args.precision)  # before data are read in the background
-        self.dataset = datasets.from_args(args)
-        self.eval_dataset = datasets.evaluation_from_args(args, self.dataset) if run_dir else None
-        if self.eval_dataset and (args.metrics or args.end_metrics):
-            from metrics import check_dataset
+    randomness.seed_all(args.seed)
+    model = build_model(args, dataset.channels).to(device)
+    optimisers = model.make_optimisers(args.learning_rate)
+    train_index, held_out = datasets.split_indices(len(dataset), args.split, stream_seed(args.seed, "split"))
+    model.training_images = len(train_index)  # int64 [n]; held_out [m]
 
-            check_dataset(self.eval_dataset)  # refuses factors that cannot be scored
-        randomness.seed_all(args.seed)
-        self.model = build_model(args, self.dataset.channels).to(device)
-        self.optimisers = self.model.make_optimisers(args.learning_rate)
-        split = datasets.split_indices(len(self.dataset), args.split, stream_seed(args.seed, "split"))
-        self.train_index, self.validation_index = split  # int64 [n], [m]
-        self.model.training_images = len(self.train_index)
-        self.steps_per_epoch = math.ceil(len(self.train_index) / args.batch_size)
-        all_epochs = args.epochs * self.steps_per_epoch  # steps
-        self.total_steps = all_epochs if args.max_steps is None else min(all_epochs, args.max_steps)
-        self.checkpoint, self.position = self._restore()
-        if args.data_on_device:
-            self.dataset.to_device(device)
-        self.model.set_precision(args.precision)
-        part = group.part(min(args.batch_size, len(self.train_index)))  # no more images than a step has here
-        images = part.stop - part.start
-        self.speed.flops_per_image = speed.step_flops(self.model, self.optimisers, device, images) / images
-        if args.compile:
-            speed.compile_model(self.model, device)
-        group.average_gradients(self.optimisers.values())
+    at = Position(len(train_index), args.batch_size, args.epochs, args.max_steps)
+    checkpoint = group.broadcast(lambda: checkpoints.load_training(run_dir) if run_dir else None)
+    _restore(args, model, optimisers, at, checkpoint, group)
+    if args.data_on_device:
+        dataset.to_device(device)
+    model.set_precision(args.precision)
+    measured.count(model, optimisers, len(range(at.n)[: args.batch_size][group.part(min(at.n, args.batch_size))]))
+    if args.compile:
+        speed.compile_model(model, device)
+    group.average_gradients(optimisers.values())
 
-    def _restore(self) -> tuple[dict | None, Position]:
-        """Load the last checkpoint, if any, into model and optimisers. Returns it, and the position in training."""
-        args, position = self.args, Position()
-        checkpoint = self.group.broadcast(self._load_checkpoint)
-        if checkpoint is not None:
-            checkpoints.restore(self.model, self.optimisers, checkpoint)
-            position = Position(**checkpoint["progress"])
-            self._check_data(position)
-            del checkpoint["model"], checkpoint["optimisers"]  # frees their memory
-        elif args.base_model_path:
-            from models.base_weights import start_from
+    log = Log(run_dir, args, at, model, optimisers, dataset, device, measured)
+    unchecked: list[tuple[int, Terms]] = []  # step and terms
 
-            state, trained_as = checkpoints.load_base(Path(args.base_model_path), args.base_model)
-            start_from(self.model, state, trained_as, args.base_model_path)
-        # A command that is repeated until its run is finished numbers the steps once.
-        if args.global_step is not None and (checkpoint is None or (args.load_model and not self.group.restarted)):
-            position.step = args.global_step
-        return checkpoint, position
+    def save_if(due: bool) -> None:
+        """Write a checkpoint if it is due, or if a signal reached any process: then stop, too. Called by all."""
+        stopping = group.any(interruption.requested is not None)
+        if due or stopping:
+            check_finite(unchecked)
+            log.save()
+        if stopping:
+            interruption.requested = interruption.requested or "a signal to another process"
+            interruption.stop()
 
-    def _check_data(self, position: Position) -> None:
-        """Raise UserError if the data set has another number of images than the run was trained on so far."""
-        n = len(self.train_index)
-        if position.images != position.epoch * n + min(position.batch * self.args.batch_size, n):
-            raise UserError(
-                f"the data set has {len(self.dataset):,} images now, another number than when this run was started: "
-                "restore --data-path, or start a new run"
-            )
+    def validation() -> Terms:
+        index = permutation(held_out if len(held_out) else train_index, args.seed, "validation")
+        return validate(model, dataset, index, args.batch_size, at.step, device)
 
-    def _load_checkpoint(self) -> dict | None:
-        if self.run_dir is None or self.run_dir.is_new:
-            return None
-        return checkpoints.load_training(self.run_dir)
+    def scores() -> ModelScores:
+        with interruption.deferred(False):  # they take minutes and change no state: a signal stops them at once
+            return score(model, scored_on, args, device)
 
-    @property
-    def steps_done(self) -> int:
-        """Steps done, of `total_steps`; `position.step` may be numbered otherwise."""
-        return self.position.epoch * self.steps_per_epoch + self.position.batch
+    with log.opened(checkpoint, group), interruption.deferred():
+        while not at.finished:
+            measured.start()
+            for index in at.batches(train_index, args.seed, args.shuffle):  # int64 [batch]
+                n, part = len(index), group.part(len(index))
+                x = dataset.batch(index[part], device)  # [batch, channels, height, width]
+                noise = draw_noise(model, n, args.seed, at.step, device, part)
+                unchecked.append((at.step + 1, train_step(model, optimisers, x, noise, at.step, group.weight(n))))
+                at.advance(n)
+                log.progress(n)
+                if at.report_due:
+                    terms = unchecked[-1][1]
+                    check_finite(unchecked)
+                    log.training(group.mean(terms, n))
+                due = args.checkpoint_steps and at.step % args.checkpoint_steps == 0
+                save_if(due or (at.epoch_ends and args.metrics))  # so that no step is lost during the scores
+            check_finite(unchecked)
+            at.end_epoch()
+            log.end_epoch(validation, scores)  # the other processes wait in the next line
+            save_if(True)  # after all of it: a run that is killed here repeats it
+        log.finish(scores)
 
-    @property
-    def finished(self) -> bool:
-        """Whether all steps are done, and the last ones validated."""
-        return self.steps_done >= self.total_steps and not self.position.unreported
 
-    def rest_of_epoch(self) -> Iterator[np.ndarray]:
-        """The remaining batches of this epoch: image indices, int64 `[batch]` each."""
-        args, order = self.args, self.train_index
-        self.speed.start()
-        if args.shuffle:
-            order = permutation(self.train_index, args.seed, "order", self.position.epoch)
-        for start in range(self.position.batch * args.batch_size, len(order), args.batch_size):
-            if self.steps_done >= self.total_steps:  # it may have been lowered since the checkpoint
-                return
-            yield order[start : start + args.batch_size]
+def _scored_on(args: Namespace, dataset):
+    """The data set to score on. Raises UserError if its factors cannot be scored."""
+    found = datasets.evaluation_from_args(args, dataset)
+    if args.metrics or args.end_metrics:
+        from metrics import check_dataset
 
-    def step(self, index: np.ndarray) -> Terms:
-        """One update on the images `index`, int64 `[batch]`. Returns the loss terms of this process's part."""
-        n, part = len(index), self.group.part(len(index))
-        x = self.dataset.batch(index[part], self.device)  # [batch, channels, height, width]
-        noise = draw_noise(self.model, n, self.args.seed, self.position.step, self.device, part)
-        terms = train_step(self.model, self.optimisers, x, noise, self.position.step, self.group.weight(n))
-        self.position.advance(n)
-        self.speed.images += n
-        self.recorder.progress(n)
-        return terms
+        check_dataset(found)
+    return found
 
-    @property
-    def report_due(self) -> bool:
-        """Whether to report this step: every REPORT_EVERY steps, and the last one."""
-        return self.steps_done % REPORT_EVERY == 0 or self.steps_done == self.total_steps
 
-    def report(self, terms: Terms, n: int) -> None:
-        """Log the loss terms of the last step, on a batch of n images."""
-        self.recorder.report(self.group.mean(terms, n))
+def _restore(args: Namespace, model: VAE, optimisers: dict, at: Position, checkpoint: dict | None, group) -> None:
+    """Go on from the last checkpoint, if any; else from the weights of --base-model-path, if it is given."""
+    if checkpoint is not None:
+        checkpoints.restore(model, optimisers, checkpoint)
+        at.restore(checkpoint["progress"])
+        del checkpoint["model"], checkpoint["optimisers"]  # frees their memory
+    elif args.base_model_path:
+        from models.base_weights import start_from
 
-    def agree_to_save(self) -> bool:
-        """Whether a checkpoint is due. Every process must call it: here they agree on whether to stop.
-
-        With --metrics, one is due at the end of an epoch before the scores, so that steps are not lost during them.
-        """
-        self.stopping = self.group.any(self.interruption.requested is not None)
-        due = self.args.checkpoint_steps and self.position.step % self.args.checkpoint_steps == 0
-        epoch_ends = self.position.batch == self.steps_per_epoch or self.steps_done == self.total_steps
-        return bool(self.stopping or due or (epoch_ends and self.args.metrics))
-
-    def save(self) -> None:
-        """Write a checkpoint; then raise Interrupted if a signal asked for it."""
-        self.recorder.save()
-        if self.stopping:
-            self.interruption.requested = self.interruption.requested or "a signal to another process"
-            self.interruption.stop()
-
-    def end_epoch(self) -> None:
-        """Validate, log, draw and score, then write a checkpoint: a run that is killed here repeats all of it."""
-        self.position.end_epoch(self.steps_per_epoch)
-        self.recorder.end_epoch()  # the other processes wait in the next line
-        self.agree_to_save()
-        self.save()
-
-    def validate(self) -> Terms:
-        """Loss terms on the held-out images, or on the training images if none are held out."""
-        held_out = self.validation_index if len(self.validation_index) else self.train_index
-        index = permutation(held_out, self.args.seed, "validation")
-        return validate(self.model, self.dataset, index, self.args.batch_size, self.position.step, self.device)
-
-    def score(self) -> ModelScores:
-        """Disentanglement scores. They take minutes and change no state, so a signal stops them at once."""
-        with self.interruption.deferred(False):
-            return score(self.model, self.eval_dataset, self.args, self.device)
+        state, trained_as = checkpoints.load_base(Path(args.base_model_path), args.base_model)
+        start_from(model, state, trained_as, args.base_model_path)
+    # A command that is repeated until its run is finished numbers the steps once.
+    if args.global_step is not None and (checkpoint is None or (args.load_model and not group.restarted)):
+        at.step = args.global_step
 
 
 def load(command: CommandLine, device: torch.device):
@@ -232,11 +167,10 @@ def load(command: CommandLine, device: torch.device):
         vars(args).update(dict.fromkeys(datasets.OPTIONS))
     datasets.check_given(command.args, command.given, args)
     datasets.check_args(args)
-    kept = run_dir.weights_of(args.epoch) if args.epoch else None
+    kept, step = run_dir.weights_of(args.epoch) if args.epoch else None, None
     dataset = datasets.from_args(args)
     randomness.seed_all(args.seed)
     model = build_model(args, dataset.channels).to(device)
-    step = None
     if kept:
         checkpoints.load_weights(model, kept)
     else:
@@ -265,7 +199,7 @@ def evaluate(command: CommandLine) -> None:
     elif step is not None and (newer := scores.step_of(results)) > step:  # the run went on meanwhile
         print(f"note: {results.path} has scores of step {newer} by now: these are in evaluations.jsonl only")
     else:
-        with contextlib.closing(event_writer(results)) as writer:
+        with contextlib.closing(ScalarWriter(results)) as writer:
             scores.record(results, writer, scored, **place)
             if args.visualise:
                 from logger.gallery import Gallery  # imports Matplotlib

@@ -1,4 +1,4 @@
-"""The training loop, for any model and any data set.
+"""The parts of the training loop, for any model and any data set: position, noise, one update, validation.
 
 No random generator is kept: the order of an epoch is drawn from (seed, epoch), the noise of a step from (seed, step).
 The position, the weights and the optimisers are therefore enough to resume a run bit for bit.
@@ -7,40 +7,103 @@ The position, the weights and the optimisers are therefore enough to resume a ru
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from system.device import send
 from system.errors import UserError
-from system.randomness import stream_seed
+from system.randomness import permutation, stream_seed
 
+REPORT_EVERY = 20  # steps; reading the loss waits for the device
 MAX_VALIDATION_BATCHES = 50
 
 Terms = dict[str, torch.Tensor]
 
 
-def train(run) -> None:
-    """Train `run` (a `trainer.Run`, or an object with its methods) from its position to the end.
+class Position:
+    """The position of a run in its training.
 
-    Raises:
-        UserError: the loss is not finite; the message names the term and the step.
-        Interrupted: a signal stopped the run, after a checkpoint.
+    Args:
+        n: number of training images.
+        max_steps: None: as many as all epochs have.
     """
-    unchecked: list[tuple[int, Terms]] = []  # step and terms
-    while not run.finished:
-        for index in run.rest_of_epoch():  # int64 [batch]
-            terms = run.step(index)  # one update; does not wait for the device
-            unchecked.append((run.position.step, terms))
-            if run.report_due:  # not every step, because reading the loss waits for the device
-                check_finite(unchecked)
-                run.report(terms, len(index))
-            if run.agree_to_save():  # communicates between the processes
-                check_finite(unchecked)
-                run.save()  # raises Interrupted if a signal asked for it
-        check_finite(unchecked)
-        run.end_epoch()  # validate, draw, score, save
+
+    def __init__(self, n: int, batch_size: int, epochs: int, max_steps: int | None = None):
+        self.n, self.batch_size = n, batch_size
+        self.steps_per_epoch = math.ceil(n / batch_size)
+        self.total_steps = epochs * self.steps_per_epoch
+        if max_steps is not None:
+            self.total_steps = min(self.total_steps, max_steps)
+        self.epoch = 0  # epochs completed
+        self.batch = 0  # batches done in the current epoch
+        self.step = 0  # total steps done, or as --global-step renumbered them
+        self.images = 0  # total images trained on
+        self.unreported = False  # whether there were steps since the last validation
+
+    def as_dict(self) -> dict:
+        """The `progress` of a checkpoint."""
+        return {name: getattr(self, name) for name in ("epoch", "batch", "step", "images", "unreported")}
+
+    def restore(self, progress: dict) -> None:
+        """Go to the position of a checkpoint. Raises UserError if it was of another number of images."""
+        vars(self).update(progress)
+        if self.images != self.epoch * self.n + min(self.batch * self.batch_size, self.n):
+            raise UserError(
+                f"there are {self.n:,} images to train on now, another number than when this run was started: "
+                "restore --data-path, or start a new run"
+            )
+
+    @property
+    def steps_done(self) -> int:
+        """Steps done, of `total_steps`; `step` may be numbered otherwise."""
+        return self.epoch * self.steps_per_epoch + self.batch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, and the last ones validated."""
+        return self.steps_done >= self.total_steps and not self.unreported
+
+    @property
+    def report_due(self) -> bool:
+        """Whether to report the last step: every REPORT_EVERY steps, and the last one."""
+        return self.steps_done % REPORT_EVERY == 0 or self.steps_done == self.total_steps
+
+    @property
+    def epoch_ends(self) -> bool:
+        """Whether the last step was the last one of its epoch, or of the run."""
+        return self.batch == self.steps_per_epoch or self.steps_done == self.total_steps
+
+    def batches(self, index: np.ndarray, seed: int, shuffle: bool) -> Iterator[np.ndarray]:
+        """The remaining batches of this epoch, int64 `[batch]` each; `index`: the training images, int64 `[n]`."""
+        order = permutation(index, seed, "order", self.epoch) if shuffle else index
+        for start in range(self.batch * self.batch_size, self.n, self.batch_size):
+            if self.steps_done >= self.total_steps:  # it may have been lowered since the checkpoint
+                return
+            yield order[start : start + self.batch_size]
+
+    def advance(self, images: int) -> None:
+        """Count one step on this many images."""
+        self.step += 1
+        self.batch += 1
+        self.images += images
+        self.unreported = True
+
+    def end_epoch(self) -> None:
+        """Note a validation; go to the next epoch if all batches of this one are done."""
+        self.unreported = False
+        if self.batch == self.steps_per_epoch:
+            self.epoch, self.batch = self.epoch + 1, 0
+
+
+def draw_noise(
+    model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)
+) -> dict[str, torch.Tensor]:
+    """`model.draw_noise` of one step on the device: drawn for the whole batch, then sliced to `part` of it."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
+    noise = model.draw_noise(batch, generator)
+    return {name: send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
 def train_step(
@@ -92,41 +155,6 @@ def validate(model, dataset, index: np.ndarray, batch_size: int, step: int, devi
             totals[name] = totals.get(name, 0) + term * (len(x) / len(index))
     check_finite([(step, totals)])
     return totals
-
-
-@dataclass
-class Position:
-    """The position of a run in its training; the `progress` of a checkpoint."""
-
-    epoch: int = 0  # epochs completed
-    batch: int = 0  # batches done in the current epoch
-    step: int = 0  # total steps done, or as --global-step renumbered them
-    images: int = 0  # total images trained on
-    unreported: bool = False  # whether there were steps since the last validation
-
-    as_dict = asdict
-
-    def advance(self, images: int) -> None:
-        """Count one step on this many images."""
-        self.step += 1
-        self.batch += 1
-        self.images += images
-        self.unreported = True
-
-    def end_epoch(self, steps_per_epoch: int) -> None:
-        """Note a validation; go to the next epoch if all batches of this one are done."""
-        self.unreported = False
-        if self.batch == steps_per_epoch:
-            self.epoch, self.batch = self.epoch + 1, 0
-
-
-def draw_noise(
-    model, batch: int, seed: int, step: int, device: torch.device, part: slice = slice(None)
-) -> dict[str, torch.Tensor]:
-    """`model.draw_noise` of one step on the device: drawn for the whole batch, then sliced to `part` of it."""
-    generator = torch.Generator().manual_seed(stream_seed(seed, "noise", step))
-    noise = model.draw_noise(batch, generator)
-    return {name: send(value[part] if value.dim() else value, device) for name, value in noise.items()}
 
 
 def check_finite(unchecked: list[tuple[int, Terms]]) -> None:

@@ -200,7 +200,7 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
             path.unlink(missing_ok=True)
     remove_partial(run.path)
     remove_partial(run.checkpoints)
-    for path in [run.metrics_file, *run.path.glob("events.*")]:
+    for path in _logs(run):
         length = lengths.get(path.name, 0)
         if length == 0:
             path.unlink(missing_ok=True)
@@ -220,8 +220,12 @@ def _scored_since(run: RunDirectory, length: int) -> bool:
 def log_lengths(run: RunDirectory) -> dict[str, int]:
     """Flush every log file to the disk. Returns their lengths in bytes, for `rewind`."""
     lengths = {}
-    for path in [run.metrics_file, *run.path.glob("events.*")]:
-        if path.exists():
-            flush_to_disk(path)
-            lengths[path.name] = path.stat().st_size
+    for path in _logs(run):
+        flush_to_disk(path)
+        lengths[path.name] = path.stat().st_size
     return lengths
+
+
+def _logs(run: RunDirectory) -> list[Path]:
+    files = [run.metrics_file, run.scalars_file, *run.path.glob("events.*")]
+    return [path for path in files if path.exists()]

@@ -19,7 +19,7 @@ class Gallery:
     """Draws the pictures of a run.
 
     Args:
-        writer: the `SummaryWriter` of the run.
+        writer: the `logger.log.ScalarWriter` of the run.
         dataset, seed, device: what the images to draw from are chosen by, see `pictures.gather`.
     """
 
@@ -36,7 +36,7 @@ class Gallery:
         for tag, value in drawn.scalars.items():
             self.writer.add_scalar(tag, value, step)
         for tag, text in drawn.texts.items():
-            self.writer.add_text(tag, text, step)
+            self.writer.tensorboard.add_text(tag, text, step)
         self.writer.add_scalar("speed/seconds_for_pictures", time.perf_counter() - start, step)
         self.writer.flush()
 
@@ -64,4 +64,4 @@ class Gallery:
             temporary.write_bytes(encoded)
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
         summary = Summary(value=[Summary.Value(tag=entry.tag, image=image)])
-        self.writer.file_writer.add_summary(summary, step)
+        self.writer.tensorboard.file_writer.add_summary(summary, step)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.files import read_json
 
 if TYPE_CHECKING:
@@ -63,23 +63,28 @@ class Run:
     def scalars(self) -> pandas.DataFrame:
         """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
 
-        Read from the event files; if a step was logged twice, the later value counts. Validations missing there (of
-        runs of the authors' code, and those before a run was moved to another folder) are read from log_metrics.txt, as
-        `validation/<term>` and `dmetric/<score>`: see `_text_rows`. Scores of kept weights (`scores_epoch_<e>.json`)
-        have the last step of that epoch.
+        Read from scalars.csv; if a step was logged twice, the later value counts. Older runs have their event files
+        instead, those of the authors' code log_metrics.txt: see `_text_rows`. Scores of kept weights
+        (`scores_epoch_<e>.json`) have the last step of that epoch.
         """
         import pandas
 
-        rows = _event_rows(self.path)
-        logged = _validations(rows)
-        if not logged:
-            rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
-        rows += _text_rows(RunDirectory(self.path).metrics_file, logged)
-        rows += _kept_scores(self.path, _ends_of_epochs(rows))
-        table = pandas.DataFrame(rows, columns=["tag", "step", "value", "time"])
-        table = table.astype({"tag": str, "step": int, "value": float})
-        table = table.sort_values(["tag", "step", "time"], kind="stable").drop_duplicates(["tag", "step"], keep="last")
-        return table.drop(columns="time").reset_index(drop=True)
+        run = RunDirectory(self.path)
+        if run.scalars_file.is_file():
+            table, ends = _csv_table(run.scalars_file)
+        else:
+            rows = _event_rows(self.path)
+            logged = _validations(rows)
+            if not logged:
+                rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
+            rows += _text_rows(run.metrics_file, logged)
+            rows.sort(key=lambda row: row[3])
+            ends = _ends_of_epochs(rows)
+            table = pandas.DataFrame([row[:3] for row in rows], columns=["tag", "step", "value"])
+        kept = pandas.DataFrame(_kept_scores(self.path, ends), columns=["tag", "step", "value"])
+        table = pandas.concat([kept, table]).astype({"tag": str, "step": int, "value": float})
+        table = table.drop_duplicates(["tag", "step"], keep="last")
+        return table.sort_values(["tag", "step"], kind="stable").reset_index(drop=True)
 
     def curve(self, tag: str) -> pandas.DataFrame:
         """The rows of one tag, by step; empty if it was never logged."""
@@ -182,6 +187,20 @@ def _natural(name: str) -> list:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
+def _csv_table(file: Path) -> tuple[pandas.DataFrame, dict[int, int]]:
+    """The rows of scalars.csv, as logged, with the columns tag, step, value; and the last step of every epoch."""
+    import pandas
+
+    try:
+        table = pandas.read_csv(file, on_bad_lines="skip", dtype={"tag": str}, encoding_errors="replace")
+        table[["step", "epoch", "value"]] = table[["step", "epoch", "value"]].apply(pandas.to_numeric, errors="coerce")
+        table = table[table.step.notna() & table.tag.notna()]  # the last line may be cut
+        validated = table[(table.tag == "validation/loss") & (table.epoch % 1 == 0)]
+        return table[["tag", "step", "value"]], dict(zip(validated.epoch.astype(int), validated.step, strict=True))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} is damaged ({first_line(error)[:100]}); restore it") from error
+
+
 def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
     """(tag, step, value, time) of every scalar in the run's event files."""
     if not any(path.glob("events.out.tfevents.*")):
@@ -235,14 +254,14 @@ def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[st
     return [(tag, first * n // (before + 1), value, 0.0) for tag, n, value in lines if n <= before]
 
 
-def _kept_scores(path: Path, ends: Mapping[int, int]) -> list[tuple[str, int, float, float]]:
-    """Rows as of `_event_rows` for the scores of weights kept after an epoch; `ends`: the last step of each epoch."""
+def _kept_scores(path: Path, ends: Mapping[int, int]) -> list[tuple[str, int, float]]:
+    """(tag, step, score) of the weights kept after an epoch; `ends`: the last step of each epoch."""
     rows = []
     for file in path.glob("scores_epoch_*.json"):
         epoch = file.stem.removeprefix("scores_epoch_")
         if epoch.isdecimal() and int(epoch) in ends:
             scores, _ = read_scores(file)
-            rows += [(f"dmetric/{name}", ends[int(epoch)], value, 0.0) for name, value in scores.items()]
+            rows += [(f"dmetric/{name}", ends[int(epoch)], value) for name, value in scores.items()]
     return rows
 
 

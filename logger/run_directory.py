@@ -23,6 +23,7 @@ class RunDirectory:
         self.args_file = self.path / "args.json"  # the arguments, from which --evaluate rebuilds the model
         self.status_file = self.path / "status.json"  # the state, and why; every session with its environment
         self.metrics_file = self.path / "log_metrics.txt"  # lines `tag : value`, the newest last
+        self.scalars_file = self.path / "scalars.csv"  # every number that TensorBoard shows, with its step
         self.scores_file = self.path / "scores.json"  # the scores with their protocol
         self.codes_file = self.path / "codes.npz"  # mean codes of the images scored
         # The scores of every --evaluate, one per line; not rewound when the run is continued.

@@ -23,7 +23,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 def record(run: RunDirectory, writer, scored, step: int) -> None:
     """Write a `metrics.ModelScores` to TensorBoard, log_metrics.txt and scores.json, and its codes to codes.npz.
 
-    writer: the `SummaryWriter` of the run. `python -m metrics` reads codes.npz.
+    writer: the `ScalarWriter` of the run. `python -m metrics` reads codes.npz.
     """
     for name, value in scored.values.items():
         writer.add_scalar(f"dmetric/{name}", value, step)

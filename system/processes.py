@@ -205,10 +205,3 @@ def _number(name: str, default: int | None = None) -> int:
         what = f"is {text!r}, not a number" if text else "is not set, but WORLD_SIZE is"
         raise UserError(f"the environment variable {name} {what}: {REMEDY}")
     return int(text)
-
-
-class NullObject:
-    """Replaces, in the other processes, an object of the main process: every method does nothing."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_, **__: None

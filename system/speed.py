@@ -7,10 +7,8 @@ the same precision. It can be compared between machines.
 from __future__ import annotations
 
 import copy
-import platform
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
 
@@ -67,43 +65,22 @@ def compile_model(model: torch.nn.Module, device: torch.device) -> None:
 def product_rate(device: torch.device, precision: str = "fp32", seconds: float = 0.15) -> float:
     """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: a median.
 
-    Takes about so many seconds. On a processor it is that of the faster library, and the libraries share the time. It
-    is then timed in processor time per thread, which other processes do not lengthen: what its cores could do.
+    Takes about so many seconds. On a processor it is timed in processor time per thread, which other processes do not
+    lengthen.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a = torch.ones(PRODUCT_SIZE, PRODUCT_SIZE, device=device, dtype=dtype)
-    b = torch.ones_like(a)
-    libraries = products(device, dtype)
     clock, threads = (time.process_time, torch.get_num_threads()) if device.type == "cpu" else (time.perf_counter, 1)
-
-    def taken(product: Callable) -> float:
-        times: list[float] = []
-        end = time.perf_counter() + seconds / len(libraries)
-        product(a, b)  # the first call sets up
-        while not times or time.perf_counter() < end:
-            synchronise(device)
-            start = clock()
-            product(a, b)
-            synchronise(device)
-            times.append((clock() - start) / threads)
-        return statistics.median(times)
-
-    return 2 * PRODUCT_SIZE**3 / max(min(taken(product) for product in libraries), 1e-9)
-
-
-def products(device: torch.device, dtype: torch.dtype) -> list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]:
-    """The libraries to multiply two square matrices with: MKL, which uses only AVX2 on AMD processors, and oneDNN."""
-    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
-        return [torch.mm]
-
-    def one_dnn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")
-
-    try:
-        one_dnn(*torch.ones(2, 2, 2, dtype=dtype))
-    except RuntimeError:  # no oneDNN, or not for this dtype and processor
-        return [torch.mm]
-    return [torch.mm, one_dnn]
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    torch.mm(a, a)  # the first call sets up
+    while not times or time.perf_counter() < end:
+        synchronise(device)
+        start = clock()
+        torch.mm(a, a)
+        synchronise(device)
+        times.append((clock() - start) / threads)
+    return 2 * PRODUCT_SIZE**3 / max(statistics.median(times), 1e-9)
 
 
 def step_flops(model, objectives, device: torch.device, batch: int) -> float:
@@ -131,15 +108,22 @@ class Speed:
     """Images/s of a training run, and its utilization: its FLOP/s relative to those of a matrix product on the device.
 
     The product is in bf16 for a run in bf16 if there are units for it, else in fp32. It is measured here: make this
-    before anything runs in the background. `flops_per_image` is to be set, from `step_flops`.
+    before anything runs in the background.
+
+    processes: how many, on as many devices, share the run.
     """
 
-    def __init__(self, device: torch.device, precision: str):
+    def __init__(self, device: torch.device, precision: str, processes: int = 1):
+        self.device, self.processes = device, processes
         self.product = "bf16" if precision == "bf16" and _has_bf16_units(device) else "fp32"
-        self.product_rate = product_rate(device, self.product)  # FLOP/s
+        self.product_rate = product_rate(device, self.product) * processes  # FLOP/s
         self.flops_per_image = 0.0
         self.laps: list[float] = []  # images/s
         self.start()
+
+    def count(self, model, objectives, images: int) -> None:
+        """Set `flops_per_image`, from a step on so many images. Arguments as for `step_flops`."""
+        self.flops_per_image = step_flops(model, objectives, self.device, images) / images
 
     def start(self) -> None:
         """Start a lap: what was done since the last one does not count."""
@@ -162,7 +146,8 @@ class Speed:
             return "not measured: no report fell into this run"
         speed = statistics.median(self.laps)
         flops = speed * self.flops_per_image
+        machines = f"these {self.processes} processes'" if self.processes > 1 else "this machine's"
         return (
-            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.utilization(speed):.0%} of this machine's "
+            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.utilization(speed):.0%} of {machines} "
             f"{self.product} matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
         )

@@ -154,7 +154,7 @@ def read_all_of(folder: Path) -> None:
 JSON = ["args.json", "status.json", "scores.json"]
 
 
-@pytest.mark.parametrize("name", [*JSON, "log_metrics.txt", "events"])
+@pytest.mark.parametrize("name", [*JSON, "log_metrics.txt", "scalars.csv"])
 @given(st.data())
 @FUZZ
 def test_bytes_of_a_runs_records(name, copy, data):

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -96,6 +97,20 @@ def test_every_score_of_the_log_is_documented(trained):
     logged = {tag.removeprefix("dmetric/") for tag, _ in lines(trained) if tag.startswith("dmetric/")}
     assert {"reconstruction_error", "symmetry_image_error"} <= logged
     assert not [name for name in logged if f"\n| `{name}` |" not in tables]
+
+
+def test_scalars_csv_holds_every_number_of_tensorboard_with_its_epoch(trained):
+    from logger import read_run
+    from logger.reading import _event_rows
+
+    shown = {(tag, step): value for tag, step, value, _ in _event_rows(trained) if "_by_images_seen/" not in tag}
+    read = read_run(trained).scalars
+    assert {(row.tag, row.step) for row in read.itertuples()} == set(shown)
+    assert read.value.tolist() == pytest.approx([shown[row.tag, row.step] for row in read.itertuples()], rel=1e-6)
+    table = pandas.read_csv(trained / "scalars.csv")
+    assert list(table.columns) == ["step", "epoch", "images", "tag", "value"]
+    validated = table[table.tag == "validation/loss"]
+    assert validated[["step", "epoch", "images"]].to_numpy().tolist() == [[6, 1, 96], [12, 2, 192]]
 
 
 def test_tensorboard_holds_the_losses_kl_scores_pictures_and_arguments(trained):
@@ -191,14 +206,16 @@ def test_a_repeated_command_numbers_the_steps_once(small_dsprites, tmp_path, mon
 
 def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_dsprites, tmp_path, monkeypatch):
     taken, drawn, held_out = [], [], []
-    step, train_step, validate = trainer.Run.step, trainer.train_step, trainer.validate
+    batches, train_step, validate = trainer.Position.batches, trainer.train_step, trainer.validate
 
-    def noted(run: trainer.Run, index: np.ndarray):
-        taken.append((run.position.epoch, index.tolist()))
-        assert run.model.training_images == 90
-        return step(run, index)
+    def noted(at: trainer.Position, *rest):
+        assert at.n == 90
+        for index in batches(at, *rest):
+            taken.append((at.epoch, index.tolist()))
+            yield index
 
     def noted_noise(model, optimisers, x, noise, *rest):
+        assert model.training_images == 90
         drawn.extend(value.sum().item() for value in noise.values())
         return train_step(model, optimisers, x, noise, *rest)
 
@@ -206,7 +223,7 @@ def test_an_epoch_takes_every_training_image_once_in_an_order_of_its_own(small_d
         held_out.append(index.tolist())
         return validate(model, dataset, index, *rest)
 
-    monkeypatch.setattr(trainer.Run, "step", noted)
+    monkeypatch.setattr(trainer.Position, "batches", noted)
     monkeypatch.setattr(trainer, "validate", noted_validation)
     monkeypatch.setattr(trainer, "train_step", noted_noise)
     run(small_dsprites, tmp_path, *SILENT, "--epochs=2", "--split=0.25")

@@ -109,14 +109,31 @@ def test_weights_that_the_last_step_of_an_epoch_spoilt_are_found_in_the_validati
 
 
 def test_a_position_goes_to_the_next_epoch_when_all_its_batches_are_done():
-    position = Position(step=100)  # numbered by --global-step
-    position.advance(8)
-    position.advance(3)
-    assert position == Position(epoch=0, batch=2, step=102, images=11, unreported=True)
-    position.end_epoch(3)  # a validation on the way
-    assert position == Position(epoch=0, batch=2, step=102, images=11)
-    position.advance(8)
-    position.end_epoch(3)
-    assert (position.epoch, position.batch, position.unreported) == (1, 0, False)
-    position.advance(8)
-    assert Position(**position.as_dict()) == position
+    at = Position(20, 8, epochs=2)
+    at.step = 100  # numbered by --global-step
+    at.advance(8)
+    at.advance(8)
+    assert at.as_dict() == {"epoch": 0, "batch": 2, "step": 102, "images": 16, "unreported": True}
+    at.end_epoch()  # a validation on the way
+    assert (at.epoch, at.batch, at.unreported, at.epoch_ends) == (0, 2, False, False)
+    at.advance(4)
+    assert at.epoch_ends
+    at.end_epoch()
+    assert (at.epoch, at.batch, at.unreported, at.steps_done, at.finished) == (1, 0, False, 3, False)
+    again = Position(20, 8, epochs=2)
+    again.restore(at.as_dict())
+    assert vars(again) == vars(at)
+    with pytest.raises(UserError, match="there are 21 images to train on now, another number"):
+        Position(21, 8, epochs=2).restore(at.as_dict())
+
+
+def test_batches_go_on_where_a_checkpoint_was_and_end_with_the_last_step():
+    at, index = Position(20, 8, epochs=2, max_steps=2), np.arange(20)
+    whole = [batch.tolist() for batch in Position(20, 8, epochs=1).batches(index, 3, True)]
+    assert sorted(sum(whole, [])) == list(range(20)) and [len(batch) for batch in whole] == [8, 8, 4]
+    at.advance(8)
+    for batch in at.batches(index, 3, True):
+        assert batch.tolist() == whole[1]
+        at.advance(len(batch))
+    assert at.steps_done == at.total_steps == 2 and at.report_due
+    assert [batch.tolist() for batch in Position(20, 8, epochs=1).batches(index, 3, False)][0] == list(range(8))

@@ -91,7 +91,7 @@ def test_a_run_is_not_continued_after_pictures_were_added(tmp_path, capsys):
     Image.fromarray(images()[20]).save(pictures / "020.png")
     again = [*TINY, "--dataset=images", f"--data-path={pictures}", f"--log-path={run.parent}", *options]
     assert main.main([*again, "--max-steps=8", "--load-model"]) == 2
-    assert "the data set has 21 images now" in capsys.readouterr().err
+    assert "there are 19 images to train on now" in capsys.readouterr().err
     assert (run / "checkpoints" / "training.pt").read_bytes() == before
     (pictures / "020.png").unlink()
     assert main.main([*again, "--max-steps=8", "--load-model"]) == 0

@@ -49,4 +49,6 @@ def assert_equal_runs(run: Path, other: Path) -> None:
     model, other_model = (torch.load(r / "checkpoints" / "model.pt", weights_only=True) for r in (run, other))
     assert same(model, other_model)
     assert scalars(run) == scalars(other)
+    rows = [[row for row in (r / "scalars.csv").read_text().splitlines() if ",speed/" not in row] for r in (run, other)]
+    assert rows[0] == rows[1]
     assert (run / "log_metrics.txt").read_text() == (other / "log_metrics.txt").read_text()

@@ -13,12 +13,13 @@ from PIL import Image
 from datasets.factor_dataset import FactorDataset
 from logger import charts, grids, panels, pictures
 from logger.catalogue import PICTURES
-from logger.recorder import Recorder, write_arguments
+from logger.log import Log, ScalarWriter
 from logger.run_directory import RunDirectory
 from logger.runs import claim
 from metrics.model_scores import ModelScores
 from models.lie_vae import LieGroupVAE
 from models.vae import VAE
+from system.processes import Group
 from system.speed import Speed
 from training_loop import Position
 
@@ -30,6 +31,10 @@ FLAGS = {
     "visualise": True,
     "metrics": False,
     "end_metrics": True,
+    "keep_epochs": None,
+    "max_steps": None,
+    "precision": "fp32",
+    "model": "lie_group",
 }
 
 
@@ -67,23 +72,19 @@ def drawn(model, picture_inputs) -> panels.Drawn:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, model, dataset, drawn) -> RunDirectory:
     """A run with three validations and scores."""
-    run_dir, args = claim(tmp_path_factory.mktemp("logs")), Namespace(**FLAGS)
-    made = SimpleNamespace(run_dir=run_dir, args=args, model=model, dataset=dataset, eval_dataset=dataset, device="cpu")
-    made.checkpoint, made.position, made.speed = None, Position(), Speed(torch.device("cpu"), "fp32")
-    made.score = lambda: ModelScores({"fac_eval": 0.5}, {}, {"mutual_information": np.eye(4, 4)}, {}, "")
-    made.train_index, made.steps_per_epoch, made.total_steps = range(32 * 21), 21, 42
-    made.steps_done, made.finished = 42, True
-    recorder = Recorder(made)
-    shown = {"seed": 1, "hy_hes": 40.0, "log_path": "logs", "capacity": None, "shuffle": True}
-    write_arguments(recorder.writer, shown | {"metrics": False, "end_metrics": True}, model)
-    with pytest.MonkeyPatch.context() as patch:
+    run_dir, at = claim(tmp_path_factory.mktemp("logs")), Position(32 * 21, 32, epochs=2)
+    args = Namespace(**FLAGS, hy_hes=40.0, log_path="logs", capacity=None, shuffle=True)
+    log = Log(run_dir, args, at, model, {}, dataset, torch.device("cpu"), Speed(torch.device("cpu"), "fp32"))
+    codes = {"factor_names": np.array(dataset.factor_names), "codes": np.zeros((1, 4))}
+    scored = ModelScores({"fac_eval": 0.5}, {}, {"mutual_information": np.eye(4, 4)}, codes, "")
+    with pytest.MonkeyPatch.context() as patch, log.opened(None, Group()):
         patch.setattr(panels, "draw", lambda *_: drawn)  # it takes seconds
         for step in (20, 40, 42):
             terms = {"loss": torch.tensor(900.0 / step), "kl": torch.tensor(1.0), "kl_per_latent": torch.ones(4) / 4}
-            made.position.step, made.position.images, made.validate = step, 32 * step, lambda terms=terms: terms
-            recorder.report(terms)
-            recorder.end_epoch()
-    recorder.finish()
+            at.step, at.images, at.epoch, at.batch = step, 32 * step, step // 21, step % 21
+            log.training(terms)
+            log.end_epoch(lambda terms=terms: terms, None)
+        log.finish(lambda: scored)
     return run_dir
 
 
@@ -142,8 +143,8 @@ def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(eve
     content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
     experiment = metadata.parse_experiment_plugin_data(content)
     # The view lists those that are marked as differing first.
-    assert {info.name for info in experiment.hparam_infos if info.differs} == {"hy_hes", "seed"}
-    assert {info.name for info in experiment.hparam_infos if not info.differs} == {"capacity", "shuffle"}
+    assert {info.name for info in experiment.hparam_infos if info.differs} == {"hy_hes", "model", "seed"}
+    assert {"capacity", "shuffle", "epochs"} <= {info.name for info in experiment.hparam_infos if not info.differs}
     scores = [info.name.tag for info in experiment.metric_infos]
     assert scores[:3] == ["dmetric/fac_eval", "dmetric/SAP_score", "dmetric/discrete_mig"]
 
@@ -229,7 +230,7 @@ def test_whole_numbers_are_among_the_values_of_a_traversal_every_second_one():
 
 @pytest.mark.slow
 def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
-    code = "import sys, logger.recorder; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    code = "import sys, logger.log; print({'matplotlib', 'PIL'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 
@@ -259,14 +260,12 @@ def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, mode
     [(3, 8, [8]), (150, 1200, [600, 1050, 1200]), (500, 1500, [500, 1000, 1500]), (700, 1500, [700, 1400, 1500])],
 )
 def test_epochs_of_few_steps_are_not_all_drawn_but_the_end_is(steps_per_epoch, total, drawn_after, tmp_path):
-    made = SimpleNamespace(run_dir=claim(tmp_path), args=Namespace(**FLAGS), position=Position(), validate=dict)
-    made.train_index, made.steps_per_epoch, made.total_steps = range(32 * steps_per_epoch), steps_per_epoch, total
-    recorder, steps = Recorder(made), []
-    recorder.gallery = SimpleNamespace(pictures=steps.append)
+    at, steps = Position(32 * steps_per_epoch, 32, epochs=99, max_steps=total), []
+    log = Log(claim(tmp_path), Namespace(**FLAGS), at, None, {}, None, None, None)
+    log.writer, log.gallery = ScalarWriter(log.run_dir, at), SimpleNamespace(pictures=steps.append)
     for done in [*range(steps_per_epoch, total, steps_per_epoch), total]:
-        made.steps_done = made.position.step = done
-        made.finished = done == total
-        recorder.end_epoch()
+        at.step, at.epoch, at.batch = done, done // steps_per_epoch, done % steps_per_epoch
+        log.end_epoch(dict, None)
     assert steps == drawn_after
 
 

@@ -103,13 +103,6 @@ def test_the_product_is_in_bf16_only_if_there_are_units_for_it(precision, units,
     assert (measured.product, measured.product_rate) == (product, rates[product])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_every_product_is_the_product_on_any_processor(dtype):
-    a, b = (torch.randn(5, 5).to(dtype) for _ in range(2))
-    for product in speed.products(CPU, dtype):
-        torch.testing.assert_close(product(a, b), a @ b)
-
-
 @pytest.mark.parametrize(
     ("asked", "features", "gain", "chosen", "said"),
     [
@@ -154,13 +147,19 @@ def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_product_rate_is_the_work_over_the_processor_time_of_the_faster_library(monkeypatch):
+def test_product_rate_is_the_work_over_the_processor_time_of_a_thread(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(speed, "products", lambda *_: [lambda a, b: [next(clock) for _ in range(2)], torch.mm])
     monkeypatch.setattr(time, "process_time", lambda: next(clock))
     for threads in (1, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         assert product_rate(CPU, seconds=0) == 2 * speed.PRODUCT_SIZE**3 * threads
+
+
+def test_two_processes_are_compared_with_two_products(monkeypatch):
+    monkeypatch.setattr(speed, "product_rate", lambda *_: 4e9)
+    shared = speed.Speed(CPU, "fp32", processes=2)
+    shared.flops_per_image = 1e9
+    assert shared.utilization(8) == 1
 
 
 def test_bf16_stays_close_to_fp32_and_leaves_encoding_alone():

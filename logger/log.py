@@ -1,0 +1,302 @@
+"""What a run writes while it is trained: losses, pictures, scores, checkpoints. Only the main process writes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import re
+import resource
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm import tqdm
+
+from logger import checkpoints
+from logger.reading import read_scores
+from logger.run_directory import RunDirectory
+from system.device import environment
+from system.errors import UserError
+from system.processes import Group
+from system.roles import tells_apart
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from logger.gallery import Gallery
+
+CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
+PICTURES_EVERY = 500  # steps, if an epoch has fewer: drawing takes seconds
+COLUMNS = ("step", "epoch", "images", "tag", "value")  # of scalars.csv
+# What the comparison view shows of a run, besides scores.
+LOSSES = ("validation/loss", "validation/recon", "validation/kl")
+DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
+
+
+def in_main_process(method):
+    """Makes a method of `Log` do nothing where there is no run directory: in all processes but the main one."""
+
+    @functools.wraps(method)
+    def wrapped(self, *args):
+        return method(self, *args) if self.writes else None
+
+    return wrapped
+
+
+class ScalarWriter:
+    """Writes numbers to TensorBoard and to scalars.csv; pictures and texts to TensorBoard.
+
+    Args:
+        at: the `training_loop.Position`, from which scalars.csv takes epochs and images; None: they are not known.
+    """
+
+    def __init__(self, run_dir: RunDirectory, at=None):
+        from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
+
+        # Without purge_step: `rewind` has cut later steps, and TensorBoard would drop curves over images seen.
+        self.tensorboard: SummaryWriter = SummaryWriter(str(run_dir.path))
+        self.at, self.file = at, None
+        if at is None or at.steps_done == 0 or run_dir.scalars_file.exists():  # else a run of an older version
+            self.file = open(run_dir.scalars_file, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            self.rows = csv.writer(self.file, lineterminator="\n")
+            if self.file.tell() == 0:
+                self.rows.writerow(COLUMNS)
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        """Add one number."""
+        self.tensorboard.add_scalar(tag, value, step)
+        if self.file:
+            at = self.at
+            place = (f"{at.steps_done / at.steps_per_epoch:.6g}", at.images) if at else ("", "")
+            self.rows.writerow((step, *place, tag, value))
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self.tensorboard.flush()
+        if self.file:
+            self.file.flush()
+
+    def close(self) -> None:
+        """Flush, and close the files."""
+        self.tensorboard.close()
+        if self.file:
+            self.file.close()
+
+
+class Log:
+    """Records a run in its directory and in TensorBoard: losses, pictures, scores, checkpoints.
+
+    Tags are grouped: `train/`, `validation/`, `kl_per_latent/`, ... log_metrics.txt holds validation losses as
+    `metric/<term>` and scores as `dmetric/<score>`.
+
+    Args:
+        run_dir: None in all processes but the main one: every method then does nothing.
+        at: the `training_loop.Position`, which the loop advances.
+        speed: a `system.speed.Speed`.
+    """
+
+    def __init__(self, run_dir: RunDirectory | None, args: Namespace, at, model, optimisers, dataset, device, speed):
+        self.writes = run_dir is not None
+        self.run_dir: RunDirectory = run_dir  # type: ignore[assignment]  # used only where it writes
+        self.args, self.at = args, at
+        self.model, self.optimisers, self.dataset = model, optimisers, dataset
+        self.device, self.speed = device, speed
+
+    @contextlib.contextmanager
+    def opened(self, checkpoint: dict | None, group: Group) -> Iterator[None]:
+        """Record the training that is done in the body, after `checkpoint`, to which the logs are rewound.
+
+        `status.json` says whether the body is running, finished, interrupted or failed.
+        """
+        if not self.writes:
+            yield
+            return
+        args, run_dir, at = self.args, self.run_dir, self.at
+        recorded = {**vars(args), "data_source": self.dataset.source, "torch": str(torch.__version__)}
+        if not run_dir.is_new:
+            was_finished = run_dir.state() == "finished"
+            checkpoints.check_and_rewind(run_dir, checkpoint, recorded, at.steps_done, at.total_steps)
+            if was_finished:  # its scores were logged after its last checkpoint: a kill now must not cut them
+                self.save()
+        shared = {"launch": group.launch} if group.size > 1 else {}
+        machine = environment(self.device, args.precision)
+        with run_dir.training(step=at.step, processes=group.size, **shared, **machine):
+            run_dir.write_args(recorded)
+            processes = f", {group.size} processes" if group.size > 1 else ""
+            print(describe(run_dir, args, self.dataset, self.device) + processes)
+            self.writer, self.bar = ScalarWriter(run_dir, at), progress_bar(at, args.quiet)
+            if checkpoint is None:
+                write_arguments(self.writer.tensorboard, recorded, self.model)
+                self.save()
+            with contextlib.closing(self.writer), contextlib.closing(self.bar):  # an error gets a line of its own
+                yield
+        print(f"training speed     {self.speed.summary()}")
+        print_paths(run_dir, args.visualise)
+
+    @functools.cached_property
+    def gallery(self) -> Gallery:
+        """Draws the pictures of the run."""
+        from logger.gallery import Gallery  # only for runs with pictures
+
+        return Gallery(self.run_dir, self.writer, self.model, self.dataset, self.args.seed, self.device)
+
+    @in_main_process
+    def progress(self, images: int) -> None:
+        """Count one step on this many images."""
+        self.speed.images += images
+        self.bar.update(images)
+
+    @in_main_process
+    def training(self, terms: dict[str, torch.Tensor]) -> None:
+        """Log the loss terms of one training step, and the speed."""
+        at, step = self.at, self.at.step
+        epochs = f"/{self.args.epochs}" if self.args.max_steps is None else ""
+        self.bar.set_postfix_str(f"epoch {at.epoch + 1}{epochs} loss {terms['loss']:.2f}", refresh=False)
+        images_per_second = self.speed.lap()
+        self._scalars("train", terms)
+        self.writer.add_scalar("speed/images_per_second", images_per_second, step)
+        self.writer.add_scalar("speed/utilization", self.speed.utilization(images_per_second), step)
+
+    @in_main_process
+    def end_epoch(self, validate: Callable[[], dict[str, torch.Tensor]], score: Callable) -> None:
+        """Validate; draw and score if the flags say so."""
+        terms, step = validate(), self.at.step
+        self._scalars("validation", terms)
+        self.writer.add_scalar("progress/epochs", self.at.steps_done / self.at.steps_per_epoch, step)
+        self.run_dir.append_metrics({f"metric/{name}": term.item() for name, term in terms.items() if term.dim() == 0})
+        self.writer.flush()
+        if self._pictures_due():
+            self.gallery.pictures(step)
+        if self.args.metrics:
+            self._score(score)
+
+    def _pictures_due(self) -> bool:
+        """Whether to draw at the end of this epoch: each time PICTURES_EVERY more steps are done, and at the end."""
+        done = self.at.steps_done
+        before = max(done - self.at.steps_per_epoch, 0)
+        return self.args.visualise and (self.at.finished or done // PICTURES_EVERY > before // PICTURES_EVERY)
+
+    def _score(self, score: Callable) -> None:
+        from logger import scores  # imports every metric
+
+        scored = score()
+        scores.record(self.run_dir, self.writer, scored, self.at.step)
+        if self.args.visualise:
+            self.gallery.score_matrices(scored.matrices, list(scored.codes.get("factor_names", ())), self.at.step)
+
+    @in_main_process
+    def save(self) -> None:
+        """Write a checkpoint; with --keep-epochs, also keep the weights of every N-th epoch."""
+        at, every = self.at, self.args.keep_epochs
+        keep = every and at.epoch and at.batch == 0 and at.epoch % every == 0
+        kept = self.run_dir.kept_file(at.epoch) if keep else None
+        if hasattr(self, "writer"):  # not before the logs are open
+            self.writer.flush()
+        checkpoints.save(self.run_dir, self.model, self.optimisers, at.as_dict(), vars(self.args), kept)
+
+    @in_main_process
+    def finish(self, score: Callable) -> None:
+        """After the last step: the scores, if --metrics has not just written them."""
+        self.bar.close()
+        scored_step = self._scored_step()
+        if self.args.end_metrics and not (self.args.metrics and scored_step == self.at.step):
+            self._score(score)
+        elif scored_step not in (None, self.at.step):
+            print(f"note: the scores in this run are those of step {scored_step}: --evaluate scores its last step")
+
+    def _scored_step(self) -> int | None:
+        """The step of the scores in this run; None if there are none."""
+        with contextlib.suppress(UserError):  # damaged: whoever reads them says so
+            return read_scores(self.run_dir.scores_file)[1].get("step")
+        return None
+
+    def _scalars(self, group: str, terms: dict[str, torch.Tensor]) -> None:
+        for name, term in terms.items():
+            if term.dim() == 0:
+                self.writer.add_scalar(f"{group}/{name}", term.item(), self.at.step)
+                if name in CURVES:  # scalars.csv has a column for it
+                    self.writer.tensorboard.add_scalar(f"{group}_by_images_seen/{name}", term.item(), self.at.images)
+            else:
+                for i, value in enumerate(term.tolist()):
+                    self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, self.at.step)
+
+
+def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
+    """Tables of the arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
+    rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
+    writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
+    if args.get("split") == 0:
+        writer.add_text(
+            "run/validation", "No image is held out (--split 0): curves `validation/...` are of training images."
+        )
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    counts["total"] = sum(p.numel() for p in model.parameters())
+    rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
+    writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
+    _write_comparison(writer, args, model)
+
+
+def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
+    """Add the run to TensorBoard's comparison view (HPARAMS), which reads the metrics from the run's own scalars.
+
+    By default the view shows five arguments, first those marked as differing. The mark is read from one run, which does
+    not know what differs in a sweep, so it is set on model, dataset, seed, and two weights of the loss or training
+    settings. `SummaryWriter.add_hparams` would write a second run.
+    """
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+    from torch.utils.tensorboard.summary import hparams
+
+    values = {
+        name: value if isinstance(value, bool) else float(value) if isinstance(value, int | float) else str(value)
+        for name, value in sorted(args.items())
+        if tells_apart(name)
+    }
+    weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
+    first = {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
+    summaries = hparams(values, dict.fromkeys(_compared_scalars(args), 0.0))
+    described = summaries[0].value[0].metadata  # of the experiment; the others start and end the session
+    experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
+    for info in experiment.hparam_infos:
+        info.differs = info.name in first
+    described.CopyFrom(metadata.create_summary_metadata(HParamsPluginData(experiment=experiment)))
+    for summary in summaries:
+        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None
+
+
+def _compared_scalars(args: dict) -> list[str]:
+    """Tags of the scalars in the comparison view; the paper's scores come first, if the run is scored."""
+    scores = []
+    if args["metrics"] or args["end_metrics"]:
+        from metrics.info import HEADLINES, SCORES
+
+        scores = [f"dmetric/{key}" for key in HEADLINES if SCORES[key].better]
+    return [*scores, *LOSSES, *DIAGNOSTICS]
+
+
+def progress_bar(at, quiet: bool) -> tqdm:
+    """Of the images that the run trains on in all epochs; hidden with --quiet."""
+    epochs, steps = divmod(at.total_steps, at.steps_per_epoch)
+    total = epochs * at.n + steps * at.batch_size
+    return tqdm(total=total, initial=at.images, unit=" images", unit_scale=True, smoothing=0.1, disable=quiet)
+
+
+def describe(run_dir: RunDirectory, args: Namespace, dataset, device: torch.device) -> str:
+    """One line on a run: directory, model, data, seed, device."""
+    data = f"{args.model} on {dataset.name} ({dataset.source})"
+    return f"run {run_dir.path}: {data}, seed {args.seed}, device {device}"
+
+
+def print_paths(run_dir: RunDirectory, visualise: bool) -> None:
+    """The last lines of a command: where the results are, and the peak memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+    print(f"log directory      {run_dir.path}")
+    if run_dir.is_run:  # not a folder of --result-path
+        print(f"report             python -m logger.report {shlex.quote(str(run_dir.path))}")
+    if visualise:
+        print(f"traversal picture  {run_dir.path / 'traversals.png'}")
+    print(f"peak memory        {peak:.2f} GB (memory-mapped data included)")
