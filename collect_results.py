@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from logger.reading import Run
 
 DECIMALS = 3
+LEAST = 3  # runs of a mean that may be called the best
+NAMED = "mean ± sd"  # head of the first column
 
 
 def names(text: str) -> list[str]:
@@ -55,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def collect(args: argparse.Namespace) -> None:
     """Write the table, and the comparison if one is asked for. Raises UserError."""
-    from logger.tables import COLUMNS, doubts, newest, paired
+    from logger.tables import doubts, newest, paired
 
     if not Path(args.in_dir).is_dir():
         raise UserError(f"--in_dir {args.in_dir} is not a folder")
@@ -69,19 +72,20 @@ def collect(args: argparse.Namespace) -> None:
             print(f"note: {config} ({path}): {doubt}", file=sys.stderr)
     compared = [_row(rows, wanted) for wanted in args.compare or ()]
 
-    shown = rows[["_config", *(f"{c}.{s}" for c in COLUMNS for s in ("mean", "std")), "n_samples", "path", "ctime"]]
     result_file = Path(args.result_file)
-    write_text(result_file, FORMATS[args.format](as_text(shown), best(shown, rows.data)))
-    overview = rows[["_config", *(f"{column}.mean" for column in COLUMNS), "n_samples", "path"]]
-    starred = as_text(overview).mask(best(overview, rows.data), as_text(overview) + "*")
+    write_text(result_file, FORMATS[args.format](rows))
     if len(rows):
-        print(starred.rename(columns=lambda name: name.removesuffix(".mean")).to_string(index=False))
+        shown = cells(rows, "{}*").set_index(NAMED)
+        width = shutil.get_terminal_size().columns
+        ways = [shown.to_string(), shown.T.to_string(), shown.to_string(line_width=width)]  # the last one in blocks
+        print(next((way for way in ways[:2] if max(map(len, way.splitlines())) <= width), ways[2]))
+        print("± standard deviation; * best where n is 3 or more")
     print(f"{len(runs)} runs in {len(rows)} rows, {len(left_out)} left out: {result_file}")
     if compared:
         differences = paired(*(members[i] for i in compared)).reset_index()
         differences.columns = ["score", "difference", "ci95.low", "ci95.high", "n_seeds"]
         file = result_file.with_name(f"{result_file.stem}.paired.csv")
-        write_text(file, as_csv(as_text(differences), None))
+        write_text(file, as_text(differences).to_csv(index=False, lineterminator="\n"))
         pair = rows.iloc[compared]
         first, second = pair._config if pair._config.nunique() > 1 else pair.path  # rows may share a _config
         if pair.data.nunique() > 1:
@@ -151,12 +155,12 @@ def rows_and_members(
 
 
 def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Series) -> pandas.DataFrame:
-    """One row per value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `n_samples`, `path`."""
+    """One row per value of `key`: `_config`, `<score>.mean`, `.std` (n - 1), `.count`, `n_samples`, `path`."""
     from logger.tables import COLUMNS
 
     groups = samples.groupby(key)
     scores = groups[list(COLUMNS)]
-    parts = {"mean": scores.mean(), "std": scores.std()}
+    parts = {"mean": scores.mean(), "std": scores.std(), "count": scores.count()}
     rows = parts["mean"][[]].join([part.add_suffix(f".{name}") for name, part in parts.items()])
     config = values.groupby(key).agg(lambda column: "/".join(column.unique()))
     rows["_config"] = ["-".join(row) for row in config.to_numpy()]
@@ -166,47 +170,75 @@ def summary(samples: pandas.DataFrame, values: pandas.DataFrame, key: pandas.Ser
     return rows
 
 
-def best(shown: pandas.DataFrame, data: pandas.Series) -> pandas.DataFrame:
-    """Which cells hold the best mean of a score, as printed, among the rows that were scored on the same data.
+def best(rows: pandas.DataFrame, column: str) -> pandas.Series:
+    """Which rows of `summary` have the best mean of a score, as printed, among those scored on the same data.
 
-    All cells equal to it are marked; none if all of these rows are equal.
+    Rows of fewer than LEAST runs do not count. All equal to the best are marked; none if all that count are equal.
     """
     from metrics.info import COLUMNS, SCORES
 
-    better = {f"{column}.mean": SCORES[key].better for column, key in COLUMNS.items()}
-    means = shown.filter(like=".mean").round(DECIMALS)
-    means = means.drop(columns=[name for name, direction in better.items() if not direction])
-    means.loc[:, [name for name, direction in better.items() if direction == "lower"]] *= -1
-    by_data = means.groupby(data)
-    marks = means.eq(by_data.transform("max")) & (by_data.transform("nunique") > 1)
-    return marks.reindex(columns=shown.columns, fill_value=False)
+    better = SCORES[COLUMNS[column]].better
+    means = rows[f"{column}.mean"].round(DECIMALS).where(rows[f"{column}.count"] >= LEAST)
+    if not better:
+        return means.isna() & False
+    signed = -means if better == "lower" else means
+    by_data = signed.groupby(rows.data)
+    return signed.eq(by_data.transform("max")) & (by_data.transform("nunique") > 1)
+
+
+def cells(rows: pandas.DataFrame, mark: str) -> pandas.DataFrame:
+    """For people: the name of each row with its number of runs, and its scores as `0.425 ± 0.016`.
+
+    mark: what becomes of the best, such as `**{}**`. Scores that no row has are left out.
+    """
+    from metrics.info import COLUMNS, SCORES
+
+    found = {NAMED: [f"{config} (n = {n})" for config, n in zip(rows._config, rows.n_samples, strict=True)]}
+    for column, key in COLUMNS.items():
+        values = as_text(rows[[f"{column}.mean", f"{column}.std"]])
+        joined = values.agg(" ± ".join, axis=1).str.replace(" ± -", "", regex=False)
+        if (joined != "-").any():
+            marked = best(rows, column)
+            pairs = zip(joined, marked, strict=True)
+            found[SCORES[key].name] = [mark.format(cell) if one else cell for cell, one in pairs]
+    import pandas
+
+    return pandas.DataFrame(found).astype(str)
 
 
 def as_text(shown: pandas.DataFrame) -> pandas.DataFrame:
     """Format numbers with three decimals, and missing values as `-`."""
-    text = (shown.select_dtypes(float).round(DECIMALS) + 0.0).map(
-        f"{{:.{DECIMALS}f}}".format
-    )  # + 0.0 turns -0.0 into 0.0
+    text = (shown.select_dtypes(float).round(DECIMALS) + 0.0).map(f"{{:.{DECIMALS}f}}".format)  # no -0.0
     return shown.assign(**text.mask(shown[text.columns].isna(), "-")).astype(str)
 
 
-def as_csv(text: pandas.DataFrame, marks: pandas.DataFrame | None) -> str:
-    """Comma-separated values, with the header of the authors' code."""
+def as_csv(rows: pandas.DataFrame) -> str:
+    """Comma-separated values, with the header of the authors' code. No text is a formula for a spreadsheet."""
+    from metrics.info import COLUMNS
+
+    scores = [f"{column}.{part}" for column in COLUMNS for part in ("mean", "std")]
+    text = as_text(rows[["_config", *scores, "n_samples", "path", "ctime"]])
+    for name in ("_config", "path"):
+        text[name] = text[name].str.replace(r"^([=+@\t]|-.)", r"'\1", regex=True)
     return text.to_csv(index=False, lineterminator="\n")
 
 
-def as_markdown(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
+def as_markdown(rows: pandas.DataFrame) -> str:
     """A Markdown table with the best mean of each score in bold."""
-    cells = text.mask(marks, "**" + text + "**").map(lambda cell: cell.replace("|", "\\|"))
-    rule = ["---", *["---:"] * (len(text.columns) - 3), "---", "---"]
-    return "".join("| " + " | ".join(line) + " |\n" for line in [text.columns, rule, *cells.to_numpy()])
+    text = cells(rows, "**{}**").map(lambda cell: cell.replace("|", "\\|"))
+    rule = ["---", *["---:"] * (len(text.columns) - 1)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in [text.columns, rule, *text.to_numpy()])
 
 
-def as_latex(text: pandas.DataFrame, marks: pandas.DataFrame) -> str:
+def as_latex(rows: pandas.DataFrame) -> str:
     """A LaTeX tabular (package booktabs) with the best mean of each score in bold."""
-    style = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    style = style.apply(lambda _: marks.replace({True: "textbf:--rwrap;", False: ""}), axis=None)
-    table = style.to_latex(hrules=True, column_format="l" + "r" * (len(text.columns) - 3) + "ll")
+    text = cells(rows, "BEST{}")
+    style = text.replace("^BEST", "", regex=True).style.hide(axis="index")
+    style = style.format(escape="latex").format_index(escape="latex", axis="columns")
+    bold = text.map(lambda cell: "textbf:--rwrap;" if cell.startswith("BEST") else "")
+    columns = "l" + "r" * (len(text.columns) - 1)
+    table = style.apply(lambda _: bold, axis=None).to_latex(hrules=True, column_format=columns)
+    table = table.replace("±", "$\\pm$")
     return re.sub(r"(?m)^\[", "{[}", table)  # after a rule or a row, LaTeX would read [100] as its option
 
 

@@ -200,6 +200,10 @@ def rewind(run: RunDirectory, checkpoint: dict | None) -> None:
             path.unlink(missing_ok=True)
     remove_partial(run.path)
     remove_partial(run.checkpoints)
+    for name, length in lengths.items():
+        path = run.path / name
+        if length and (not path.exists() or path.stat().st_size < length):
+            print(f"warning: {path} is shorter than at the last checkpoint: what it lacks is lost", file=sys.stderr)
     for path in _logs(run):
         length = lengths.get(path.name, 0)
         if length == 0:

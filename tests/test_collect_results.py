@@ -198,7 +198,26 @@ def test_means_that_are_printed_alike_are_all_marked(tmp_path, capsys):
             write_run(tmp_path / "logs" / model, n, {"fac_eval": value, "discrete_mig": 0.5}, model=model)
     collect(tmp_path, tmp_path / "logs")
     printed = capsys.readouterr().out
-    assert printed.count("0.200*") == 2 and printed.count("*") == 2
+    assert printed.count("0.200 ± 0.100*") == 2 and printed.count("*") == 3  # and the line that explains it
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "@sum", "-x", "[4,6]"])
+def test_no_text_of_a_table_is_a_formula(tmp_path, value):
+    write_run(tmp_path / "logs" / "a", 0, {"fac_eval": 0.5}, model=value)
+    (row,) = collect(tmp_path, tmp_path / "logs", "--config_variables", "model")
+    assert row["_config"] == (value if value == "[4,6]" else f"'{value}")
+
+
+@pytest.mark.parametrize("columns", [60, 400])
+def test_the_screen_has_a_row_a_score_where_it_is_narrow(tmp_path, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for n in range(2):
+        write_run(tmp_path / "logs" / "a", n, {"fac_eval": 0.5 + n, "discrete_mig": 0.1, "SAP_score": 0.2 * n})
+    collect(tmp_path, tmp_path / "logs")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:-1])) <= columns
+    assert any(line.split()[:1] == ["SAP"] for line in lines) == (columns == 60)
+    assert any("lie_group-dsprites (n = 2)" in line for line in lines)
 
 
 def test_group_by_an_argument_gathers_runs_from_anywhere(tmp_path):

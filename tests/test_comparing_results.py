@@ -59,19 +59,23 @@ def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
     assert collect_results.main(flags) == 0
     text = (tmp_path / "t.md").read_text()
     assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
-    assert "| a\\|c-dsprites | " in text  # no end of a cell
+    assert "| a\\|c-dsprites (n = 1) | " in text  # no end of a cell
 
 
 def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
     for dataset, low, high in (("dsprites", 0.1, 0.2), ("shapes3d", 0.7, 0.8)):
         for model, value in (("a", low), ("b", high)):
             scores = {"fac_eval": value, "fac_num_act": 10 * value}  # neither more nor fewer latents are better
-            write_run(tmp_path / "logs" / f"{dataset}_{model}", 0, scores, model=model, dataset=dataset)
-    write_run(tmp_path / "logs" / "alone", 0, {"fac_eval": 0.9}, dataset="cars3d")
+            for n in range(3):
+                write_run(tmp_path / "logs" / f"{dataset}_{model}", n, scores, model=model, dataset=dataset)
+        for n in range(2):  # too few to be the best
+            write_run(tmp_path / "logs" / f"{dataset}_c", n, {"fac_eval": 0.99}, model="c", dataset=dataset)
+    for n in range(3):
+        write_run(tmp_path / "logs" / "alone", n, {"fac_eval": 0.9}, dataset="cars3d")
     flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
     assert collect_results.main(flags) == 0
     text = (tmp_path / "t.md").read_text()
-    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value}**" in text] == [
+    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value} ± 0.000**" in text] == [
         "0.200",
         "0.800",
     ]
@@ -145,13 +149,14 @@ def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_th
         ("full", "a.npz", 8),
     ]
     for n, (preset, source, images) in enumerate(rows):
-        run = write_run(tmp_path / "logs" / str(n), 0, {}, dataset="arrays")
-        protocol = {"dataset": "arrays", "preset": preset, "data_source": source, "images": images}
-        measured(run, {"fac_eval": 0.1 + n / 10}, **protocol)
+        for seed in range(3):
+            run = write_run(tmp_path / "logs" / str(n), seed, {}, dataset="arrays")
+            protocol = {"dataset": "arrays", "preset": preset, "data_source": source, "images": images}
+            measured(run, {"fac_eval": 0.1 + n / 10}, **protocol)
     flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
     assert collect_results.main(flags) == 0
     text = (tmp_path / "t.md").read_text()
-    assert "**0.200**" in text and text.count("**") == 2
+    assert "**0.200 ± 0.000**" in text and text.count("**") == 2
 
 
 def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
@@ -169,8 +174,9 @@ def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
         flags = ["--in_dir", str(two_models), "--result_file", str(table), "--format", name]
         assert collect_results.main(flags) == 0
         text = table.read_text()
-        assert bold.format("0.700") in text and bold.format("0.375") not in text
-        assert bold.format("0.100") in text  # leakage: less is better
+        sign = "$\\pm$" if name == "latex" else "±"
+        assert bold.format(f"0.700 {sign} 0.100") in text and text.count("0.375") == 1
+        assert bold.format(f"0.100 {sign} 0.000") in text  # leakage: less is better
     assert "lie\\_group" in (tmp_path / "latex").read_text()
     assert (tmp_path / "markdown").read_text().count("\n") == 4
 
@@ -180,7 +186,7 @@ def test_no_latex_row_starts_like_an_option(tmp_path, two_models):
     flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.tex"), "--format", "latex"]
     assert collect_results.main([*flags, "--group-by", "latents"]) == 0
     rows = (tmp_path / "t.tex").read_text().splitlines()
-    assert any(row.startswith("{[}4,6] & ") for row in rows) and not any(row.startswith("[") for row in rows)
+    assert any(row.startswith("{[}4,6] (n = 1) & ") for row in rows) and not any(row.startswith("[") for row in rows)
 
 
 def test_two_pairs_have_no_interval(tmp_path):

@@ -67,6 +67,17 @@ def test_without_a_checkpoint_a_run_starts_over(run):
     assert checkpoints.log_lengths(run) == {}
 
 
+@pytest.mark.parametrize("left", [None, "metric/"])
+def test_a_log_that_is_missing_or_cut_is_told_and_stops_nothing(run, left, capsys):
+    lengths = checkpoints.log_lengths(run)
+    run.metrics_file.unlink()
+    if left:
+        run.metrics_file.write_text(left)
+    continued(run, {"logs": lengths, "versions": {"torch": "2.0"}})
+    warning = f"warning: {run.metrics_file} is shorter than at the last checkpoint: what it lacks is lost\n"
+    assert capsys.readouterr().err == warning
+
+
 def test_own_images_of_the_same_name_are_told_apart_by_their_checksum(run):
     run.write_args({"data_source": "a.npz"})  # by an older version
     continued(run, checkpoint(), {**RECORDED, "data_source": "a.npz, crc32 00000001"})
