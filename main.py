@@ -20,6 +20,7 @@ from system.command_line import (
     add,
     at_least,
     boolean,
+    boolean_or_auto,
     command_line,
     fraction,
     optional,
@@ -29,11 +30,10 @@ from system.command_line import (
 from system.errors import UserError
 from system.signals import EXIT_STATUS, Interrupted, Interruption
 
-PRECISION_HELP = "precision of the loss; bf16: networks in bfloat16; auto: bf16 where it is faster, else fp32"
+PRECISION_HELP = "fp32, tf32, bf16 (networks in bfloat16) or auto (bf16 where it is faster); none: fp32, on a GPU auto"
 RESUME_HELP = "auto: continue the newest unfinished run (of --seed), else start one; once: not if one is finished"
 BOOTSTRAP_HELP = "with --evaluate: 95%% intervals of the scores from N random halves; takes N + 1 times as long"
 MAX_SEED = 2**32 - 1  # the largest that every generator takes
-MAX_DATA_SEED = 2**63 - 1
 EVALUATION_ONLY = {  # flag -> what to use in training
     "epoch": "the length of a training is --epochs",
     "result_path": "a training writes to --log-path",
@@ -77,13 +77,6 @@ def build_parser() -> argparse.ArgumentParser:
     add(group, "--fixed_shape", optional(at_least(0)), None, "dSprites: only this shape (0 square, 1 ellipse, 2 heart)")
     add(group, "--channels", optional(at_least(1)), None, "1 (grey) or 3 (RGB); none: as they are")
     add(group, "--resize", optional(str), None, "how to make images square: crop, pad or stretch, see --help-data")
-    add(
-        group, "--resample", optional(str), None, "filter to resize images to 64x64: lanczos or bilinear; none: lanczos"
-    )
-    add(group, "--crop", optional(str), None, "the part of each image to use, see --help-data")
-    add(group, "--part", optional(str), None, "the publisher's split to use, see --help-data; none: all")
-    seed = optional(at_least(0, most=MAX_DATA_SEED))
-    add(group, "--data-seed", seed, None, "seed of random colours or noise in the images; none: 0")
     add(group, "--help-data", boolean, False, "describe --dataset and its flags, then exit")
     add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
     add(group, "--shuffle", boolean, True, "train in a new random order every epoch")
@@ -132,9 +125,10 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("machine")
     add(group, "--device", str, "auto", "auto: cuda, else mps, else cpu", choices=("auto", "cpu", "cuda", "mps"))
     add(group, "--num-threads", optional(at_least(1)), None, "CPU threads; none: one per core")
-    add(group, "--precision", str, "fp32", PRECISION_HELP, choices=("fp32", "tf32", "bf16", "auto"))
+    precisions = ("fp32", "tf32", "bf16", "auto", None)
+    add(group, "--precision", optional(str), None, PRECISION_HELP, choices=precisions, metavar="NAME")
     add(group, "--compile", boolean, False, "use torch.compile: needs a C++ compiler; the first steps are slow")
-    add(group, "--data-on-device", boolean, False, "copy the images to the device's memory")
+    add(group, "--data-on-device", boolean_or_auto, "auto", "copy images to the device; auto: to a GPU with room")
     add(group, "--quiet", boolean, False, "no progress bars, only results and errors")
     return parser
 

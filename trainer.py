@@ -81,8 +81,7 @@ def train(
     at = Position(len(train_index), args.batch_size, args.epochs, args.max_steps)
     checkpoint = group.broadcast(lambda: checkpoints.load_training(run_dir) if run_dir else None)
     _restore(args, model, optimisers, at, checkpoint, group)
-    if args.data_on_device:
-        dataset.to_device(device)
+    _place(dataset, args.data_on_device, device)
     model.set_precision(args.precision)
     measured.count(model, optimisers, len(range(at.n)[: args.batch_size][group.part(min(at.n, args.batch_size))]))
     if args.compile:
@@ -159,6 +158,15 @@ def _restore(args: Namespace, model: VAE, optimisers: dict, at: Position, checkp
         at.step = args.global_step
 
 
+def _place(dataset, on_device: bool | str, device: torch.device) -> None:
+    """Copy the images to the device, if the flag says so, or by itself to a GPU that has room."""
+    if on_device == "auto" and dataset.fits(device):
+        print("images are copied to the GPU's memory (--data-on-device no: they stay on the disk)")
+        on_device = True
+    if on_device is True:
+        dataset.to_device(device)
+
+
 def load(command: CommandLine, device: torch.device):
     """The run of --log-path: directory, arguments, step (None: unknown), data set, model in evaluation mode."""
     run_dir = RunDirectory.existing(command.args.log_path)
@@ -175,8 +183,7 @@ def load(command: CommandLine, device: torch.device):
         checkpoints.load_weights(model, kept)
     else:
         step = checkpoints.load_newest(model, run_dir)
-    if args.data_on_device:
-        dataset.to_device(device)
+    _place(dataset, args.data_on_device, device)
     return run_dir, args, step, dataset, model.eval()
 
 

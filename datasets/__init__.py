@@ -9,8 +9,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from datasets.factor_dataset import FactorDataset, split_indices
-from datasets.locate import locate, prepare
+from datasets.files import fetch, locate
 from datasets.spec import OPTIONS, DatasetSpec, allowed
+from datasets.store import check_replica
 from system.errors import UserError
 
 __all__ = ["DATASETS", "FactorDataset", "check_data_path", "load_dataset", "split_indices"]
@@ -27,7 +28,6 @@ DATASETS: dict[str, str] = {
     "mpi3d_complex": "datasets.mpi3d:COMPLEX",
     "color_dsprites": "datasets.drawn_sprites:COLOR",
     "noisy_dsprites": "datasets.drawn_sprites:NOISY",
-    "scream_dsprites": "datasets.drawn_sprites:SCREAM",
     "celeba": "datasets.celeba:SPEC",
     "mnist": "datasets.digits:MNIST",
     "fashion_mnist": "datasets.digits:FASHION_MNIST",
@@ -125,7 +125,10 @@ def load_dataset(name: str, data_path: str | Path | None = None, *, progress: bo
     Raises: UserError if the data set or an option is unknown, or the file is missing, damaged or not the expected one.
     """
     spec, given = _declared(name, options)
-    paths = prepare(name, spec, data_path, given, progress)
+    paths = locate(name, spec, data_path)
+    for file, path in zip(spec.files, paths, strict=False):  # user data have a path and no file
+        if path is not None and not path.exists():
+            fetch(file, path.parent, progress=progress)
     dataset = spec.load(*paths, progress=progress, **given)
     usual = {name: parameter.default for name, parameter in inspect.signature(spec.load).parameters.items()}
     chosen = [f"{option} {value}" for option, value in given.items() if value != usual.get(option)]
@@ -136,11 +139,12 @@ def load_dataset(name: str, data_path: str | Path | None = None, *, progress: bo
 def check_data_path(name: str, data_path: str | Path | None, **options) -> None:
     """Check that the data set can be loaded from `data_path` with these options, without loading it.
 
-    A file must start with the magic bytes of its format; a directory must hold the file, or be writable to download it.
+    A directory must hold the file, or be writable to download it; a replica must be drawn, or have a place.
     Raises: UserError also for options that the data set does not take.
     """
-    spec, given = _declared(name, options)
-    locate(name, spec, data_path, given)
+    spec, _ = _declared(name, options)
+    if locate(name, spec, data_path) == [None]:
+        check_replica(spec.replica)
 
 
 def _declared(name: str, options: dict) -> tuple[DatasetSpec, dict]:

@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datasets.array_file import HDF5_MAGIC, NPZ_MAGIC, ArrayFile, hdf5, npz
+from datasets.assemble import stored_images
 from datasets.factor_dataset import FactorDataset
+from datasets.files import first_bytes
 from datasets.grid import find_grid, to_levels
-from datasets.locate import first_bytes
-from datasets.packing import Range, named, pack
-from datasets.resizing import RESAMPLE, RESIZE, resized
+from datasets.resizing import RESIZE, Range, resized
 from datasets.spec import DatasetSpec
+from datasets.store import named
 from system.errors import UserError
 
 WANTED = "name a .npz or .h5 file with an array images"
@@ -39,9 +41,7 @@ def check(path: Path) -> None:
         raise UserError(f"--data-path {path} is neither a .npz nor an HDF5 file (it starts with {start!r}): {WANTED}")
 
 
-def load(
-    path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
-) -> FactorDataset:
+def load(path: Path, *, channels: int | None = None, resize: str = "crop", progress: bool = True) -> FactorDataset:
     """Load the images, resized to 64x64, and the factors. Raises UserError if the arrays have another form."""
     opened = hdf5 if first_bytes(path, len(HDF5_MAGIC)) == HDF5_MAGIC else npz
     with opened(path, _REMEDY) as file:
@@ -56,24 +56,13 @@ def load(
             yield from chain.from_iterable(file.rows("images"))
 
         def to_size(image: np.ndarray) -> np.ndarray:
-            return resized(image, channels, resize, resample, mask=values.mask)
+            return resized(image, channels, resize, mask=values.mask)
 
-        form, count = (resize, resample), shape[0]
-        packed = pack(
-            "arrays",
-            [path],
-            form,
-            images(),
-            to_size,
-            count,
-            channels,
-            places=places,
-            said=values.said,
-            progress=progress,
-        )
+        how: dict[str, Any] = {"places": places, "said": values.said, "progress": progress}
+        stored = stored_images("arrays", [path], resize, images(), to_size, shape[0], channels, **how)
     table = None if places is not None else levels
-    source = named(path, zlib.crc32(levels.tobytes(), packed.crc32))
-    return FactorDataset("arrays", source, names, sizes, packed.images, factors=table)
+    source = named(path, zlib.crc32(levels.tobytes(), stored.note["crc32"]))
+    return FactorDataset("arrays", source, names, sizes, stored.images, factors=table)
 
 
 def _largest(values: np.ndarray) -> int:
@@ -134,7 +123,7 @@ SPEC = DatasetSpec(
     licence="yours",
     tested="files written by the tests",
     load=load,
-    options={"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)},
+    options={"channels": (1, 3), "resize": RESIZE},
     check=check,
     wanted=WANTED,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import DATASETS, find
-from datasets.fetch import fetch, is_accepted
+from datasets.files import fetch, is_accepted
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
 
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--url", help="URL of a mirror of the file (default: the publisher's)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     args = parser.parse_args(arguments)
-    files = find(args.dataset).files_for()
+    files = find(args.dataset).files
     if not files:
         raise UserError(f"{args.dataset} is your own: there is nothing to fetch")
     if args.url and len(files) > 1:

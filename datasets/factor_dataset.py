@@ -142,6 +142,14 @@ class FactorDataset:
         images = rows.float() if self.pixel_max == 1 else rows.float().div_(self.pixel_max)
         return images.to(device or images.device).permute(0, 3, 1, 2)  # [n, channels, height, width]
 
+    def fits(self, device: torch.device) -> bool:
+        """Whether the images are an array that takes less than half of what is free on a GPU; False for others."""
+        import torch
+
+        if device.type != "cuda" or not hasattr(self.images, "__array__"):
+            return False
+        return np.asarray(self.images).nbytes < torch.cuda.mem_get_info(device)[0] / 2
+
     def to_device(self, device: torch.device | str) -> FactorDataset:
         """Copy the uint8 images to the memory of the device, in place; returns self.
 

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.conversion import stamp
+from datasets.assemble import stored_images
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import Range, named, pack
-from datasets.resizing import RESAMPLE, RESIZE, is_deep, is_grey, resized
+from datasets.resizing import RESIZE, Range, is_deep, is_grey, resized
 from datasets.spec import DatasetSpec
+from datasets.store import named, stamp
 from system.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -35,9 +36,7 @@ def check(path: Path) -> None:
         raise UserError(f"--data-path {path}: no {', '.join(ENDINGS)} file is in it or below it: name another folder")
 
 
-def load(
-    path: Path, *, channels: int | None = None, resize: str = "crop", resample: str = "lanczos", progress: bool = True
-) -> FactorDataset:
+def load(path: Path, *, channels: int | None = None, resize: str = "crop", progress: bool = True) -> FactorDataset:
     """Load the images in the order of their paths, without factors.
 
     EXIF orientation is applied. `channels` None: grey if all files are grey, else RGB. Files that cannot be read are
@@ -53,9 +52,8 @@ def load(
     def read(file: Path) -> np.ndarray | None:
         try:
             with Image.open(file) as image:
-                return resized(
-                    ImageOps.exif_transpose(image), channels, resize, resample, white=values.white, mask=values.mask
-                )
+                upright = ImageOps.exif_transpose(image)
+                return resized(upright, channels, resize, white=values.white, mask=values.mask)
         except MemoryError:
             raise UserError(f"{file}: not enough memory to read it: make it smaller, or free memory") from None
         except Exception as error:  # decoders raise many types on broken files
@@ -63,14 +61,12 @@ def load(
                 raise UserError(f"{file} cannot be read at the moment ({error.strerror}): repeat") from None
             return None
 
-    sources, form, key = [path.resolve()], (resize, resample), _fingerprint(path, files)
-    packed = pack(
-        "images", sources, form, pictures(), read, len(files), channels, key=key, said=values.said, progress=progress
-    )
-    _report_skipped(path, [files[number] for number in packed.left_out])
-    source, left_out = named(path, packed.crc32), set(packed.left_out)
+    how: dict[str, Any] = {"key": _fingerprint(path, files), "said": values.said, "progress": progress}
+    stored = stored_images("images", [path.resolve()], resize, pictures(), read, len(files), channels, **how)
+    left_out = set(stored.note["left_out"])
+    _report_skipped(path, [files[number] for number in sorted(left_out)])
     names = [file.relative_to(path).as_posix() for number, file in enumerate(files) if number not in left_out]
-    return FactorDataset("images", source, [], [], packed.images, item_names=names)
+    return FactorDataset("images", named(path, stored.note["crc32"]), [], [], stored.images, item_names=names)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -132,7 +128,7 @@ def _fingerprint(folder: Path, files: list[Path]) -> str:
     for file in files:
         listing.append([file.relative_to(folder).as_posix()])
         with suppress(OSError):  # of a broken link
-            listing[-1] += stamp(file)
+            listing[-1] += stamp(file)[0]
     return hashlib.sha256(repr((READING, listing)).encode()).hexdigest()
 
 
@@ -151,7 +147,7 @@ SPEC = DatasetSpec(
     licence="yours",
     tested="folders written by the tests",
     load=load,
-    options={"channels": (1, 3), "resize": RESIZE, "resample": tuple(RESAMPLE)},
+    options={"channels": (1, 3), "resize": RESIZE},
     check=check,
     wanted="name a folder of pictures",
 )

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from datasets import array_file
-from datasets.conversion import mapped, read_ahead
 from datasets.factor_dataset import FactorDataset
-from datasets.packing import pack
 from datasets.spec import DataFile, DatasetSpec
+from datasets.store import build, mapped, read_ahead, stamp
 
 FACTORS = {
     "color": 6,
@@ -38,16 +34,16 @@ _MIRROR = "https://huggingface.co/datasets/randall-lab/mpi3d-complex/resolve/mai
 def load(name: str, factors: dict[str, int], path: Path, *, progress: bool = True) -> FactorDataset:
     """Load the data set `name` with these factors from its file. Raises UserError if the file is not as expected."""
     sizes = list(factors.values())
-    count = math.prod(sizes)
+    shape = (math.prod(sizes), 64, 64, 3)
     with array_file.npz(path) as file:
-        file.require("images", "uint8", count, 64, 64, 3)  # files of the challenge have fewer colours and shapes
+        file.require("images", "uint8", *shape)  # files of the challenge have fewer colours and shapes
         offset = file.stored_at("images")
         if offset is not None:
-            array = mapped(path, (count, 64, 64, 3), offset)
+            array = mapped(path, shape, offset)
             read_ahead(path)
         else:
-            images = chain.from_iterable(file.rows("images"))
-            array = pack(name, [path], (), images, np.asarray, count, 3, progress=progress).images
+            rows = lambda: file.rows("images")  # noqa: E731
+            array = build(name, path, "raw", stamp(path), shape, rows, progress=progress).images
     return FactorDataset(name, path.name, list(factors), sizes, array)
 
 
@@ -66,7 +62,7 @@ def spec(
 
 
 def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
-    return DataFile(name, f"{address}/{name}", array_file.NPZ_MAGIC, checksum, _PAGE, earlier=bool(checksum))
+    return DataFile(name, f"{address}/{name}", checksum, _PAGE, earlier=bool(checksum))
 
 
 TOY = spec(

@@ -1,28 +1,27 @@
 """3D Shapes: 480,000 RGB 64x64 images of an object in a room (Burgess and Kim, 2018).
 
 The official `.h5` is compressed in chunks that span thousands of images, so that reading one image unpacks all of them.
-On first use it is converted to an uncompressed file of 5.9 GB next to it, which is then memory-mapped. A file with
-uncompressed, contiguous images is memory-mapped in place.
+On first use it is stored in an uncompressed file of 5.9 GB next to it, which is then memory-mapped. A file with
+uncompressed, contiguous images is memory-mapped in place. Without a file, the replica is drawn (render/shapes3d.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from datasets import array_file
-from datasets.conversion import convert_once, mapped, read_ahead, stamp, write_images
 from datasets.factor_dataset import FactorDataset
 from datasets.grid import grid_sizes
-from datasets.spec import DataFile, DatasetSpec, Replica
+from datasets.render.shapes3d import VERSION, all_images
+from datasets.spec import DataFile, DatasetSpec
+from datasets.store import build, mapped, read_ahead, replica, stamp
 
 FILE = DataFile(
     name="3dshapes.h5",
     url="https://storage.googleapis.com/3d-shapes/3dshapes.h5",
-    magic=array_file.HDF5_MAGIC,
     checksum="md5:099a2078d58cec4daad0702c55d06868",
 )
 FACTORS = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
@@ -32,37 +31,41 @@ SLAB = 2**27 // _BYTES  # minimum number of images read at a time: 134 MB
 _LARGEST_SLAB = 2**29 // _BYTES
 
 
-def load(path: Path, *, progress: bool = True) -> FactorDataset:
-    """Load the data set from a file of the official layout. Raises UserError if the file is not as expected."""
+def load(path: Path | None, *, progress: bool = True) -> FactorDataset:
+    """Load the data set from a file of the official layout, or the replica. Raises UserError if it is another."""
+    sizes: Sequence[int] = tuple(FACTORS.values())
+    source = "replica"
+    if path is None:
+        images = replica("shapes3d", VERSION, (int(np.prod(sizes)), 64, 64, 3), all_images, progress)
+    else:
+        images, sizes, source = _of_file(path, progress)
+    return FactorDataset("shapes3d", source, list(FACTORS), sizes, images, left_out=LEFT_OUT)
+
+
+def _of_file(path: Path, progress: bool) -> tuple[np.ndarray, Sequence[int], str]:
+    """Images uint8 `[n, 64, 64, 3]`, sizes of the factors, and source."""
     with array_file.hdf5(path) as file:
         count = file.require("images", "uint8", None, 64, 64, 3)
         file.require("labels", "floats", count, len(FACTORS))
         images = file.array("images")
-        replica, subset = (bool(file.file.attrs.get(mark, False)) for mark in ("replica", "subset"))
+        marks = [mark for mark in ("replica", "subset") if file.file.attrs.get(mark, False)]
         offset = images.id.get_offset()  # None: in chunks, which may be compressed
+
+        def sizes() -> tuple[int, ...]:
+            return grid_sizes(path, file.read("labels"), FACTORS, bool(marks))
+
+        def pieces() -> Iterator[np.ndarray]:
+            sizes()
+            yield from _slabs(file)
+
         if offset is not None:
-            sizes = grid_sizes(path, file.read("labels"), FACTORS, replica or subset)
-            array = mapped(path, images.shape, offset)
+            array, found = mapped(path, images.shape, offset), sizes()
             read_ahead(path)
         else:
-            array, note = convert_once(
-                path,
-                "shapes3d",
-                ".raw.npy",
-                {"file": stamp(path)},
-                images.size,
-                lambda handle: _convert(file, replica or subset, handle, progress),
-            )
-            sizes = note["factor_sizes"]
-    source = "replica" if replica else path.name
-    return FactorDataset("shapes3d", source, list(FACTORS), sizes, array, left_out=LEFT_OUT)
-
-
-def _convert(file: array_file.Hdf5File, marked: bool, handle: BinaryIO, progress: bool) -> dict:
-    """Write the images to an uncompressed `.npy` file. Returns the sizes of the factors."""
-    sizes = grid_sizes(file.path, file.read("labels"), FACTORS, marked)
-    write_images(handle, file.header("images")[0], _slabs(file), "unpacking 3D Shapes once", progress)
-    return {"factor_sizes": list(sizes)}
+            key = {"file": stamp(path), "marks": marks}
+            array = build("shapes3d", path, "raw", key, images.shape, pieces, progress=progress).images
+            found = sizes() if marks else tuple(FACTORS.values())
+        return array, found, "replica" if "replica" in marks else path.name
 
 
 def _slabs(file: array_file.Hdf5File) -> Iterator[np.ndarray]:
@@ -90,5 +93,5 @@ SPEC = DatasetSpec(
     tested="miniatures; the replica, all 480,000",
     load=load,
     files=(FILE,),
-    replica=Replica("shapes3d", "datasets.render.shapes3d:render_file", version=1),
+    replica="shapes3d",
 )

@@ -1,9 +1,9 @@
 """smallNORB: grey stereo photographs of 50 toys (Huang, LeCun 2004); images of the left camera, as in other work.
 
 Factors: category, instance, elevation, azimuth, lighting, the last varying fastest. Azimuths are published as 0, 2, ...
-34 and halved here. `--part all` (default) joins both splits, as disentanglement_lib does, with 10 instances of each
-category; `train` and `test` have 5 each, as in disent. disentanglement_lib draws the instance at random; here it is a
-factor. Resized from 96x96 to 64x64 with Pillow's LANCZOS, as disentanglement_lib; `--resample bilinear`: as disent.
+34 and halved here. Both splits are joined, as in disentanglement_lib, with 10 instances of each category;
+disentanglement_lib draws the instance at random, here it is a factor. Resized from 96x96 to 64x64 with Pillow's
+LANCZOS, as in disentanglement_lib.
 """
 
 from __future__ import annotations
@@ -15,52 +15,38 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.assemble import assemble
 from datasets.binary_matrix import REMEDY, read_rows, read_shape
 from datasets.factor_dataset import FactorDataset
-from datasets.grid import find_grid, to_levels
-from datasets.packing import pack
-from datasets.resizing import RESAMPLE, resized
+from datasets.resizing import resized
 from datasets.spec import DataFile, DatasetSpec
 from system.errors import UserError
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
-_CHECKSUMS = {
-    "training-dat": "md5:66054832f9accfe74a0f4c36a75bc0a2",
-    "training-cat": "md5:23c8b86101fbf0904a000b43d3ed2fd9",
-    "training-info": "md5:51dee1210a742582ff607dfd94e332e3",
-    "testing-dat": "md5:e4ad715691ed5a3a5f138751a4ceb071",
-    "testing-cat": "md5:5aa791cd7e6016cf957ce9bdb93b8603",
-    "testing-info": "md5:a9454f3864d7fd4bb3ea7fc3eb84924e",
-}
-_INSTANCES = {"training": "46789", "testing": "01235"}  # instances of each split, as in the file names
-_SPLITS = {"all": ("training", "testing"), "train": ("training",), "test": ("testing",)}
 _PAGE = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
+_CHECKSUMS = {  # the digits are the instances of the split
+    "46789x9x18x6x2x96x96-training-dat": "66054832f9accfe74a0f4c36a75bc0a2",
+    "46789x9x18x6x2x96x96-training-cat": "23c8b86101fbf0904a000b43d3ed2fd9",
+    "46789x9x18x6x2x96x96-training-info": "51dee1210a742582ff607dfd94e332e3",
+    "01235x9x18x6x2x96x96-testing-dat": "e4ad715691ed5a3a5f138751a4ceb071",
+    "01235x9x18x6x2x96x96-testing-cat": "5aa791cd7e6016cf957ce9bdb93b8603",
+    "01235x9x18x6x2x96x96-testing-info": "a9454f3864d7fd4bb3ea7fc3eb84924e",
+}
 
 
-def files(part: str = "all", **_) -> tuple[DataFile, ...]:
-    """Images, categories and other labels of each split."""
-    names = [f"{split}-{kind}" for split in _SPLITS[part] for kind in ("dat", "cat", "info")]
-    return tuple(_file(name) for name in names)
+def _file(name: str, checksum: str) -> DataFile:
+    stem = f"smallnorb-5x{name}.mat"
+    return DataFile(f"{stem}.gz", f"{_PAGE}{stem}.gz", f"md5:{checksum}", _PAGE, unpacked=stem)
 
 
-def _file(name: str) -> DataFile:
-    stem = f"smallnorb-5x{_INSTANCES[name.split('-')[0]]}x9x18x6x2x96x96-{name}.mat"
-    return DataFile(f"{stem}.gz", f"{_PAGE}{stem}.gz", b"\x1f\x8b", _CHECKSUMS[name], _PAGE, unpacked=stem)
-
-
-def load(*paths: Path, part: str = "all", resample: str = "lanczos", progress: bool = True) -> FactorDataset:
-    """Load the splits of `part` from the official files. Raises UserError if a file is not as expected."""
-    tables = [_labels(*paths[start + 1 : start + 3]) for start in range(0, len(paths), 3)]
-    levels, sizes = to_levels(np.concatenate(tables))  # [n, 5]
-    places = find_grid(levels, sizes)
-    if places is None:
-        raise UserError(
-            f"{paths[0].parent}: the labels of smallNORB are no grid, found {sizes}: move its files away and repeat"
-        )
+def load(*paths: Path, progress: bool = True) -> FactorDataset:
+    """Load both splits from the official files. Raises UserError if a file is not as expected."""
+    tables = [_labels(*paths[start + 1 : start + 3]) for start in (0, 3)]
     images = chain.from_iterable(_left_images(path, len(table)) for path, table in zip(paths[::3], tables, strict=True))
-    form, to_size = (part, resample), partial(resized, channels=1, resample=resample)
-    packed = pack("smallnorb", paths, form, images, to_size, len(levels), 1, places=places, progress=progress)
-    return FactorDataset("smallnorb", f"smallnorb {part}", list(FACTORS), sizes, packed.images)
+    labels, to_size = np.concatenate(tables), partial(resized, channels=1)  # [n, 5]
+    return assemble(
+        "smallnorb", paths, list(FACTORS), labels, images, to_size, 1, source="smallnorb all", progress=progress
+    )
 
 
 def _labels(categories: Path, further: Path) -> np.ndarray:
@@ -84,11 +70,9 @@ def _left_images(path: Path, count: int) -> Iterator[np.ndarray]:
 
 SPEC = DatasetSpec(
     title="smallNORB: photographs of toys (Huang, LeCun 2004)",
-    images="48,600, or 24,300 of one split",
     factors=FACTORS,
     source="New York University, downloaded",
     licence="for research, may not be sold",
     load=load,
-    files=files,
-    options={"part": ("all", "train", "test"), "resample": tuple(RESAMPLE)},
+    files=tuple(_file(name, checksum) for name, checksum in _CHECKSUMS.items()),
 )

@@ -10,15 +10,8 @@ from pathlib import Path
 from datasets.factor_dataset import FactorDataset
 
 FETCH_AGAIN = "name another file, or move this one away and fetch it again"  # remedy for a wrong or damaged file
-OPTIONS = {  # options of data sets -> their flags on the command line
-    "fixed_shape": "--fixed_shape",
-    "channels": "--channels",
-    "resize": "--resize",
-    "resample": "--resample",
-    "crop": "--crop",
-    "part": "--part",
-    "data_seed": "--data-seed",
-}
+# Options of data sets -> their flags on the command line.
+OPTIONS = {"fixed_shape": "--fixed_shape", "channels": "--channels", "resize": "--resize"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,6 @@ class DataFile:
 
     name: published file name.
     url: download address; empty if the publisher requires a form or a licence first, see `page`.
-    magic: its first bytes, to detect HTML pages and other wrong files.
     checksum: `md5:<hex>`, `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of `b"blob <size>\\0"` followed by the bytes);
         empty if none is published: a warning then says that the download is unverified.
     page: the web page of the publisher.
@@ -37,7 +29,6 @@ class DataFile:
 
     name: str
     url: str
-    magic: bytes
     checksum: str = ""
     page: str = ""
     unpacked: str = ""
@@ -49,20 +40,6 @@ class DataFile:
 
 
 @dataclass(frozen=True)
-class Replica:
-    """A rendering of the official file, used without `--data-path`.
-
-    name: its folder in the cache directory.
-    render: `module:function`, `(directory, progress) -> path`.
-    version: to increase whenever the rendered pixels change.
-    """
-
-    name: str
-    render: str
-    version: int = 1
-
-
-@dataclass(frozen=True)
 class DatasetSpec:
     """How to describe, find and load a data set.
 
@@ -71,12 +48,12 @@ class DatasetSpec:
     source: author and origin.
     licence: as stated by the publisher.
     load: `(*paths, progress, **options) -> FactorDataset`. The paths are those of the official files, one each, or of
-        the user's data.
-    files: the official files, or a function of the options that returns them; empty for user data.
+        the user's data; None in their place: the replica.
+    files: the official files; empty for user data.
     options: option that `load` takes -> its allowed values; flags are in `OPTIONS`.
     images: the number of images, as text; default: all combinations of the factors.
     tested: the files that the loader was tested on; miniatures: small ones of the same format, which the tests write.
-    replica: None: there is none.
+    replica: name of the rendering of the official file in the cache, used without `--data-path`; empty: there is none.
     check: user data: raises UserError if the path cannot be right.
     wanted: user data: what `--data-path` must name, for messages.
     """
@@ -86,28 +63,24 @@ class DatasetSpec:
     source: str
     licence: str
     load: Callable[..., FactorDataset]
-    files: tuple[DataFile, ...] | Callable[..., tuple[DataFile, ...]] = ()
+    files: tuple[DataFile, ...] = ()
     options: Mapping[str, Collection] = field(default_factory=dict)
     images: str = ""
     tested: str = "miniatures"
-    replica: Replica | None = None
+    replica: str = ""
     check: Callable[[Path], None] = lambda path: None
     wanted: str = ""
 
-    def files_for(self, **options) -> tuple[DataFile, ...]:
-        """The official files that are needed with these options; empty for user data."""
-        return self.files if isinstance(self.files, tuple) else self.files(**options)
-
     def description(self) -> dict[str, str]:
         """All that is said of the data set, for `datasets.describe` and the table of docs/data.md."""
-        files, factors, images = self.files_for(), self.factors, self.images
-        known = sum(bool(file.checksum) for file in files)
-        if not files:
+        factors, images = self.factors, self.images
+        known = sum(bool(file.checksum) for file in self.files)
+        if not self.files:
             checksums = "not needed"
-        elif known in (0, len(files)):
+        elif known in (0, len(self.files)):
             checksums = "known" if known else "unverified"
         else:
-            checksums = f"known for {known} of {len(files)} files"
+            checksums = f"known for {known} of {len(self.files)} files"
         if not isinstance(factors, str):
             images = images or f"{math.prod(factors.values()):,}"
             factors = ", ".join(f"{name} {size}" for name, size in factors.items())
@@ -116,7 +89,7 @@ class DatasetSpec:
             "factors": factors,
             "source": self.source,
             "licence": self.licence,
-            "files": ", ".join(file.name for file in files) or "your own",
+            "files": ", ".join(file.name for file in self.files) or "your own",
             "checksum": checksums,
             "loader tested on": self.tested,
         }

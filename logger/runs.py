@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Check = Callable[[Namespace], None]  # raises UserError if arguments contradict one another
 LENGTHS = {"epochs", "max_steps"}
+KEPT = (("precision", "auto"), ("precision", None))  # they were decided when the run was started
 ELSEWHERE = "is being trained by another process"
 
 
@@ -213,7 +214,7 @@ def continued(run: RunDirectory, command: CommandLine, asked: Collection[str] = 
     }
     for name in sorted({*command.given, *asked} & recorded.keys()):
         value = getattr(args, name)
-        if role(name) in ("record", "length") and (name, value) != ("precision", "auto"):
+        if role(name) in ("record", "length") and (name, value) not in KEPT:
             merged[name] = value
         elif role(name) == "model" and value != recorded[name]:
             raise UserError(
@@ -234,7 +235,7 @@ def differences(run: RunDirectory, args: Namespace) -> list[str]:
     wanted = {name: value for name, value in vars(args).items() if name in recorded and role(name) == "model"}
     if args.seed is None:
         wanted.pop("seed", None)
-    if getattr(args, "precision", "auto") != "auto" and "precision" in recorded:
+    if ("precision", getattr(args, "precision", None)) not in KEPT and "precision" in recorded:
         wanted["precision"] = args.precision
     found = [f"{name} {recorded[name]}, not {value}" for name, value in wanted.items() if recorded[name] != value]
     if "data_path" in recorded and hasattr(args, "data_path"):

@@ -39,6 +39,11 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is neither true/yes/1 nor false/no/0")
 
 
+def boolean_or_auto(text: str) -> bool | str:
+    """As `boolean`, or the word auto."""
+    return text if text == "auto" else boolean(text)
+
+
 def integers(text: str) -> list[int]:
     """A list such as '[100]' or '[16, 25, 36]'."""
     try:
@@ -134,7 +139,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
     """Add a flag in the given spelling, with - for _, and with _ for -. A boolean without a value is True."""
     spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
-    if kind is boolean:
+    if kind in (boolean, boolean_or_auto):
         more |= {"nargs": "?", "const": True, "metavar": "BOOL"}
     elif "choices" not in more:
         more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))

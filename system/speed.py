@@ -20,11 +20,14 @@ PRODUCT_SIZE = 1024
 BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a training step is faster in bf16
 
 
-def pick_precision(precision: str, device: torch.device) -> str:
+def pick_precision(precision: str | None, device: torch.device) -> str:
     """The precision of a run. `auto`: bf16 if the device has units for it and its product pays (BF16_PAYS), else fp32.
+
+    None: fp32 on a processor, `auto` on a GPU.
 
     Prints the choice, and a note if bf16 is slow on this device.
     """
+    precision = precision or ("auto" if device.type == "cuda" else "fp32")
     units = _has_bf16_units(device)
     if precision == "auto":
         gain = product_rate(device, "bf16") / product_rate(device) if units else 0.0

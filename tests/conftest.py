@@ -57,10 +57,21 @@ def measured_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_dsprites(tmp_path_factory) -> Path:
     """A folder with a dSprites replica of 3 x 2 x 5 x 2 x 2 = 120 images, in the official layout."""
-    from datasets.render.dsprites import render_file
+    return write_small_dsprites(tmp_path_factory.mktemp("dsprites"), (1, 3, 8, 16, 16))
 
-    folder = tmp_path_factory.mktemp("dsprites")
-    render_file(folder, progress=False, every={"scale": 3, "orientation": 8, "pos_x": 16, "pos_y": 16})
+
+def write_small_dsprites(folder: Path, every: tuple[int, ...]) -> Path:
+    """Write a dSprites file with every n-th value of each factor, marked as a replica. Returns the folder."""
+    import numpy as np
+
+    from datasets.dsprites import FACTORS, FILE
+    from datasets.render.dsprites import draw
+
+    kept = [np.arange(0, size, step) for size, step in zip(FACTORS.values(), every, strict=True)]
+    factors = np.stack(np.meshgrid(*kept, indexing="ij"), axis=-1).reshape(-1, 5)  # [n, 5]
+    classes = np.column_stack([np.zeros(len(factors), int), factors])
+    arrays = {"imgs": draw(factors)[..., 0], "latents_classes": classes, "latents_values": classes * 1.0}
+    np.savez_compressed(folder / FILE.name, replica=np.array("small"), **arrays)
     return folder
 
 

@@ -221,12 +221,15 @@ def test_bytes_of_a_data_file(small_dsprites, tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def small_h5(tmp_path_factory) -> Path:
-    from datasets.render.shapes3d import render_file
+    import h5py
 
-    folder = tmp_path_factory.mktemp("shapes3d")
-    every = {"floor_hue": 5, "wall_hue": 5, "object_hue": 5, "scale": 4, "shape": 2, "orientation": 8}
-    render_file(folder, progress=False, every=every)
-    return next(folder.glob("*.h5"))
+    path = tmp_path_factory.mktemp("shapes3d") / "3dshapes.h5"
+    with h5py.File(path, "w") as file:
+        images = np.random.default_rng(0).integers(256, size=(64, 64, 64, 3), dtype=np.uint8)
+        file.create_dataset("images", data=images, chunks=(10, 8, 8, 1), compression="gzip")
+        file["labels"] = np.indices((2,) * 6).reshape(6, -1).T * 1.0
+        file.attrs["replica"] = "small"
+    return path
 
 
 @given(st.data())

@@ -8,9 +8,9 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from local_publisher import BODY, HASTE, MAGIC, Publisher
+from local_publisher import BODY, Publisher
 
-from datasets.fetch import fetch
+from datasets.files import fetch
 from datasets.spec import DataFile
 
 DSPRITES_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -93,12 +93,12 @@ def publisher():
 
 @pytest.fixture
 def file(publisher):
-    return DataFile("3dshapes.h5", publisher.url, MAGIC, f"md5:{hashlib.md5(BODY).hexdigest()}")
+    return DataFile("3dshapes.h5", publisher.url, f"md5:{hashlib.md5(BODY).hexdigest()}")
 
 
 @pytest.fixture
 def get(file, tmp_path):
-    def fetch_file(retry=HASTE, **changes):
-        return fetch(replace(file, **changes), tmp_path / "data", progress=False, retry=retry)
+    def fetch_file(**changes):
+        return fetch(replace(file, **changes), tmp_path / "data", progress=False, wait=0.01)
 
     return fetch_file

@@ -4,12 +4,9 @@ import re
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from datasets.fetch import RetryPolicy
-
 MAGIC = b"\x89HDF\r\n\x1a\n"
 BODY = MAGIC + bytes(range(256)) * 1200
 OTHER = MAGIC + bytes(range(255, -1, -1)) * 1200
-HASTE = RetryPolicy(tries=4, first_wait=0.01, timeout=5)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -18,7 +15,6 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         publisher = self.server
         publisher.asked.append(self.headers.get("Range"))
-        publisher.asked_if.append(self.headers.get("If-Range"))
         step = publisher.steps.pop(0) if publisher.steps else send
         step(self)
         self.close_connection = True
@@ -34,8 +30,8 @@ class Publisher(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.steps, self.asked, self.asked_if = [], [], []
-        self.body, self.resumes, self.etag = BODY, True, '"first"'
+        self.steps, self.asked = [], []
+        self.body, self.resumes = BODY, True
 
     @property
     def url(self):
@@ -46,8 +42,7 @@ def begin(handler):
     """Sends the headers that a well-behaved server sends; returns what is to follow."""
     publisher = handler.server
     body, wanted = publisher.body, handler.headers.get("Range")
-    same = handler.headers.get("If-Range") in (None, publisher.etag)
-    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and publisher.resumes and same else 0
+    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and publisher.resumes else 0
     if start >= len(body):
         handler.send_response(416)
         handler.send_header("Content-Range", f"bytes */{len(body)}")
@@ -57,8 +52,6 @@ def begin(handler):
     handler.send_response(206 if start else 200)
     if start:
         handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-    if publisher.etag:
-        handler.send_header("ETag", publisher.etag)
     handler.send_header("Content-Length", str(len(body) - start))
     handler.end_headers()
     return body[start:]
@@ -100,16 +93,6 @@ def of_unknown_length(handler):
     handler.wfile.write(handler.server.body)
 
 
-def redirected(address):
-    def answer(handler):
-        handler.send_response(302)
-        handler.send_header("Location", address)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return answer
-
-
 def status(code):
     def answer(handler):
         handler.send_response(code)
@@ -117,31 +100,6 @@ def status(code):
         handler.end_headers()
 
     return answer
-
-
-def page(content_type):
-    def answer(handler):
-        text = b"<!DOCTYPE html><html><body>Please sign in</body></html>"
-        handler.send_response(200)
-        handler.send_header("Content-Type", content_type)
-        handler.send_header("Content-Length", str(len(text)))
-        handler.end_headers()
-        handler.wfile.write(text)
-
-    return answer
-
-
-def another_part(handler):
-    handler.send_response(206)
-    handler.send_header("Content-Range", f"bytes 0-{len(BODY) - 1}/{len(BODY)}")
-    handler.send_header("Content-Length", str(len(BODY)))
-    handler.end_headers()
-    handler.wfile.write(BODY)
-
-
-def changed_meanwhile(handler):
-    handler.server.body, handler.server.etag = BODY, '"second"'
-    send(handler)
 
 
 def kept(tmp_path):

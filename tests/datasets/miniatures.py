@@ -121,7 +121,7 @@ def celeba(directory, count=6, unpacked=False):
     files = {}
     for number, level in enumerate(levels):
         pixels = np.full((218, 178, 3), level, np.uint8)
-        pixels[:20] = 255  # above what the crops keep
+        pixels[:20] = 255  # above what is kept
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "JPEG", quality=95)
         files[f"img_align_celeba/{number + 1:06d}.jpg"] = content.getvalue()
@@ -137,8 +137,6 @@ def celeba(directory, count=6, unpacked=False):
     rows = [f"{n + 1:06d}.jpg " + "  ".join(map(str, row)) for n, row in enumerate(attributes)]
     text = "\n".join([str(count), "Bald Smiling Young ", *rows])
     (directory / "list_attr_celeba.txt").write_text(text + "\n")
-    partition = [f"{n + 1:06d}.jpg {(0, 0, 0, 1, 2, 2)[n % 6]}" for n in range(count)]
-    (directory / "list_eval_partition.txt").write_text("\n".join(partition) + "\n")
     return levels, attributes
 
 

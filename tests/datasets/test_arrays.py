@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from datasets import array_file, check_data_path, load_dataset, packing
+from datasets import array_file, check_data_path, load_dataset
 from system.errors import UserError
 
 SIZES = (3, 2, 4)
@@ -107,25 +107,6 @@ def test_a_file_replaced_by_one_of_equal_size_and_date_is_read_again(tmp_path):
         np.savez(tmp_path / "a.npz", images=np.full((3, 64, 64), value, np.uint8))
         os.utime(tmp_path / "a.npz", (0, 0))
         assert (load(tmp_path / "a.npz").uint8(np.arange(3)) == value).all()
-
-
-def test_large_images_are_packed_a_few_at_a_time(tmp_path):
-    """Of 128 images of 12 MB, fewer than 128 are held at once."""
-    held, most = 0, 0
-
-    def work(image: np.ndarray) -> int:
-        return image.nbytes
-
-    def images():
-        nonlocal held, most
-        for _ in range(40):
-            held += 1
-            most = max(most, held)
-            yield np.zeros((2000, 2000, 3), np.uint8)
-
-    for _ in packing.map_in_threads(work, images()):
-        held -= 1
-    assert most <= 4
 
 
 @pytest.mark.parametrize("shape", [(-5, 64, 64), (2**70, 64, 64), (2**40, 2**40, 2**40)])

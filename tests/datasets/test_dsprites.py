@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import conversion, load_dataset
+from datasets import load_dataset
 from system.errors import UserError
 
 
@@ -48,14 +48,6 @@ def test_values_of_a_smaller_grid_may_keep_their_official_numbers(directory, dsp
     assert load_dataset("dsprites", directory, progress=False).factor_sizes == (3, 2, 4, 2, 3)
 
 
-def test_second_load_packs_nothing(directory, dsprites_file):
-    path, _ = dsprites_file(directory)
-    load_dataset("dsprites", directory, progress=False)
-    before = packed_file(path).stat().st_ino
-    load_dataset("dsprites", directory, progress=False)
-    assert packed_file(path).stat().st_ino == before
-
-
 def test_images_are_mapped_not_held(directory, dsprites_file, is_mapped):
     path, _ = dsprites_file(directory)
     images = load_dataset("dsprites", directory, progress=False).images
@@ -69,45 +61,6 @@ def test_a_replaced_file_is_packed_again(directory, dsprites_file):
     _, images = dsprites_file(directory, seed=1)
     dataset = load_dataset("dsprites", directory, progress=False)
     assert (dataset.uint8(np.arange(144))[..., 0] == images).all()
-
-
-def test_a_damaged_packed_file_is_made_again(directory, dsprites_file):
-    path, images = dsprites_file(directory)
-    load_dataset("dsprites", directory, progress=False)
-    packed_file(path).write_bytes(packed_file(path).read_bytes()[:5000])
-    dataset = load_dataset("dsprites", directory, progress=False)
-    assert (dataset.uint8(np.arange(144))[..., 0] == images).all()
-
-
-def test_packed_file_goes_to_the_cache_when_the_directory_cannot_be_written(
-    directory, cache, dsprites_file, monkeypatch
-):
-    path, images = dsprites_file(directory)
-    real = conversion.can_be_written
-    monkeypatch.setattr(conversion, "can_be_written", lambda place: place != directory and real(place))
-    dataset = load_dataset("dsprites", directory, progress=False)
-    assert (dataset.uint8(np.arange(144))[..., 0] == images).all()
-    assert sorted(directory.iterdir()) == [path]
-    (made,) = (cache / "dsprites").glob("*.npy")
-    assert made.name.partition("-")[2] == path.name + ".packed.npy"
-    before = made.stat().st_ino
-    load_dataset("dsprites", directory, progress=False)
-    assert made.stat().st_ino == before  # the same file: not packed again
-
-
-def test_no_room_anywhere_says_how_much_is_needed(directory, dsprites_file, monkeypatch):
-    dsprites_file(directory)
-    monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**20)
-    with pytest.raises(UserError, match=r"17 MB of disk are needed once.* has 1 MB.*LIE_VAE_CACHE"):
-        load_dataset("dsprites", directory, progress=False)
-
-
-def test_room_counts_what_another_process_has_written(directory, dsprites_file, monkeypatch):
-    path, _ = dsprites_file(directory)
-    monkeypatch.setattr(conversion, "free_bytes", lambda _: 2**24)
-    packed_file(path).with_name(packed_file(path).name + ".partial").write_bytes(bytes(144 * 512 + 128))
-    load_dataset("dsprites", directory, progress=False)
-    assert packed_file(path).exists()
 
 
 @pytest.mark.parametrize("shape", [0, 1, 2])

@@ -44,7 +44,7 @@ def test_every_picture_below_is_there_in_the_order_of_the_paths(folder):
 def test_the_copy_is_mapped_and_made_once(folder, is_mapped):
     first = load(folder)
     copies = list(folder.parent.glob("pictures.*.npy"))
-    assert [copy.name for copy in copies] == ["pictures.crop.lanczos.64x64x3.npy"]
+    assert [copy.name for copy in copies] == ["pictures.crop.64x64x3.npy"]
     before = copies[0].stat().st_mtime_ns
     assert is_mapped(load(folder).images) and is_mapped(first.images)
     assert copies[0].stat().st_mtime_ns == before
@@ -65,15 +65,6 @@ def test_a_picture_added_or_changed_is_seen(folder):
     assert len(load(folder)) == 7
     Image.new("RGB", (70, 70), "blue").save(folder / "z.png")
     assert load(folder).uint8(np.array([6])).reshape(-1, 3)[0].tolist() == [0, 0, 255]
-
-
-def test_a_folder_beside_which_nothing_can_be_written_is_packed_into_the_cache(folder, cache, monkeypatch):
-    from datasets import conversion
-
-    monkeypatch.setattr(conversion, "can_be_written", lambda directory: directory != folder.parent)
-    assert len(load(folder)) == 6
-    assert len(list((cache / "images").glob("*.npy"))) == 1
-    assert not list(folder.parent.glob("pictures.*"))
 
 
 def test_grey_files_stay_grey_unless_told_otherwise(tmp_path):
@@ -269,8 +260,8 @@ def test_a_path_is_needed(capsys):
 def test_unknown_ways_are_refused(folder):
     with pytest.raises(UserError, match="--resize squash: give crop or pad or stretch"):
         check_data_path("images", folder, resize="squash")
-    with pytest.raises(UserError, match="--crop full does nothing for --dataset images: leave it out"):
-        check_data_path("images", folder, crop="full")
+    with pytest.raises(UserError, match="--fixed_shape 1 does nothing for --dataset images: leave it out"):
+        check_data_path("images", folder, fixed_shape=1)
 
 
 def test_a_folder_below_that_cannot_be_read_is_told(folder):

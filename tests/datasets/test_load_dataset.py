@@ -4,55 +4,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasets import check_data_path, dsprites, load_dataset
-from datasets.render import dsprites as renderer
+from datasets import check_data_path, load_dataset, store
 from system.errors import UserError
 from system.files import making, replacing
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_no_data_path_draws_the_replica_once_and_says_so(cache, dsprites_file, monkeypatch, capsys):
-    drawn = []
-
-    def draw(directory, progress):
-        drawn.append(directory)
-        return dsprites_file(directory)[0]
-
-    monkeypatch.setattr(renderer, "render_file", draw)
-    dataset = load_dataset("dsprites", progress=False)
-    said = capsys.readouterr()
-    assert dataset.source == "replica"
-    assert said.err == f"no --data-path given: drawing the replica of dsprites into {cache / 'dsprites'}\n"
-    assert said.out == ""
-    load_dataset("dsprites", progress=False)
-    assert capsys.readouterr().err == f"no --data-path given: using the replica of dsprites in {cache / 'dsprites'}\n"
-    assert drawn == [cache / "dsprites"]
-
-
-def test_a_replica_of_an_older_renderer_is_drawn_again(dsprites_file, monkeypatch, capsys):
-    seeds = iter(range(9))
-    monkeypatch.setattr(renderer, "render_file", lambda directory, _: dsprites_file(directory, seed=next(seeds)))
-    before = load_dataset("dsprites", progress=False).uint8(np.arange(144))
-    newer = replace(dsprites.REPLICA, version=dsprites.REPLICA.version + 1)
-    monkeypatch.setattr(dsprites, "SPEC", replace(dsprites.SPEC, replica=newer))
-    after = load_dataset("dsprites", progress=False).uint8(np.arange(144))
-    assert (before != after).any()
-    assert capsys.readouterr().err.count("drawing the replica") == 2
-    assert (load_dataset("dsprites", progress=False).uint8(np.arange(144)) == after).all()
-    assert next(seeds) == 2
-
-
-def test_a_replica_put_into_the_cache_by_hand_is_used(cache, dsprites_file, monkeypatch):
-    monkeypatch.setattr(renderer, "render_file", lambda *_: pytest.fail("drawn"))
-    _, images = dsprites_file(cache / "dsprites")
-    assert (load_dataset("dsprites", progress=False).uint8(np.arange(144))[..., 0] == images).all()
 
 
 def test_an_unknown_home_directory_is_told(monkeypatch):
@@ -75,13 +36,6 @@ def test_usable_data_paths_pass_the_check(name, tmp_path, dsprites_file, shapes3
     check_data_path(name, None)
 
 
-def test_a_web_page_under_the_files_name_fails_the_check(tmp_path):
-    path = tmp_path / "3dshapes.h5"
-    path.write_text("<!DOCTYPE html><html>sign in</html>")
-    with pytest.raises(UserError, match=r"expected a .h5 file, found one that starts with b'<!DOCTYP'"):
-        check_data_path("shapes3d", tmp_path)
-
-
 def test_a_misspelt_file_fails_the_check(tmp_path):
     with pytest.raises(UserError, match="there is no such file"):
         check_data_path("shapes3d", tmp_path / "shapes.h5")
@@ -90,7 +44,7 @@ def test_a_misspelt_file_fails_the_check(tmp_path):
 def test_a_file_of_another_name_is_none_of_several_files(tmp_path):
     (tmp_path / "digits.gz").write_bytes(b"\x1f\x8b")
     with pytest.raises(UserError, match="digits.gz is no file of mnist; name train-images-idx3-ubyte.gz or its dir"):
-        check_data_path("mnist", tmp_path / "digits.gz", part="train")
+        check_data_path("mnist", tmp_path / "digits.gz")
 
 
 def test_an_unknown_option_fails_the_check(tmp_path):
@@ -171,15 +125,9 @@ def times_done(data_path, step):
 
 def test_processes_at_once_convert_once(tmp_path, dsprites_file):
     path, _ = dsprites_file(tmp_path / "data")
-    assert times_done(path.parent, (dsprites, "write_images")) == 1
+    assert times_done(path.parent, (store, "_write")) == 1
     left = sorted(file.name.removeprefix(path.name) for file in path.parent.iterdir())
     assert left == ["", ".packed.npy", ".packed.npy.json"]
-
-
-def test_processes_at_once_draw_once(cache, dsprites_file, monkeypatch):
-    monkeypatch.setattr(renderer, "render_file", lambda directory, _: dsprites_file(directory)[0])
-    assert times_done(None, (renderer, "render_file")) == 1
-    assert not list(cache.rglob("*.lock"))
 
 
 def _add_one(path, times):

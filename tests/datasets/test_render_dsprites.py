@@ -1,21 +1,12 @@
-"""The dSprites replica: its file, its order, and the shapes in it."""
+"""The dSprites replica: its order, and the shapes in it."""
 
-import errno
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasets.render import kept_indices
-from datasets.render.__main__ import main
-from datasets.render.dsprites import FACTORS, FILE_NAME, VALUES, draw, render_file
+from datasets.render.dsprites import FACTORS, VALUES, draw, packed_images
 from datasets.render.outlines import OUTLINES, filled_pixels, rotated
-from system.errors import UserError
-
-EVERY = {"scale": 5, "orientation": 13, "pos_x": 31, "pos_y": 10}  # sizes 2, 4, 2, 4
-SIZES = (3, 2, 4, 2, 4)
-
 
 # 160 official frames. They were recorded while one factor after another went through every second of its values, so
 # a list of those walks names the factors of each.
@@ -52,60 +43,11 @@ def test_drawn_images_are_identical_to_official_frames():
     assert (draw(factors)[..., 0] == frames).all()
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return render_file(tmp_path_factory.mktemp("replica"), progress=False, every=EVERY)
-
-
-@pytest.fixture(scope="module")
-def arrays(path):
-    with np.load(path, allow_pickle=False) as content:
-        return {name: content[name] for name in ("imgs", "latents_values", "latents_classes", "replica")}
-
-
-def factors_of(classes):
-    """The classes of the small file as factors of the whole set."""
-    return classes[:, 1:] * [EVERY.get(name, 1) for name in FACTORS]
-
-
-def test_file_has_the_official_name_arrays_and_types(path, arrays):
-    n = np.prod(SIZES)
-    assert path.name == FILE_NAME == "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-    assert arrays["imgs"].dtype == np.uint8 and arrays["imgs"].shape == (n, 64, 64)
-    assert arrays["latents_values"].dtype == np.float64 and arrays["latents_values"].shape == (n, 6)
-    assert arrays["latents_classes"].dtype == np.int64 and arrays["latents_classes"].shape == (n, 6)
-    assert set(np.unique(arrays["imgs"])) == {0, 1}
-
-
-def test_file_says_without_a_pickle_that_it_is_a_replica(arrays):
-    assert arrays["replica"].shape == () and arrays["replica"].dtype.kind == "U"
-    assert "replica" in str(arrays["replica"])
-
-
-def test_metadata_is_one_object_under_its_official_name(path):
-    with zipfile.ZipFile(path) as archive, archive.open("metadata.npy") as member:
-        np.lib.format.read_magic(member)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        pickled = member.read()
-    assert shape == () and dtype.kind == "O"
-    for key in ("latents_names", "latents_sizes", "latents_possible_values", "Replica of"):
-        assert key.encode() in pickled
-
-
-def test_rows_are_in_row_major_order_with_the_official_values(arrays):
-    classes = arrays["latents_classes"]
-    assert (np.ravel_multi_index(classes.T, (1, *SIZES)) == np.arange(len(classes))).all()
-    values = arrays["latents_values"]
-    factors = factors_of(classes)
-    assert (values[:, 0] == 1).all()
-    assert set(values[:, 1]) == {1, 2, 3}
-    assert np.allclose(values[:, 2], 0.5 + 0.1 * factors[:, 1])
-    assert np.allclose(values[:, 3], 2 * np.pi * factors[:, 2] / 39)
-    assert np.allclose(values[:, 4:], factors[:, 3:] / 31)
-
-
-def test_file_has_the_images_that_draw_makes_of_its_factors(arrays):
-    assert (draw(factors_of(arrays["latents_classes"]))[..., 0] == arrays["imgs"]).all()
+def test_all_images_are_those_that_draw_makes_of_their_factors_in_row_major_order():
+    sprites = packed_images()
+    for shape, scale, orientation in ((0, 0, 0), (0, 0, 1)):
+        factors = np.array([[shape, scale, orientation, x, y] for x in range(32) for y in range(32)])
+        assert (np.unpackbits(next(sprites), axis=1).reshape(-1, 64, 64, 1) == draw(factors)).all()
 
 
 def test_whole_set_has_737280_images():
@@ -197,60 +139,3 @@ def test_centres_on_left_and_upper_edges_are_covered_and_on_right_and_lower_ones
 def test_draw_refuses_factors_out_of_range():
     with pytest.raises(ValueError, match="orientation goes from 0 to 39"):
         draw([[0, 0, 40, 0, 0]])
-
-
-def test_every_keeps_each_kth_value_from_the_first():
-    kept = kept_indices(FACTORS, {"pos_x": 10})
-    assert kept["pos_x"].tolist() == [0, 10, 20, 30] and len(kept["pos_y"]) == 32
-
-
-@pytest.mark.parametrize("every", [{"colour": 2}, {"scale": 0}])
-def test_every_refuses_what_makes_no_sense(every, tmp_path):
-    with pytest.raises(UserError, match="--every"):
-        render_file(tmp_path, progress=False, every=every)
-
-
-def test_directory_that_cannot_be_made_is_a_user_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="file"):
-        render_file(tmp_path / "file", progress=False, every=EVERY)
-
-
-def test_replica_is_drawn_anew_but_no_other_file_is_overwritten(tmp_path):
-    every = {"scale": 6, "orientation": 40, "pos_x": 32, "pos_y": 16}
-    path = render_file(tmp_path, progress=False, every=every)
-    assert render_file(tmp_path, progress=False, every=every) == path
-    path.write_bytes(b"something else")
-    with pytest.raises(UserError, match="not a replica"):
-        render_file(tmp_path, progress=False, every=every)
-    assert path.read_bytes() == b"something else"
-
-
-def test_full_disk_is_a_user_error_and_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(zipfile.ZipFile, "open", full)
-    with pytest.raises(UserError, match="No space left on device; free some space"):
-        render_file(tmp_path, progress=False, every=EVERY)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_command_line_draws_into_a_directory(tmp_path, capsys):
-    options = [f"--every={name}={k}" for name, k in {**EVERY, "pos_y": 31}.items()]
-    assert main(["dsprites", str(tmp_path / "new"), "--quiet", *options]) == 0
-    path = tmp_path / "new" / FILE_NAME
-    assert capsys.readouterr().out == f"{path}\n"
-    assert np.load(path, allow_pickle=False)["imgs"].shape == (3 * 2 * 4 * 2 * 2, 64, 64)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["dsprites"], ["faces", "x"], ["dsprites", "x", "--every", "pos_x"], ["dsprites", "x", "--every", "hue=2"]],
-)
-def test_command_line_answers_bad_input_with_one_line(arguments, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.startswith("error: ") and captured.err.count("\n") == 1
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,29 +1,17 @@
-"""The 3D Shapes replica: its file, its order, what is in the pictures, and how close they are to real ones."""
+"""The 3D Shapes replica: its order, what is in the pictures, and how close they are to real ones."""
 
-import resource
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from benchmarks.fidelity import best_shapes3d, side_by_side
 from benchmarks.fidelity import main as fidelity
-from datasets.render.__main__ import main
 from datasets.render.scene import CAPSULE, CUBE, CYLINDER, SPHERE
-from datasets.render.shapes3d import FACTOR_VALUES, FILE_NAME, draw, render_file
-from datasets.shapes3d import load
-from system.errors import UserError
+from datasets.render.shapes3d import FACTOR_VALUES, all_images, draw
 
-EVERY = {"floor_hue": 5, "wall_hue": 9, "object_hue": 4, "scale": 7, "shape": 1, "orientation": 7}
-SIZES = (2, 2, 3, 2, 4, 3)
 SKY = [153, 226, 249]
 SAMPLES = Path(__file__).parent.parent / "data" / "shapes3d_samples.npz"
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return render_file(tmp_path_factory.mktemp("replica"), progress=False, every=EVERY)
 
 
 @pytest.fixture(scope="module")
@@ -42,39 +30,18 @@ def object_pixels(image):
     return (image[..., 2] > 120) & (image[..., 0] < 100)
 
 
-def test_file_has_the_official_name_arrays_and_types(path):
-    assert path.name == FILE_NAME == "3dshapes.h5"
-    with h5py.File(path) as file:
-        assert set(file) == {"images", "labels"}
-        assert file["images"].dtype == np.uint8 and file["images"].shape == (np.prod(SIZES), 64, 64, 3)
-        assert file["labels"].dtype == np.float64 and file["labels"].shape == (np.prod(SIZES), 6)
-        assert "not the published pixels" in file.attrs["replica"]
-
-
-def test_labels_are_in_row_major_order_with_the_official_values(path):
-    with h5py.File(path) as file:
-        labels = file["labels"][()]
-    classes = np.stack(np.unravel_index(np.arange(len(labels)), SIZES), axis=-1) * list(EVERY.values())
-    assert np.allclose(labels[:, :3], classes[:, :3] * 0.1)
-    assert np.allclose(labels[:, 3], 0.75 + classes[:, 3] * 0.5 / 7)
-    assert np.allclose(labels[:, 4], classes[:, 4])
-    assert np.allclose(labels[:, 5], -30 + classes[:, 5] * 60 / 14)
-
-
 def test_whole_set_has_480000_images():
     assert [len(values) for values in FACTOR_VALUES.values()] == [10, 10, 10, 8, 4, 15]
 
 
-def test_file_has_the_images_that_draw_makes_of_its_factors(path):
-    classes = np.stack(np.unravel_index(np.arange(np.prod(SIZES)), SIZES), axis=-1) * list(EVERY.values())
-    with h5py.File(path) as file:
-        assert (file["images"][()] == draw(classes)).all()
-
-
-def test_images_of_different_factors_differ(path):
-    with h5py.File(path) as file:
-        images = file["images"][()]
-    assert len({image.tobytes() for image in images}) == len(images)
+@pytest.mark.slow
+def test_all_images_are_those_that_draw_makes_of_their_factors_in_row_major_order():
+    pieces, geometries = all_images(), np.indices((8, 4, 15)).reshape(3, -1).T  # [480, 3]
+    for hue in range(3):
+        factors = np.column_stack([np.tile([0, 0, hue], (480, 1)), geometries])
+        images = draw(factors)
+        assert (next(pieces) == images).all()
+        assert len({image.tobytes() for image in images}) == 480
 
 
 def test_neighbouring_orientations_and_scales_differ():
@@ -82,13 +49,6 @@ def test_neighbouring_orientations_and_scales_differ():
     scaled = draw([[0, 3, 6, scale, CAPSULE, 7] for scale in range(8)])
     assert len({image.tobytes() for image in turned}) == 15
     assert len({image.tobytes() for image in scaled}) == 8
-
-
-def test_the_loader_reads_the_replica_as_one(path):
-    dataset = load(path, progress=False)
-    assert dataset.source == "replica" and dataset.factor_sizes == SIZES
-    index = dataset.factors_to_index([[1, 0, 2, 1, 3, 1]])
-    assert (dataset.uint8(index) == draw([[5, 0, 8, 7, 3, 7]])).all()
 
 
 def test_factors_out_of_range_are_refused():
@@ -190,36 +150,3 @@ def test_fidelity_refuses_other_images(tmp_path, capsys):
     np.save(tmp_path / "frames.npy", np.zeros((2, 32, 32, 3), np.uint8))
     assert fidelity(["shapes3d", str(tmp_path / "frames.npy")]) == 2
     assert "expected uint8 images [n, 64, 64, 3], found uint8 [2, 32, 32, 3]" in capsys.readouterr().err
-
-
-def test_unknown_factor_is_one_line(tmp_path, capsys):
-    assert main(["shapes3d", str(tmp_path), "--every", "colour=2"]) == 2
-    assert "floor_hue" in capsys.readouterr().err
-
-
-def test_a_file_in_the_way_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="name a directory that can be written"):
-        render_file(tmp_path / "file", progress=False, every=EVERY)
-
-
-def test_replica_is_drawn_anew_but_no_other_file_is_overwritten(tmp_path):
-    one = {name: len(values) for name, values in FACTOR_VALUES.items()}
-    path = render_file(tmp_path, progress=False, every=one)
-    assert render_file(tmp_path, progress=False, every=one) == path
-    path.write_bytes(b"the official file")
-    with pytest.raises(UserError, match="is not a replica"):
-        render_file(tmp_path, progress=False, every=one)
-    assert path.read_bytes() == b"the official file"
-
-
-def test_a_failing_disk_leaves_no_half_file(tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, hard))
-    try:
-        with pytest.raises(UserError, match=r"cannot write .*3dshapes.h5 \(File too large\)") as caught:
-            render_file(tmp_path, progress=False, every=EVERY)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert len(str(caught.value).splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []

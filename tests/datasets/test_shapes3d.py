@@ -43,14 +43,6 @@ def test_a_file_in_one_piece_is_not_copied(directory, shapes3d_file):
     assert sorted(directory.iterdir()) == [path]
 
 
-def test_second_load_copies_nothing(directory, shapes3d_file):
-    shapes3d_file(directory)
-    load_dataset("shapes3d", directory, progress=False)
-    before = {path: path.stat().st_ino for path in directory.iterdir()}
-    load_dataset("shapes3d", directory, progress=False)
-    assert {path: path.stat().st_ino for path in directory.iterdir()} == before
-
-
 def test_a_replaced_file_is_copied_again(directory, shapes3d_file):
     path, _ = shapes3d_file(directory)
     load_dataset("shapes3d", directory, progress=False)

@@ -127,11 +127,9 @@ def server(request) -> Server:
 def data(tmp_path_factory):
     """A folder with a dSprites file of 48 images in the published layout, and its conversion."""
     from datasets import load_dataset
-    from datasets.render.dsprites import render_file
+    from tests.conftest import write_small_dsprites
 
-    folder = tmp_path_factory.mktemp("dsprites")
-    every = {"shape": 1, "scale": 5, "orientation": 20, "pos_x": 16, "pos_y": 16}
-    render_file(folder, progress=False, every=every)
+    folder = write_small_dsprites(tmp_path_factory.mktemp("dsprites"), (1, 5, 20, 16, 16))
     load_dataset("dsprites", folder, progress=False)
     return folder
 

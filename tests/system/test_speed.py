@@ -124,6 +124,7 @@ def test_the_product_is_in_bf16_only_if_there_are_units_for_it(precision, units,
         ("bf16", {"avx2": True}, 9.0, "bf16", "no bfloat16 units"),
         ("bf16", {"amx_bf16": True}, 9.0, "bf16", ""),
         ("fp32", {"amx_bf16": True}, 9.0, "fp32", ""),
+        (None, {"amx_bf16": True}, 9.0, "fp32", ""),
     ],
 )
 def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain, chosen, said, monkeypatch, capsys):
@@ -134,6 +135,13 @@ def test_precision_is_chosen_by_features_and_a_measurement(asked, features, gain
     assert speed.pick_precision(asked, CPU) == chosen
     out = capsys.readouterr().out
     assert said in out and out.count("\n") == bool(said)
+
+
+def test_on_a_gpu_the_precision_chooses_itself(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "_has_bf16_units", lambda device: True)
+    monkeypatch.setattr(speed, "product_rate", lambda device, precision="fp32": 4.0 if precision == "bf16" else 1.0)
+    assert speed.pick_precision(None, torch.device("cuda")) == "bf16"
+    assert "(--precision auto:" in capsys.readouterr().out
 
 
 def test_advice_where_others_keep_the_cores_busy(monkeypatch, capsys):
