@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -184,10 +185,12 @@ def load_model(run: str | Path, *flags: str):
 def parse(argv: Sequence[str] | None) -> CommandLine:
     """The flags of a command line, and which of them were given, also if set to their default."""
     parser, unset = build_parser(), object()
-    args = parser.parse_args(argv)
+    args, defaults = parser.parse_args(argv), vars(parser.parse_args([]))
     again = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
     given = frozenset(name for name, value in vars(again).items() if value is not unset)
-    return CommandLine(args, given)
+    changed = {name: value for name, value in vars(args).items() if value != defaults[name]}
+    typed = shlex.join(["python", "main.py", *(sys.argv[1:] if argv is None else argv)])
+    return CommandLine(args, given, typed, changed)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def run(command: CommandLine, interruption: Interruption) -> None:
         with group.joined(device), runs.opened(command, check_args, group) as (args, run_dir):
             for name in unread_flags(args.model, command.given) if run_dir else ():
                 print(f"note: --{name} does nothing for --model {args.model}")
-            train(args, run_dir, device, group, interruption)
+            record = {"command": command.typed, "changed": dict(command.changed)}
+            train(args, run_dir, device, group, interruption, record)
     except runs.NothingToDo as reason:
         if group.is_main:
             print(reason)
@@ -58,7 +59,12 @@ def run(command: CommandLine, interruption: Interruption) -> None:
 
 
 def train(
-    args: Namespace, run_dir: RunDirectory | None, device: torch.device, group: Group, interruption: Interruption
+    args: Namespace,
+    run_dir: RunDirectory | None,
+    device: torch.device,
+    group: Group,
+    interruption: Interruption,
+    record: dict,
 ) -> None:
     """Train a run from its last checkpoint, or from the start, to its end.
 
@@ -66,6 +72,7 @@ def train(
         args: every flag, by its name; the seed is set.
         run_dir: the run directory, locked; None in all processes but the main one.
         device, group: this process trains on its part of each batch, on this device.
+        record: further plain data on this session, for status.json.
     """
     args.precision = group.broadcast(lambda: speed.pick_precision(args.precision, device))
     measured = speed.Speed(device, args.precision, group.size)  # before data are read in the background
@@ -109,7 +116,7 @@ def train(
         with interruption.deferred(False):  # they take minutes and change no state: a signal stops them at once
             return score(model, scored_on, args, device)
 
-    with log.opened(checkpoint, group), interruption.deferred():
+    with log.opened(checkpoint, group, {**record, "equation": model.equation}), interruption.deferred():
         while not at.finished:
             measured.start()
             for index in at.batches(train_index, args.seed, args.shuffle):  # int64 [batch]
@@ -211,7 +218,7 @@ def evaluate(command: CommandLine) -> None:
             if args.visualise:
                 from logger.gallery import Gallery  # imports Matplotlib
 
-                gallery = Gallery(results, writer, model, dataset, args.seed, device)
+                gallery = Gallery(results, writer, model, dataset, device)
                 gallery.pictures(**place)
                 gallery.score_matrices(scored.matrices, dataset.factor_names, **place)
     print_paths(results, args.visualise and not args.epoch)

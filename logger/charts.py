@@ -17,6 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+# Ten that differ, for lines of one chart: those of Okabe and Ito but for black and yellow, and four of Tol.
+COLOURS = (*OKABE_ITO[:6], "#332288", "#882255", "#999933", "#666666")
 STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 12,

@@ -20,12 +20,12 @@ class Gallery:
 
     Args:
         writer: the `logger.log.ScalarWriter` of the run.
-        dataset, seed, device: what the images to draw from are chosen by, see `pictures.gather`.
+        dataset, device: what the images to draw from are read by, see `pictures.gather`.
     """
 
-    def __init__(self, run: RunDirectory, writer, model, dataset, seed: int, device: torch.device):
+    def __init__(self, run: RunDirectory, writer, model, dataset, device: torch.device):
         self.run, self.writer, self.model = run, writer, model
-        self.inputs = pictures.gather(dataset, seed, device)
+        self.inputs = pictures.gather(dataset, device)
 
     def pictures(self, step: int) -> None:
         """All pictures of the model, to TensorBoard and as PNG files."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
-import re
 import resource
 import shlex
 import sys
@@ -34,6 +33,7 @@ PICTURES_EVERY = 500  # steps, if an epoch has fewer: drawing takes seconds
 COLUMNS = ("step", "epoch", "images", "tag", "value")  # of scalars.csv
 # What the comparison view shows of a run, besides scores.
 LOSSES = ("validation/loss", "validation/recon", "validation/kl")
+FIRST = {"model", "seed", "learning_rate", "batch_size", "max_steps"}
 DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
 
 
@@ -107,7 +107,7 @@ class Log:
         self.device, self.speed = device, speed
 
     @contextlib.contextmanager
-    def opened(self, checkpoint: dict | None, group: Group) -> Iterator[None]:
+    def opened(self, checkpoint: dict | None, group: Group, record: dict) -> Iterator[None]:
         """Record the training that is done in the body, after `checkpoint`, to which the logs are rewound.
 
         `status.json` says whether the body is running, finished, interrupted or failed.
@@ -124,13 +124,13 @@ class Log:
                 self.save()
         shared = {"launch": group.launch} if group.size > 1 else {}
         machine = environment(self.device, args.precision)
-        with run_dir.training(step=at.step, processes=group.size, **shared, **machine):
+        with run_dir.training(step=at.step, processes=group.size, **shared, **machine, **record):
             run_dir.write_args(recorded)
             processes = f", {group.size} processes" if group.size > 1 else ""
             print(describe(run_dir, args, self.dataset, self.device) + processes)
             self.writer, self.bar = ScalarWriter(run_dir, at), progress_bar(at, args.quiet)
             if checkpoint is None:
-                write_arguments(self.writer.tensorboard, recorded, self.model)
+                write_arguments(self.writer.tensorboard, recorded, self.model, record)
                 self.save()
             with contextlib.closing(self.writer), contextlib.closing(self.bar):  # an error gets a line of its own
                 yield
@@ -142,7 +142,7 @@ class Log:
         """Draws the pictures of the run."""
         from logger.gallery import Gallery  # only for runs with pictures
 
-        return Gallery(self.run_dir, self.writer, self.model, self.dataset, self.args.seed, self.device)
+        return Gallery(self.run_dir, self.writer, self.model, self.dataset, self.device)
 
     @in_main_process
     def progress(self, images: int) -> None:
@@ -225,8 +225,11 @@ class Log:
                     self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, self.at.step)
 
 
-def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
-    """Tables of the arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
+def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module, record: dict) -> None:
+    """The command, tables of arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
+    changed = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(record["changed"].items()))
+    writer.add_text("command/line", f"    {record['command']}")  # the view sorts by name: first
+    writer.add_text("command/not at their default", f"| argument | value |\n|---|---|\n{changed}")
     rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
     writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
     if args.get("split") == 0:
@@ -237,15 +240,14 @@ def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module) -
     counts["total"] = sum(p.numel() for p in model.parameters())
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
     writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
-    _write_comparison(writer, args, model)
+    _write_comparison(writer, args)
 
 
-def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module) -> None:
+def _write_comparison(writer: SummaryWriter, args: dict) -> None:
     """Add the run to TensorBoard's comparison view (HPARAMS), which reads the metrics from the run's own scalars.
 
     By default the view shows five arguments, first those marked as differing. The mark is read from one run, which does
-    not know what differs in a sweep, so it is set on model, dataset, seed, and two weights of the loss or training
-    settings. `SummaryWriter.add_hparams` would write a second run.
+    not know what differs in a sweep, so it is set on FIRST. `SummaryWriter.add_hparams` would write a second run.
     """
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -256,13 +258,11 @@ def _write_comparison(writer: SummaryWriter, args: dict, model: torch.nn.Module)
         for name, value in sorted(args.items())
         if tells_apart(name)
     }
-    weights = [name for name in re.findall(r"\w+", getattr(model, "equation", "")) if name in args and name != "beta"]
-    first = {"model", "dataset", "seed", *[*weights, "learning_rate", "batch_size"][:2]}
     summaries = hparams(values, dict.fromkeys(_compared_scalars(args), 0.0))
     described = summaries[0].value[0].metadata  # of the experiment; the others start and end the session
     experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
     for info in experiment.hparam_infos:
-        info.differs = info.name in first
+        info.differs = info.name in FIRST
     described.CopyFrom(metadata.create_summary_metadata(HParamsPluginData(experiment=experiment)))
     for summary in summaries:
         writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None

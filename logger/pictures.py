@@ -34,14 +34,14 @@ class PictureInputs(NamedTuple):
     factors: dict[str, np.ndarray]
 
 
-def gather(dataset, seed: int, device: torch.device | str) -> PictureInputs:
-    """Read images of a data set, chosen at random by the seed of the run.
+def gather(dataset, device: torch.device | str) -> PictureInputs:
+    """Read images of a data set, chosen at random: the same ones for every run, so that pictures compare.
 
     Args:
         dataset: has `factor_names`, `factor_sizes`, `is_grid`, `index_to_factors`, `factors_to_index` and
             `batch(index, device)`, and a length.
     """
-    index = permutation(np.arange(len(dataset)), seed, "pictures")[:SAMPLE]  # [sample]
+    index = permutation(np.arange(len(dataset)), 0, "pictures")[:SAMPLE]  # [sample]
     factors = dataset.index_to_factors(index)  # [sample, K]
     pairs, paths = {}, {}
     for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):

@@ -65,33 +65,29 @@ def _content(scored, place: dict) -> dict:
 
 
 def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
-    """The table for the screen: one line for each of the paper's scores, then one line per question.
+    """The table for the screen, in 79 columns: a line a score, and below it the paper's value for `model`, if any.
 
-    Each value is shown with its direction and ideal; the paper's scores also with the paper's value for `model` on this
-    data set. Stars refer to remarks below.
+    Each value is shown with its direction and ideal. Stars refer to remarks below.
     """
-    groups, remarks = score_guide.grouped(scores), score_guide.remarks(scores, protocol)
+    remarks = score_guide.remarks(scores, protocol)
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))
-    stars = {name: " " + "*" * (reasons.index(reason) + 1) for name, reason in remarks.items()}
-    values = {name: _value(scores, name) + stars.get(name, "") for name in scores}
-    sources = score_guide.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
-    paper = sources.get(score_guide.THE_PAPER, {})
-    rows = [("", "value", "better, ideal", "the paper" if paper else "")]
-    for score in groups.pop(score_guide.PAPER, []):
-        rows.append((score.name, values[score.key], _best(score), _published(paper.get(score.key))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    width = max(map(len, groups), default=0)
-    for question, group in groups.items():
-        some = ", ".join(f"{s.name} {values[s.key]} ({_best(s)})" for s in group if s.key in ON_SCREEN)
-        lines += [f"{question:<{width}}  {some}"] if some else []
-    lines += [f"{'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
+    paper = score_guide.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
+    shown, lines = paper.get(score_guide.THE_PAPER, {}), []
+    for question, group in score_guide.grouped(scores).items():
+        for score in group:
+            if question == score_guide.PAPER or score.key in ON_SCREEN:
+                stars = "*" * (reasons.index(remarks[score.key]) + 1) if score.key in remarks else ""
+                value = f"{_value(scores, score.key)} {stars}".strip()
+                lines.append(f"  {score.name:30} {value:26} {_best(score)}".rstrip())
+            if score.key in shown and question == score_guide.PAPER:
+                lines.append(f"      the paper: {_published(shown[score.key])}")
+    lines += [f"  {'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
     number = sum(not name.endswith("_se") for name in scores)
-    title = "scores on {dataset} ({data_source}, {images:,} images), {preset} protocol, seed {seed}".format(**protocol)
+    title = "scores on {dataset}: {data_source}\n  {images:,} images, {preset} protocol, seed {seed}".format(**protocol)
     if protocol.get("bootstrap"):
         title += f"\n  in brackets: 95% intervals from {protocol['bootstrap']} half-samples"
-    end = f"all {number} scores: in the log directory and its report; what they mean: docs/metrics.md"
-    return "\n".join([title, *(f"  {line}" for line in lines), end])
+    end = f"all {number} scores: in the run's report; what they mean: docs/metrics.md"
+    return "\n".join([title, *lines, end])
 
 
 def _value(scores: dict[str, float], name: str) -> str:
@@ -104,5 +100,5 @@ def _best(score: score_guide.Score) -> str:
     return ", ".join(filter(None, (score.better, score_guide.ideal(score))))
 
 
-def _published(score: score_guide.Published | None) -> str:
-    return "" if score is None else f"{score.mean:.3f} +- {score.deviation:.3f} ({score.setting})"
+def _published(score: score_guide.Published) -> str:
+    return f"{score.mean:.3f} ± {score.deviation:.3f} ({score.setting})"

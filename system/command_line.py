@@ -12,8 +12,9 @@ import os
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 from system.errors import UserError, error_line
 
@@ -26,10 +27,14 @@ class CommandLine(NamedTuple):
 
     args: the values of all flags.
     given: names of the flags on the command line; the others have their defaults.
+    typed: the command line as a text for a shell.
+    changed: the arguments that are not at their default.
     """
 
     args: Namespace
     given: frozenset[str]
+    typed: str = ""
+    changed: Mapping[str, Any] = MappingProxyType({})
 
 
 def boolean(text: str) -> bool:

@@ -149,8 +149,8 @@ class Speed:
             return "not measured: no report fell into this run"
         speed = statistics.median(self.laps)
         flops = speed * self.flops_per_image
-        machines = f"these {self.processes} processes'" if self.processes > 1 else "this machine's"
+        products = f"{self.processes} {self.product} products" if self.processes > 1 else f"a {self.product} product"
         return (
-            f"{speed:,.0f} images/s, {flops / 1e9:,.1f} GFLOP/s: {self.utilization(speed):.0%} of {machines} "
-            f"{self.product} matrix product ({self.product_rate / 1e9:,.0f} GFLOP/s)"
+            f"{speed:,.0f} images/s, {self.utilization(speed):.0%} of {products} ({flops / 1e9:,.1f} of "
+            f"{self.product_rate / 1e9:,.0f} GFLOP/s)"
         )

@@ -15,8 +15,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python -m logger.report", description=report.__doc__)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a run (logs/version_0) or a folder of runs")
     parser.add_argument("--output", metavar="FILE", help="where to write [report.html in the first PATH]")
+    parser.add_argument("--baseline", metavar="LETTER", help="group that others are compared with [A]")
     args = parser.parse_args(argv)
-    path, left_out = report.write_report(args.paths, args.output)
+    path, left_out = report.write_report(args.paths, args.output, args.baseline)
     for line in left_out:
         print(line, file=sys.stderr)
     print(f"report  {path}" + (f"  ({len(left_out)} left out)" if left_out else ""))

@@ -1,4 +1,4 @@
-"""The report of several runs: groups of runs, their scores, paired differences, curves and pictures."""
+"""The report of several runs: groups A, B, C, one table, curves, the same traversals side by side."""
 
 from __future__ import annotations
 
@@ -11,52 +11,57 @@ import pandas
 from logger import score_guide
 from logger.reading import Run
 from logger.report import charts
-from logger.report.one_run import DIAGNOSTICS, NO_LOSSES, left_out_note, pictures, replica_note, score_tables
-from logger.report.parts import Cell, Panels, Section, Table, Text, panels, render
+from logger.report.one_run import DIAGNOSTICS
+from logger.report.page import Table, left_out_note, picture_of, render, replica_note
 from logger.score_guide import number
 from logger.tables import ABOUT, doubts, paired, scored_on, settings, table
+from system.errors import UserError
 
-# Name of each group; a `logger.tables.table` of its runs, with one column per score of any run.
-Tables = Sequence[tuple[str, pandas.DataFrame]]
-MOST_SHOWN = 12  # runs whose pictures are in the page
-SHOWN = ("traversals", "algebra", "equivariance")
+SHOWN = 5  # runs of a group whose traversals are in the page
 
 
-def page(runs: Sequence[Run], title: str, left_out: Sequence[str] = ()) -> str:
-    """The page of several runs."""
-    groups, shared = grouped(runs)
-    names = dict.fromkeys(name for run in runs for name in run.scores)
-    tables = [(group, table(members, {name: name for name in names})) for group, members in groups.items()]
-    shown = {score.key: score.name for score in next(iter(score_guide.grouped(names).values()), [])}
-    lead = f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''} of equal arguments."
-    sections = [
-        Section("Runs", "runs", _members(groups, shared)),
-        Section("Scores", "scores", _scores(groups, tables, shown)),
-        Section("Paired differences", "differences", _differences(tables, shown)),
-        Section("Learning curves", "curves", _curves(groups)),
-        Section("The group and its symmetries", "group", _diagnostics(groups)),
-        Section("Pictures", "pictures", _pictures(groups)),
+def page(runs: Sequence[Run], left_out: Sequence[str] = (), baseline: str | None = None) -> str:
+    """The page of several runs. Raises UserError if there is no group with the letter `baseline`."""
+    named, shared = grouped(runs)
+    letters = [_letter(rank) for rank in range(len(named))]
+    if baseline is not None and baseline.upper() not in letters:
+        raise UserError(f"--baseline {baseline}: there is no such group; choose from {', '.join(letters)}")
+    groups = dict(zip(letters, named.values(), strict=True))
+    base = (baseline or "A").upper()
+    notes = [f"{letter}: {doubt}." for letter, members in groups.items() for doubt in doubts(members)]
+    definitions = [
+        [letter, what, str(len(members)), ", ".join(str(run.args.get("seed")) for run in members)]
+        for letter, (what, members) in zip(letters, named.items(), strict=True)
     ]
-    notes = [f"{name}: {doubt}." for name, members in groups.items() for doubt in doubts(members)]
-    notes = [replica_note(runs), left_out_note(left_out), _protocols_note(groups), *notes]
-    return render(title, lead, notes, sections)
+    return render(
+        "comparison.html",
+        [replica_note(runs), left_out_note(left_out), _protocols_note(groups), *notes],
+        title=f"{len(runs)} runs in {len(groups)} group{'s' if len(groups) > 1 else ''}",
+        definitions=Table(["group", "what differs", "runs", "seeds"], definitions, 4),
+        scores=_scores(groups, base),
+        base=base,
+        compared=len(groups) > 1,
+        curves=charts.curves_of_groups(list(groups.items())),
+        over_training=charts.scores_over_training(list(groups.items())),
+        traversals={letter: _traversals(members) for letter, members in groups.items()},
+        numbers=_diagnostics(groups),
+        arguments=Table(["argument", "value"], [[name, str(value)] for name, value in shared.items()], 2),
+        directories=Table(
+            ["group", "directory"], [[g, str(run.path)] for g, runs in groups.items() for run in runs], 2
+        ),
+    )
 
 
-def _protocols_note(groups: dict[str, list[Run]]) -> str:
-    """A warning if groups were scored in different ways; else empty."""
-    ways = {name: " / ".join(sorted({scored_on(r) for r in runs if r.scores})) for name, runs in groups.items()}
-    ways = {name: way for name, way in ways.items() if way}
-    if len(set(ways.values())) < 2:
-        return ""
-    listed = "; ".join(f"{name}: {way}" for name, way in ways.items())
-    return f"The groups were scored in different ways, so that their scores do not compare. {listed}."
+def _letter(rank: int) -> str:
+    """A, B, ... Z, A1, B1, ..."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[rank % 26] + (str(rank // 26) if rank >= 26 else "")
 
 
 def grouped(runs: Sequence[Run]) -> tuple[dict[str, list[Run]], dict]:
     """Group runs with equal arguments, apart from those of `tables.settings` (seed, paths, ...).
 
-    Returns: name of the group -> its runs; and the arguments that all runs share. The name lists the arguments that
-        differ between groups, such as `hy_hes 0, model lie_group`.
+    Returns: what differs between groups, such as `hy_hes 0, model lie_group` -> its runs; and the arguments that all
+        runs share.
     """
     kept = [settings(run) for run in runs]
     names = sorted({name for args in kept for name in args}, key=lambda name: (name not in ("model", "dataset"), name))
@@ -74,89 +79,67 @@ def _short(value) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
+def _protocols_note(groups: dict[str, list[Run]]) -> str:
+    """A warning if groups were scored in different ways; else empty."""
+    ways = {name: " / ".join(sorted({scored_on(r) for r in runs if r.scores})) for name, runs in groups.items()}
+    ways = {name: way for name, way in ways.items() if way}
+    if len(set(ways.values())) < 2:
+        return ""
+    listed = "; ".join(f"{name}: {way}" for name, way in ways.items())
+    return f"The groups were scored in different ways, so that their scores do not compare. {listed}."
+
+
+def _scores(groups: dict[str, list[Run]], base: str) -> list[tuple[str, Table]]:
+    """Question -> table: mean ± sd and n of each group, and below it the difference to the baseline, paired by seed."""
+    names = {name: name for run in (run for members in groups.values() for run in members) for name in run.scores}
+    tables = {letter: table(members, names) for letter, members in groups.items()}
+    gaps = {letter: paired(rows, tables[base]) for letter, rows in tables.items() if letter != base}
+    found = []
+    for question, group in score_guide.grouped(names).items():
+        rows = []
+        for score in group:
+            row: list = [(score.name, score.question.replace("`", ""), False)]
+            for letter, members in tables.items():
+                below, bold = _difference(gaps[letter].loc[score.key], base) if letter in gaps else ("", False)
+                row.append((spread(members[score.key]), below, bold))
+            rows.append([*row, f"{score.better} {score_guide.ideal(score)}".strip()])
+        found.append((question, Table(["score", *tables, "better, ideal"], rows)))
+    return found
+
+
+def _difference(gap: pandas.Series, base: str) -> tuple[str, bool]:
+    """The paired difference as text, and whether its 95% interval excludes 0; empty for fewer than two seeds."""
+    if gap.seeds < 2:
+        return "", False
+    interval = "" if math.isnan(gap.low) else f" [{gap.low:+.3f}, {gap.high:+.3f}]"
+    text = f"{gap.difference:+.3f}{interval} to {base}, {gap.seeds:.0f} seeds"
+    return text, bool(gap.low > 0 or gap.high < 0)
+
+
 def spread(values: pandas.Series) -> str:
     """Mean ± sample standard deviation (number of values), as text; without the deviation for a single value."""
     values = values.dropna()
-    deviation = f" ±\u00a0{number(values.std())}" if len(values) > 1 else ""
-    return f"{number(values.mean())}{deviation} ({len(values)})" if len(values) else "–"
+    if values.empty:
+        return "–"
+    deviation = f" ±\u00a0{values.std():.3f}" if len(values) > 1 else ""
+    shown = f"{values.mean():.3f}" if abs(values.mean()) < 100 else number(values.mean())
+    return f"{shown}{deviation} ({len(values)})"
 
 
-def _members(groups: dict[str, list[Run]], shared: dict) -> list:
-    rows = [
-        [name, str(len(runs)), ", ".join(str(run.args.get("seed")) for run in runs), ", ".join(r.name for r in runs)]
-        for name, runs in groups.items()
-    ]
-    folded = f"{len(shared)} arguments that all runs share"
-    common = Table(["argument", "value"], [[n, str(v)] for n, v in shared.items()], numbers_from=2, folded=folded)
-    return [Table(["group", "runs", "seeds", "directories"], rows, numbers_from=4), common]
-
-
-def _scores(groups: dict[str, list[Run]], tables: Tables, shown: dict[str, str]) -> list:
-    if not shown:
-        return [Text("No scores were taken.")]
-    values = {name: [spread(rows[name]) for _, rows in tables] for name in tables[0][1].columns.drop(ABOUT)}
-    texts = score_tables(values, list(groups), [run for members in groups.values() for run in members])
-    spreads = Panels(
-        charts.spread_figures(tables, shown),
-        f"One point per run; with {charts.BOX_FROM} or more runs, a box spans the quartiles, its bar is the median, "
-        "whiskers reach 1.5 box lengths.",
-    )
-    band = "Scores during training: mean, and a band from the lowest to the highest run."
-    over_training = panels(charts.scores_over_training(list(groups.items())), band)
-    remark = Text("Mean ± sample standard deviation (number of runs).", "soft")
-    return [texts[0], remark, texts[1], spreads, *over_training, *texts[2:]]
-
-
-def _differences(tables: Tables, shown: dict[str, str]) -> list:
-    """Differences of every group to the first one, paired by seed, with intervals."""
-    (first, base), *others = tables
-    compared = [(name, paired(rows, base)) for name, rows in others]
-    compared = [(name, gaps) for name, gaps in compared if gaps.seeds.max() > 1]
-    if not compared or not shown:
-        return []
+def _diagnostics(groups: dict[str, list[Run]]) -> Table | None:
+    """The numbers of the group and its symmetries, by group; None if no run has them."""
     rows = []
-    for score, title in shown.items():
-        row: list = [Cell(title, score)]
-        for _, gaps in compared:
-            gap = gaps.loc[score]
-            interval = "" if math.isnan(gap.low) else f"[{gap.low:+.3f}, {gap.high:+.3f}], "
-            interval += f"n = {gap.seeds:.0f}" if gap.seeds else ""
-            text = f"{gap.difference:+.3f}" if gap.seeds else "–"
-            row.append(Cell(text, below=interval, strong=bool(gap.low > 0 or gap.high < 0)))
-        rows.append(row)
-    text = (
-        f"Each group minus the group “{first}”, over the seeds that both have: the mean difference, and below it its "
-        "95% confidence interval (Student's t over the pairs) if there are at least three. Bold: the interval does not "
-        "contain 0. One in twenty such intervals misses the true difference by chance. Of several runs of a seed, the "
-        "one started last is used."
-    )
-    return [Text(text), Table(["score", *(name for name, _ in compared)], rows)]
+    for tag, text in DIAGNOSTICS.items():
+        values = [pandas.Series([run.last(tag) for run in runs], dtype=float) for runs in groups.values()]
+        if any(one.notna().any() for one in values):
+            rows.append([text, *map(spread, values)])
+    return Table(["at the last validation", *groups], rows) if rows else None
 
 
-def _curves(groups: dict[str, list[Run]]) -> list:
-    text = "The mean over the runs of a group (number of runs), and a band from the lowest to the highest run."
-    return panels(charts.curves_of_groups(list(groups.items())), text, NO_LOSSES)
+def _traversals(runs: Sequence[Run]) -> list:
+    """(seed, picture or sentence) of the first runs of a group."""
+    drawn = [(run.args.get("seed"), picture_of(run, "traversals")) for run in runs]
+    return [(seed, figure) for seed, figure in drawn if figure][:SHOWN]
 
 
-def _diagnostics(groups: dict[str, list[Run]]) -> list:
-    rows_of = [
-        (name, pandas.DataFrame([{tag: run.last(tag) for tag in DIAGNOSTICS} for run in runs], dtype=float))
-        for name, runs in groups.items()
-    ]
-    tags = [tag for tag in DIAGNOSTICS if any(rows[tag].notna().any() for _, rows in rows_of)]
-    if not tags:
-        return []
-    rows = [[DIAGNOSTICS[tag], *(spread(found[tag]) for _, found in rows_of)] for tag in tags]
-    titles = {tag: tag.removesuffix("/mean").rsplit("/", 1)[-1].replace("_", " ") for tag in tags}
-    return [Table(["at the last validation", *groups], rows), Panels(charts.spread_figures(rows_of, titles))]
-
-
-def _pictures(groups: dict[str, list[Run]]) -> list:
-    runs = [(name, run) for name, members in groups.items() for run in members]
-    parts: list = []
-    if len(runs) > MOST_SHOWN:
-        parts.append(Text(f"Pictures of the first {MOST_SHOWN} of {len(runs)} runs.", "note"))
-    for name, run in runs[:MOST_SHOWN]:
-        parts.append(Text(f"{name}: {run.name}" if len(groups) > 1 else run.name, "heading"))
-        parts += pictures(run, SHOWN) or [Text("No pictures were drawn.")]
-    return parts
+__all__ = ["ABOUT", "grouped", "page", "spread"]

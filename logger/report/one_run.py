@@ -1,15 +1,17 @@
-"""The report of one run, section by section."""
+"""The report of one run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from logger import score_guide
 from logger.catalogue import PICTURES, SECTIONS
 from logger.reading import Run
 from logger.report import charts
-from logger.report.parts import Cell, Figure, Section, Table, Text, panels, picture_figure, render
+from logger.report.page import Figure, Table, left_out_note, picture_of, render, replica_note
+from logger.run_directory import RunDirectory
 from logger.score_guide import number
 
 DIAGNOSTICS = {
@@ -24,145 +26,172 @@ DIAGNOSTICS = {
     "algebra/condition_number_max": "condition number of the group elements, largest",
     "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
 }
-NO_LOSSES = "No losses were logged."
 ARROW = {"higher": "↑", "lower": "↓", "": ""}
+SMALL = 0.1  # of what random matrices have
 
 
 def page(run: Run, left_out: Sequence[str] = ()) -> str:
     """The page of one run."""
-    title = f"{run.args.get('model', 'model')} on {run.args.get('dataset', 'unknown data')}: {run.name}"
-    own = {
-        "scores": scores(run),
-        "curves": curves(run),
-        "group": diagnostics(run, "algebra/"),
-        "symmetries": diagnostics(run, "equivariance_error/"),
-    }
-    sections = []
+    sessions = RunDirectory(run.path).sessions()
+    first = sessions[0] if sessions else {}
+    own = {"scores", "curves"}
+    folded = []
     for anchor, heading in SECTIONS.items():
-        drawn = pictures(run, [name for name, entry in PICTURES.items() if entry.section == anchor])
-        sections.append(Section(heading, anchor, [*own.get(anchor, []), *drawn]))
-    arguments = [[name, str(value)] for name, value in sorted(run.args.items())]
-    if arguments:
-        folded = Table(["argument", "value"], arguments, numbers_from=2, folded=f"{len(arguments)} arguments")
-        sections.append(Section("Configuration", "configuration", [folded]))
-    return render(title, summary(run), [replica_note([run]), left_out_note(left_out)], sections)
-
-
-def summary(run: Run) -> str:
-    """One line: data, seed, steps, images seen, validation loss."""
-    steps, images = (run.curve(tag).step.max() for tag in ("train/loss", "train_by_images_seen/loss"))
-    facts = [
-        f"data: {run.args.get('data_source', 'not recorded')}",
-        f"seed {run.args.get('seed', 'not recorded')}",
-        "" if math.isnan(steps) else f"{int(steps):,} steps",
-        "" if math.isnan(images) else f"{int(images):,} images seen",
-        "" if (loss := run.last("validation/loss")) is None else f"loss {charts.validation_name(run)} {loss:.2f}",
-        "" if run.state in ("finished", "unknown") else f"the run is {run.state}",
-    ]
-    return ", ".join(filter(None, facts)) + "."
-
-
-def replica_note(runs: Sequence[Run]) -> str:
-    """A warning if a run used a replica; else empty."""
-    sources = [record.get("data_source") for run in runs for record in (run.args, run.protocol)]
-    if not any(str(source).startswith("replica") for source in sources):
-        return ""
-    return (
-        "The images are a replica of the data set, rendered by this project from the same factors in the same order, "
-        "not the official file. Compare with published scores with care."
+        names = [name for name, entry in PICTURES.items() if entry.section == anchor and name != "traversals"]
+        figures = [figure for name in names if (figure := picture_of(run, name))]
+        table = _numbers(run, {"group": "algebra/", "symmetries": "equivariance_error/"}.get(anchor, " "))
+        if figures or table:
+            folded.append((f"{heading}: pictures" if anchor in own else heading, table, figures))
+    return render(
+        "one_run.html",
+        [replica_note([run]), left_out_note(left_out), _state(run)],
+        title=f"{run.args.get('model', 'model')} on {run.args.get('dataset', 'unknown data')}",
+        name=run.name,
+        facts=_facts(run, sessions),
+        command=first.get("command", ""),
+        changed=_changed(run, first),
+        traversal=picture_of(run, "traversals"),
+        scores=score_tables(run),
+        sources=score_guide.SOURCES if _published(run) else {},
+        protocol=_protocol(run),
+        loss=loss_shares(run, str(first.get("equation", ""))),
+        curves=[*charts.curves(run), *charts.scores_over_training([("this run", [run])])],
+        held_out=run.args.get("split") != 0,
+        verdicts=verdicts(run),
+        folded=folded,
+        arguments=Table(["argument", "value"], [[n, str(v)] for n, v in sorted(run.args.items())], 2),
     )
 
 
-def left_out_note(left_out: Sequence[str]) -> str:
-    """A note on runs that could not be read; empty if there are none."""
-    return f"{len(left_out)} left out. " + "; ".join(left_out) if left_out else ""
-
-
-def scores(run: Run) -> list:
-    """Tables of the scores, with published values if data set and model match."""
-    if not run.scores:
-        return [Text("No scores were taken. To score the run: python main.py --evaluate=True --log-path=<run>")]
-    remarks = score_guide.remarks(run.scores, run.protocol)
-    values = {name: [_value(run, name, remarks.get(name, ""))] for name in run.scores}
-    over_training = panels(charts.scores_over_training([("this run", [run])]), "Scores during training.")
-    return [*score_tables(values, ["this run"], [run]), Text(_protocol(run), "soft"), *over_training]
-
-
-def score_tables(values: Mapping[str, Sequence[str | Cell]], columns: Sequence[str], runs: Sequence[Run]) -> list:
-    """One table per question, all but the first folded; the first includes published values.
-
-    Args:
-        values: score -> its text in each of `columns`.
-        runs: those scored. Published values are shown only if all are of one model on one data set: otherwise they
-            would be ambiguous.
-    """
-    settings = [
-        (
-            run.protocol.get("dataset", run.args.get("dataset")),
-            run.args.get("model"),
-            run.protocol.get("varying_factors"),
-        )
-        for run in runs
+def _facts(run: Run, sessions: Sequence[dict]) -> list[str]:
+    """Data, seed, length, date and duration, machine, revision."""
+    steps = run.curve("train/loss").step.max()
+    spent = sum(
+        (datetime.fromisoformat(one["stopped"]) - datetime.fromisoformat(one["started"])).total_seconds()
+        for one in sessions
+        if "stopped" in one
+    )
+    last = sessions[-1] if sessions else {}
+    loss = run.last("validation/loss")
+    return [
+        f"data: {run.args.get('data_source', 'not recorded')}",
+        f"seed {run.args.get('seed', 'not recorded')}",
+        *([] if math.isnan(steps) else [f"{int(steps):,} steps of {run.args.get('batch_size', '?')} images"]),
+        *([] if loss is None else [f"loss {charts.validation_name(run)} {loss:.2f}"]),
+        *([f"{run.started[:16].replace('T', ' ')} UTC, {_duration(spent)}"] if run.started else []),
+        *([f"{last['processor']}, {last['device']}, {last['precision']}"] if "processor" in last else []),
+        *([f"code {str(last['revision'])[:9]}"] if last.get("revision") else []),
     ]
-    sources = score_guide.published(*settings[0]) if settings.count(settings[0]) == len(settings) else {}
-    parts: list = []
-    for question, group in score_guide.grouped(values).items():
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _state(run: Run) -> str:
+    return "" if run.state in ("finished", "unknown") else f"The run is {run.state}."
+
+
+def _changed(run: Run, session: dict) -> dict[str, str]:
+    """What is not at its default, of what changes results; empty if that was not recorded."""
+    paths = ("log_path", "quiet", "num_threads", "resume")
+    return {
+        name: str(run.args.get(name, value)) for name, value in session.get("changed", {}).items() if name not in paths
+    }
+
+
+def score_tables(run: Run) -> list[tuple[str, Table]]:
+    """Question -> its scores, the paper's first: value, direction and ideal, published values, a sentence each."""
+    remarks, sources = score_guide.remarks(run.scores, run.protocol), _published(run)
+    tables = []
+    for question, group in score_guide.grouped(run.scores).items():
+        first = question == score_guide.PAPER
+        head = ["score", "value", "better, ideal", *(sources if first else [])]
         rows = []
         for score in group:
-            code = score.key if score.name != score.key else ""
-            row = [Cell(score.name, code, score.question.replace("`", "")), *values[score.key]]
-            rows.append([*row, f"{ARROW[score.better]} {score_guide.ideal(score)}".strip()])
-            if not parts:
-                rows[-1] += [published_cell(source.get(score.key)) for source in sources.values()]
-        head = ["score", *columns, "ideal"]
-        first = not parts
-        parts.append(Table([*head, *sources] if first else head, rows, folded="" if first else question))
-    note = "↑ higher is better, ↓ lower is better."
-    if sources:
-        named = "; ".join(f"{source}: {score_guide.SOURCES[source]}" for source in sources)
-        note += (
-            f" Published values are mean ± standard deviation over 10 runs. {named}. Compare only runs "
-            "with the training length stated below each value, scored with the full preset."
-        )
-    parts.insert(1, Text(note, "soft"))
-    return parts
+            interval = score_guide.interval(run.scores, score.key)
+            between = "" if interval is None else f"95%: {number(interval[0])} to {number(interval[1])}"
+            below = "; ".join(filter(None, [between, remarks.get(score.key, "")]))
+            row: list = [_named(score), (number(run.scores[score.key]), below, False)]
+            row.append(f"{ARROW[score.better]} {score_guide.ideal(score)}".strip())
+            rows.append(row + [_cell(found.get(score.key)) for found in (sources if first else {}).values()])
+        tables.append((question, Table(head, rows)))
+    return tables
 
 
-def published_cell(score: score_guide.Published | None) -> Cell:
+def _named(score: score_guide.Score) -> tuple[str, str, bool]:
+    code = f"{score.key}: " if score.name != score.key else ""
+    return score.name, f"{code}{score.question.replace('`', '')}".strip(": "), False
+
+
+def _cell(published: score_guide.Published | None) -> tuple[str, str, bool]:
     """Mean, deviation and setting of a published score; empty for None."""
-    return Cell("") if score is None else Cell(f"{score.mean:.3f} ±\u00a0{score.deviation:.3f}", below=score.setting)
+    if published is None:
+        return "", "", False
+    return f"{published.mean:.3f} ±\u00a0{published.deviation:.3f}", published.setting, False
 
 
-def _value(run: Run, name: str, remark: str) -> Cell:
-    """The value of a score, and below it its interval and remark, if any."""
-    interval = score_guide.interval(run.scores, name)
-    between = "" if interval is None else f"95%: {number(interval[0])} to {number(interval[1])}"
-    return Cell(number(run.scores[name]), below="; ".join(filter(None, [between, remark])))
+def _published(run: Run) -> Mapping[str, Mapping]:
+    data = run.protocol.get("dataset", run.args.get("dataset"))
+    return score_guide.published(data, run.args.get("model"), run.protocol.get("varying_factors"))
 
 
 def _protocol(run: Run) -> str:
     plain = {name: value for name, value in run.protocol.items() if isinstance(value, str | int | float)}
     text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(plain.items()))
-    return f"Protocol: {text}." if text else "How the scores were measured was not recorded."
+    return f"Protocol: {text}." if text else ""
 
 
-def curves(run: Run) -> list:
-    """Every loss term over training."""
-    text = "Training terms are of single batches; validation is in evaluation mode, at the mean code."
-    if run.args.get("split") == 0:
-        text += " No image was held out (--split 0): the second curve is of training images."
-    return panels(charts.curves(run), text, NO_LOSSES)
+def loss_shares(run: Run, equation: str) -> Table | None:
+    """The terms of the loss, as weight times last training value, and their shares; None if they are not known."""
+    rows = []
+    parts = equation.split(" + ") if equation else []
+    if "total_correlation" not in equation:
+        parts.append("hy_tc total_correlation")  # of any model
+    for part in parts:
+        *weight, term = part.split()
+        value, factor = run.last(f"train/{term}"), run.args.get(weight[0], 1.0) if weight else 1.0
+        if value is not None and isinstance(factor, int | float) and factor:
+            rows.append((term, weight[0] if weight else "", factor, value, factor * value))
+    total = sum(abs(row[-1]) for row in rows)
+    if not total:
+        return None
+    body = [
+        [term, f"{name} = {factor:g}" if name else "1", number(value), number(weighted), f"{abs(weighted) / total:.0%}"]
+        for term, name, factor, value, weighted in rows
+    ]
+    return Table(["term", "weight", "last training value", "weighted", "share"], body, 2)
 
 
-def diagnostics(run: Run, group: str) -> list:
-    """A table of the last values of all tags that start with `group`."""
+def verdicts(run: Run) -> list[str]:
+    """What the numbers of the group say, a sentence each; empty without a group."""
+    random, found = run.last("algebra/product_norm_random"), []
+    for name, what, factor, zero, otherwise in (
+        ("product_norm", "products A_i A_j", 1, "the Hessian penalty has done its work", "not zero"),
+        ("commutator_norm", "commutators [A_i, A_j]", math.sqrt(2), "the matrices commute", "not commutative"),
+    ):
+        value = run.last(f"algebra/{name}_relative")
+        if value is not None and random:
+            usual = factor * random  # of random matrices, see docs/pictures.md
+            said = zero if value < SMALL * usual else f"smaller, but {otherwise}"
+            said = otherwise if value > 0.8 * usual else said
+            found.append(f"{what}: {value:.3f}, of random matrices: {usual:.3f}: {said}")
+    if (error := run.last("algebra/decomposition_error_relative")) is not None:
+        said = "one latent is one one-parameter subgroup" if error < 0.05 else "the latents do not act one by one"
+        found.append(f"decomposition error: {error:.3f} of the group element's distance from the identity: {said}")
+    return found
+
+
+def _numbers(run: Run, group: str) -> Table | None:
+    """The last values of all tags that start with `group`; None if there are none."""
     tags = sorted(tag for tag in set(run.scalars.tag) if tag.startswith(group) and tag not in DIAGNOSTICS)
     names = {tag: text for tag, text in DIAGNOSTICS.items() if tag.startswith(group)}
     names |= {tag: tag.replace("/", ", ").replace("_", " ") for tag in tags}
     rows = [[text, number(last)] for tag, text in names.items() if (last := run.last(tag)) is not None]
-    return [Table(["at the last validation", "value"], rows)] if rows else []
+    return Table(["at the last validation", "value"], rows) if rows else None
 
 
-def pictures(run: Run, names: Iterable[str]) -> list[Figure | Text]:
-    """Those of the pictures that the run has."""
-    return [picture_figure(run.pictures[name], name) for name in names if name in run.pictures]
+__all__ = ["DIAGNOSTICS", "Figure", "page", "score_tables"]

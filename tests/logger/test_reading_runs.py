@@ -79,7 +79,7 @@ def test_scores_of_kept_weights_stand_at_the_step_of_their_epoch(tmp_path):
         (path / f"scores_epoch_{epoch}.json").write_text(json.dumps({"scores": {"fac_eval": score}, "protocol": {}}))
     curve = read_run(path).curve("dmetric/fac_eval")
     assert list(curve.step) == [100, 200] and list(curve.value) == [0.25, 0.5]
-    assert "FactorVAE score over training." in {image["alt"] for image in check_page(written([path])).images}
+    assert any(image["alt"].startswith("FactorVAE score.") for image in check_page(written([path])).images)
 
 
 def test_scores_of_kept_weights_stand_right_also_after_a_validation_within_an_epoch(tmp_path):

@@ -82,7 +82,7 @@ def test_speed_is_the_share_of_the_product_rate(at_full):
         at_full.now[0] += 2
         at_full.images += images
         assert at_full.lap() == images / 2
-    assert at_full.summary() == "2 images/s, 2.0 GFLOP/s: 50% of this machine's fp32 matrix product (4 GFLOP/s)"
+    assert at_full.summary() == "2 images/s, 50% of a fp32 product (2.0 of 4 GFLOP/s)"
 
 
 def test_what_was_done_between_two_epochs_does_not_count(at_full):
