@@ -17,6 +17,7 @@ import torch
 
 from system.command_line import Parser
 from system.device import keep_freed_memory
+from system.speed import product
 
 SIZE = 2048  # of the product
 
@@ -54,9 +55,7 @@ class Yardstick:
         self.clock = time.process_time if args.cpu_time else time.perf_counter
         self.rounds = args.rounds
         self.precision = getattr(args, "precision", "fp32")
-        generator = torch.Generator().manual_seed(0)
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        self.a, self.b = (torch.randn(SIZE, SIZE, generator=generator).to(dtype) for _ in range(2))
+        self.product = product(torch.device("cpu"), torch.bfloat16 if self.precision == "bf16" else torch.float32, SIZE)
         self.products: list[float] = []  # seconds
 
     def _time(self, function: Callable[[], object]) -> float:
@@ -65,7 +64,7 @@ class Yardstick:
         return self.clock() - start
 
     def _product(self) -> float:
-        self.products.append(self._time(lambda: torch.mm(self.a, self.b)))
+        self.products.append(self._time(self.product))
         return self.products[-1]
 
     def compare(self, functions: dict[str, Callable[[], object]], flops: dict[str, float]) -> dict[str, Figures]:

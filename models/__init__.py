@@ -73,7 +73,7 @@ def settings_read(name: str) -> set[str]:
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
     """Those of the flags `given` (names in the namespace) that other models read, and this one does not."""
-    return sorted(set().union(*map(settings_read, MODELS)) & set(given) - settings_read(name))
+    return sorted(SETTINGS.keys() & set(given) - settings_read(name))
 
 
 def check_args(args: Namespace) -> None:
