@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
 PICTURES_EVERY = 500  # steps, if an epoch has fewer: drawing takes seconds
+LONG = 0.5  # hours; a longer training is told at its start
 COLUMNS = ("step", "epoch", "images", "tag", "value")  # of scalars.csv
 # What the comparison view shows of a run, besides scores.
 LOSSES = ("validation/loss", "validation/recon", "validation/kl")
@@ -128,6 +129,9 @@ class Log:
             run_dir.write_args(recorded)
             processes = f", {group.size} processes" if group.size > 1 else ""
             print(describe(run_dir, args, self.dataset, self.device) + processes)
+            hours = self.speed.expected(at.n * at.total_steps / at.steps_per_epoch - at.images) / 3600
+            if hours > LONG:
+                print(f"note: this takes some {hours:.1f} hours here: --max-steps or --epochs make it shorter")
             self.writer, self.bar = ScalarWriter(run_dir, at), progress_bar(at, args.quiet)
             if checkpoint is None:
                 write_arguments(self.writer.tensorboard, recorded, self.model, record)

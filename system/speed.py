@@ -18,6 +18,7 @@ from system.device import synchronise
 from system.errors import UserError, first_line
 
 PRODUCT_SIZE = 1024
+USUAL = 0.45  # utilization of a training step, see docs/performance.md
 BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a training step is faster in bf16
 
 
@@ -152,6 +153,10 @@ class Speed:
         self.start()
         self.laps.append(images_per_second)
         return images_per_second
+
+    def expected(self, images: float) -> float:
+        """Seconds that training on so many images takes at a usual utilization, a rough guess."""
+        return images * self.flops_per_image / (USUAL * self.product_rate)
 
     def utilization(self, images_per_second: float) -> float:
         """The utilization at this many images/s."""

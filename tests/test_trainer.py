@@ -254,6 +254,13 @@ def test_scores_that_are_older_than_the_end_of_the_run_are_named(small_dsprites,
     assert "the scores in this run are those of step 1" in capsys.readouterr().out
 
 
+def test_a_training_of_hours_is_told_at_its_start(small_dsprites, tmp_path, capsys):
+    run(small_dsprites, tmp_path, *SILENT, "--max-steps=2")
+    assert "hours here" not in capsys.readouterr().out
+    patience = main.main(command(small_dsprites, tmp_path, *SILENT, "--epochs=1000000", "-lr=1e30"))
+    assert patience == 2 and "hours here: --max-steps or --epochs make it shorter" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_published_commands_run_unchanged_but_for_paths_and_length(small_dsprites, tmp_path):
     argv = [word.replace("=data", f"={small_dsprites}") for word in PUBLISHED_DSPRITES]
