@@ -47,7 +47,8 @@ def load(name: str, path: Path | None, *, fixed_shape: int | None = None, progre
     """Load the variant `name` from the dSprites file at `path`, or from the replica."""
     base = dsprites.load(path, fixed_shape=fixed_shape, progress=progress)
     paint = _noisy if name == "noisy_dsprites" else _coloured(len(base))
-    return FactorDataset(name, base.source, base.factor_names, base.factor_sizes, DrawnImages(base.images, paint))
+    source = f"{base.source}, drawn by NumPy"  # tells them apart from the images of versions before December 2026
+    return FactorDataset(name, source, base.factor_names, base.factor_sizes, DrawnImages(base.images, paint))
 
 
 def _coloured(count: int) -> Paint:

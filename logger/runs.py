@@ -175,7 +175,7 @@ def _take(
 
 def _shorter(run: RunDirectory, args: Namespace, asked: Collection[str]) -> bool:
     """Whether a run was made with fewer epochs or steps than asked for."""
-    recorded = run.read_args()
+    recorded = run.read_args() if asked else {}
     pairs = [(getattr(args, name, None), recorded.get(name)) for name in asked]
     return any(made is not None and (wanted is None or wanted > made) for wanted, made in pairs)
 
@@ -197,8 +197,13 @@ def claim(log_path: str | Path, args: dict | None = None, launch: str | None = N
         raise UserError(f"--log-path {log_path}: {error.strerror}; give a folder that can be written") from error
     run.is_new = True
     run.hold()
-    run.write_running(**({"launch": launch} if launch else {}))
-    run.write_args(args or {})
+    try:
+        run.write_running(**({"launch": launch} if launch else {}))
+        run.write_args(args or {})
+    except UserError:  # a full disk
+        run.release()
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run
 
 

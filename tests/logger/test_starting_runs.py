@@ -246,6 +246,22 @@ def test_a_run_shorter_than_asked_is_unfinished(tmp_path):
     assert goes_on("auto", given={"epochs"}, hy_hes=40, epochs=5) is None  # of other arguments
 
 
+def test_a_finished_run_with_a_damaged_record_stops_no_new_one(tmp_path):
+    run = begun(tmp_path, "finished", seed=1)
+    run.args_file.write_text("{")
+    assert begin(tmp_path, "auto").path.name == "version_1"
+
+
+def test_a_run_that_cannot_be_written_leaves_no_folder(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise UserError("cannot write: No space left on device")
+
+    monkeypatch.setattr(RunDirectory, "write_args", full)
+    with pytest.raises(UserError, match="No space left"):
+        begin(tmp_path, "no")
+    assert names(tmp_path) == []
+
+
 def test_load_model_takes_the_newest_run(tmp_path):
     begun(tmp_path, "interrupted", seed=1)
     begun(tmp_path, "finished", seed=2)
