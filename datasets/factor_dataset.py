@@ -87,6 +87,13 @@ class FactorDataset:
             f"  {grid if sizes else 'without factors'}"
         )
 
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, np.ndarray]:
+        """Image i, float32 `[channels, height, width]` in [0, 1], and its factors, int64 `[K]`."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"{i}: {self.name} has {len(self)} images")
+        index = np.array([i % len(self)])
+        return self.batch(index)[0], self.index_to_factors(index)[0]
+
     @property
     def is_grid(self) -> bool:
         """Whether the images are all combinations of the factors, in row-major order."""
@@ -133,7 +140,7 @@ class FactorDataset:
         from system.device import send
 
         if self.on_device is not None:
-            rows = self.on_device.index_select(0, send(torch.as_tensor(index), self.on_device.device))
+            rows = self.on_device.index_select(0, send(torch.from_numpy(_as_numpy(index)), self.on_device.device))
         else:
             rows = send(torch.from_numpy(self.images[_as_numpy(index)]), torch.device(device or "cpu"))
         if self.packed:
@@ -173,9 +180,11 @@ class FactorDataset:
 
 
 def _as_numpy(index: Any) -> np.ndarray:
-    """Indices as a NumPy array, from a list, an array, or a tensor on any device; also from a mask of all images."""
+    """Indices as int64 `[n]`, from a list, an array, or a tensor on any device. Raises TypeError unless integers."""
     index = index.cpu().numpy() if hasattr(index, "cpu") else np.asarray(index)
-    return np.flatnonzero(index) if index.dtype == bool else index
+    if index.size and index.dtype.kind not in "iu":
+        raise TypeError(f"indices are integers, not {index.dtype}; of a mask: np.flatnonzero(mask)")
+    return index.astype(np.int64, copy=False)
 
 
 def split_indices(n: int, split: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -82,13 +82,20 @@ def test_a_batch_is_the_stored_images_scaled_to_one(kind, request):
     assert (dataset.uint8(index) == images[index]).all()
 
 
-@pytest.mark.parametrize("as_mask", [np.array, torch.tensor])
-@pytest.mark.parametrize("kind", ["raw", "packed"])
-def test_a_mask_of_the_images_chooses_the_same_images_and_factors(kind, as_mask, request):
-    dataset, images = request.getfixturevalue(kind)
-    mask = as_mask([number in (3, 5) for number in range(24)])
-    assert (dataset.uint8(mask) == images[[3, 5]]).all()
-    assert (dataset.index_to_factors(mask) == dataset.index_to_factors(np.array([3, 5]))).all()
+@pytest.mark.parametrize("wrong", [np.array([True] * 24), torch.tensor([True] * 24), np.array([0.0, 1.0])])
+def test_an_index_is_of_integers(raw, wrong):
+    for use in (raw[0].uint8, raw[0].batch, raw[0].index_to_factors):
+        with pytest.raises(TypeError, match="indices are integers, not (bool|float64); of a mask"):
+            use(wrong)
+
+
+def test_one_image_is_a_tensor_with_its_factors(packed):
+    dataset, images = packed
+    x, factors = dataset[5]
+    assert x.shape == (1, 64, 64) and (x[0].numpy() == images[5, ..., 0]).all() and factors.tolist() == [0, 1, 1]
+    assert torch.equal(dataset[-1][0], dataset[23][0])
+    with pytest.raises(IndexError, match="24: toy has 24 images"):
+        dataset[24]
 
 
 @pytest.mark.parametrize("kind", ["raw", "packed"])
