@@ -33,6 +33,6 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path):
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
             subprocess.run([sys.executable, *words[1:], *quick], cwd=tmp_path, env=environment, check=True)
     assert (tmp_path / "logs/first/version_0/report.html").exists()
-    assert (tmp_path / "pictures.crop.lanczos.64x64x3.npy").exists()
+    assert (tmp_path / "pictures.crop.64x64x3.npy").exists()
     assert "UDR" in json.loads((tmp_path / "udr.json").read_text())["scores"]
     assert "discrete_mig" in json.loads((tmp_path / "logs/squares/version_0/scores.json").read_text())["scores"]
