@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import METRICS, evaluate, score_model
+from metrics import METRICS, PRESETS, evaluate, score_model
 from metrics.model_scores import fixed_sample
 from system.errors import UserError
 
@@ -159,3 +159,13 @@ def test_an_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
         score_model(lambda codes: codes * float("nan"), None, grid_dataset(), ["mig"])
     with pytest.raises(UserError, match="expected codes"):
         score_model(lambda codes: codes.sum(), None, grid_dataset(), ["mig"])
+
+
+@pytest.mark.parametrize("rows", [9, 1999])
+def test_of_fewer_rows_than_points_training_and_test_set_are_disjoint_halves(rows):
+    from metrics.evaluation import Tables
+
+    column = np.arange(float(rows))[:, None]
+    train, factors, test, factors_test = Tables(column, column % 3, PRESETS["full"]).split
+    assert sorted([*train.ravel(), *test.ravel()]) == list(range(rows)) and len(train) == (rows + 1) // 2
+    assert (factors == train % 3).all() and (factors_test == test % 3).all()
