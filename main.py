@@ -42,12 +42,13 @@ EVALUATION_ONLY = {  # flag -> what to use in training
 }
 OUT_OF_MEMORY = re.compile("not enough memory|out of memory|can't allocate memory")  # in torch's messages
 ABOUT = """\
-Trains VAEs that learn disentangled representations: the Commutative Lie Group VAE and the baselines
-of its paper. Computes disentanglement scores, and draws what every latent changes."""
+Trains VAEs that learn disentangled representations: the Commutative Lie Group
+VAE and the baselines of its paper. Computes disentanglement scores, and draws
+what every latent changes."""
 EXAMPLES = """\
 examples:
   a first run, a few minutes, on the project's own rendering of dSprites:
-    main.py --dataset dsprites --recons_loss_type bce --batch-size 64 -lr 1e-3 --max-steps 1200
+    main.py --dataset dsprites --recons_loss_type bce -lr 1e-3 --max-steps 1200
   your own pictures, in a folder:
     main.py --dataset images --data-path pictures --max-steps 3000
   score a trained run again:

@@ -138,7 +138,8 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.dest == "help" or action.default is argparse.SUPPRESS:
             return action.help or ""
-        return f"{action.help} [%(default)s]"
+        default = "none" if action.default is None else "%(default)s"
+        return f"{action.help} [{default}]"
 
 
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
