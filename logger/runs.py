@@ -95,7 +95,8 @@ def find_or_start(command: CommandLine, check: Check, group: Group | None = None
     with locked(path / ".lock", f"waiting for another process that starts a run under {path}", remedy):
         if group and group.restarted:
             for run in versions(path):
-                if group.launch in run.launches():  # none, if its processes died before they made one
+                # None, if its processes died before they made one, with its arguments.
+                if run.args_file.is_file() and group.launch in run.launches():
                     return _take(run, "restart", set(), command, check)
         found = _find(path, mode, command, check) if mode != "no" else None
         if found:

@@ -252,6 +252,19 @@ def test_a_finished_run_with_a_damaged_record_stops_no_new_one(tmp_path):
     assert begin(tmp_path, "auto").path.name == "version_1"
 
 
+def test_a_restart_looks_for_the_run_of_its_launch_and_passes_over_one_that_was_not_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "this")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    begun(tmp_path, "interrupted", seed=1)
+    (tmp_path / "version_1").mkdir()  # killed before its arguments were written
+    RunDirectory(tmp_path / "version_1").write_running(launch="this")
+    first, _ = runs.find_or_start(command(tmp_path, "no", 1), lambda args: None, Group())
+    assert first.path.name == "version_2"
+    first.release()
+    again, _ = runs.find_or_start(command(tmp_path, "no", 1), lambda args: None, Group())
+    assert again.path.name == "version_2"
+
+
 def test_a_run_that_cannot_be_written_leaves_no_folder(tmp_path, monkeypatch):
     def full(*_, **__):
         raise UserError("cannot write: No space left on device")
