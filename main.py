@@ -23,7 +23,6 @@ from system.command_line import (
     boolean,
     boolean_or_auto,
     command_line,
-    fraction,
     optional,
     path,
     start,
@@ -80,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(group, "--channels", optional(at_least(1)), None, "1 (grey) or 3 (RGB); none: as they are")
     add(group, "--resize", optional(str), None, "how to make images square: crop, pad or stretch, see --help-data")
     add(group, "--help-data", boolean, False, "describe --dataset and its flags, then exit")
-    add(group, "--split", fraction, 0.1, "fraction of the images held out for validation")
+    add(group, "--split", at_least(0, float, below=1), 0.1, "fraction of the images held out for validation")
     add(group, "--shuffle", boolean, True, "train in a new random order every epoch")
 
     group = parser.add_argument_group("model")

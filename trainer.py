@@ -23,7 +23,7 @@ from system import randomness, speed
 from system.command_line import CommandLine
 from system.device import set_up
 from system.errors import UserError
-from system.processes import Group, this_group
+from system.processes import Group
 from system.randomness import permutation, stream_seed
 from system.signals import Interruption
 from training_loop import Position, Terms, check_finite, draw_noise, train_step, validate
@@ -41,7 +41,7 @@ def run(command: CommandLine, interruption: Interruption) -> None:
         UserError: a problem that the user can fix; found before the work wherever possible.
         Interrupted: a signal stopped the run; it can be resumed from its last checkpoint.
     """
-    group = this_group()
+    group = Group()
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     try:
         with group.joined(device), runs.opened(command, check_args, group) as (args, run_dir):
@@ -90,7 +90,8 @@ def train(
     _restore(args, model, optimisers, at, checkpoint, group)
     _place(dataset, args.data_on_device, device)
     model.set_precision(args.precision)
-    measured.count(model, optimisers, len(range(at.n)[: args.batch_size][group.part(min(at.n, args.batch_size))]))
+    images = len(range(at.n)[group.part(min(at.n, args.batch_size))])  # of a step, in this process
+    measured.flops_per_image = speed.step_flops(model, optimisers, device, images) / images
     if args.compile:
         speed.compile_model(model, device)
     group.average_gradients(optimisers.values())
@@ -198,7 +199,7 @@ def evaluate(command: CommandLine) -> None:
     """Score the run of --log-path, and draw its pictures. Raises UserError if it does not exist or is damaged."""
     from logger import scores
 
-    group = this_group()
+    group = Group()
     device = set_up(command.args.device, group.local_rank, command.args.num_threads)
     if not group.is_main:
         return

@@ -14,7 +14,7 @@ from logger.catalogue import PICTURES
 from logger.run_directory import RunDirectory
 from system import randomness
 from system.errors import UserError
-from system.files import flush_to_disk, load_tensors, not_finite, remove_partial, write_tensors, writing_tensors
+from system.files import flush_to_disk, load_tensors, not_finite, remove_partial, write_tensors
 
 
 def state(model: torch.nn.Module, optimisers: dict, progress: dict, args: dict, logs: dict) -> dict:
@@ -63,12 +63,15 @@ def save(run: RunDirectory, model, optimisers: dict, progress: dict, args: dict,
                 )
     weights = {name: value.cpu() for name, value in model.reference_state_dict().items()}  # torch.load: on any machine
     content = state(model, optimisers, progress, args, log_lengths(run))
+
     # All is on the disk, or the disk is full, before a file is renamed. model.pt first: a run killed between the two
     # resumes from the previous checkpoint and writes both again. In the other order, a run killed at its last step
     # would count as trained to the end, with an old model.pt.
-    with writing_tensors(content, run.training_file, keep=run.previous_training_file):
+    def write_weights() -> None:
         for file in (kept, run.model_file) if kept else (run.model_file,):
             write_tensors(weights, file)
+
+    write_tensors(content, run.training_file, keep=run.previous_training_file, meanwhile=write_weights)
     run.is_new = False
 
 

@@ -11,15 +11,14 @@ import math
 import os
 import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from system.errors import UserError, error_line
 
-METAVARS = {"int": "N", "float": "X", "probability": "P", "fraction": "F", "integers": "LIST"}
-TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class CommandLine(NamedTuple):
@@ -39,9 +38,9 @@ class CommandLine(NamedTuple):
 
 def boolean(text: str) -> bool:
     """true/yes/1 and false/no/0, in any case."""
-    if text.lower() in TRUE | FALSE:
-        return text.lower() in TRUE
-    raise argparse.ArgumentTypeError(f"{text!r} is neither true/yes/1 nor false/no/0")
+    if text.lower() not in BOOLEANS:
+        raise ArgumentTypeError(f"{_short(text)} is neither true/yes/1 nor false/no/0")
+    return BOOLEANS[text.lower()]
 
 
 def boolean_or_auto(text: str) -> bool | str:
@@ -56,46 +55,41 @@ def integers(text: str) -> list[int]:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or not values or any(type(v) is not int or v < 1 for v in values):
-        raise argparse.ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
+        raise ArgumentTypeError(f"{_short(text)} is not a list of positive integers such as '[100]'")
     return values
 
 
 def path(text: str) -> str:
     """A path: any non-empty text; `~` is the home folder, as shells leave it in --log-path=~/logs."""
     if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
-    try:
-        utf8 = os.fsencode(text) == text.encode()
-    except UnicodeEncodeError:
-        utf8 = False
-    if not utf8:  # TensorBoard could not find it
-        raise argparse.ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
+        raise ArgumentTypeError(f"{_short(text)} is no path: name a folder, or leave the flag out")
+    if os.fsencode(text) != text.encode(errors="replace"):  # TensorBoard could not find it
+        raise ArgumentTypeError(f"{text!a} is not in UTF-8 here: set PYTHONUTF8=1, or give another path")
     return os.path.expanduser(text)
 
 
-def optional(kind):
+def optional(kind: Callable) -> Callable:
     """`kind`, or the word none for None."""
 
+    @functools.wraps(kind)
     def parse(text: str):
         return None if text.lower() == "none" else kind(text)
 
-    parse.__name__ = kind.__name__
     return parse
 
 
-def at_least(minimum: float, kind=int, most: float = math.inf):
-    """A number of the given kind, at least `minimum`; and at most `most`."""
+def at_least(minimum: float, kind: Callable = int, most: float = math.inf, below: float = math.inf) -> Callable:
+    """A number of the given kind (int, float), at least `minimum`, at most `most`, and less than `below`."""
 
     def parse(text: str):
         try:
             value = kind(text)
         except ValueError:
-            value = None
-        if value is None or not minimum <= value or value == math.inf:
+            value = math.nan
+        if not minimum <= value < below or value > most:
+            upper = f", at most {most}" if most < math.inf else f", below {below}" if below < math.inf else ""
             number = "an integer" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{_short(text)} is not {number} of at least {minimum}")
-        if value > most:
-            raise argparse.ArgumentTypeError(f"{_short(text)} is more than {most}: give a smaller one")
+            raise ArgumentTypeError(f"{_short(text)} is not {number} of at least {minimum}{upper}")
         return value
 
     parse.__name__ = kind.__name__
@@ -104,22 +98,6 @@ def at_least(minimum: float, kind=int, most: float = math.inf):
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
-def probability(text: str) -> float:
-    """A number in [0, 1]."""
-    value = at_least(0, float)(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a probability: give a number in [0, 1]")
-    return value
-
-
-def fraction(text: str) -> float:
-    """A number in [0, 1)."""
-    value = at_least(0, float)(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} leaves nothing to train on: give a number in [0, 1)")
-    return value
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -138,19 +116,18 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.dest == "help" or action.default is argparse.SUPPRESS:
             return action.help or ""
-        default = "none" if action.default is None else "%(default)s"
-        return f"{action.help} [{default}]"
+        return f"{action.help} [{'none' if action.default is None else '%(default)s'}]"
 
 
 def add(group, name: str, kind, default, help: str, *short: str, **more) -> None:
     """Add a flag in the given spelling, with - for _, and with _ for -. A boolean without a value is True."""
-    spellings = [name, *dict.fromkeys(["--" + name[2:].replace("-", "_"), "--" + name[2:].replace("_", "-")])]
+    dest = name[2:].replace("-", "_")
     if kind in (boolean, boolean_or_auto):
         more |= {"nargs": "?", "const": True, "metavar": "BOOL"}
     elif "choices" not in more:
-        more.setdefault("metavar", METAVARS.get(kind.__name__, "TEXT"))
-    dest = name[2:].replace("-", "_")
-    group.add_argument(*dict.fromkeys([*spellings, *short]), type=kind, default=default, help=help, dest=dest, **more)
+        more.setdefault("metavar", {"int": "N", "float": "X", "integers": "LIST"}.get(kind.__name__, "TEXT"))
+    spellings = dict.fromkeys([name, f"--{dest}", f"--{dest.replace('_', '-')}", *short])
+    group.add_argument(*spellings, type=kind, default=default, help=help, dest=dest, **more)
 
 
 class Parser(argparse.ArgumentParser):
@@ -191,13 +168,12 @@ def start(main: Callable[[], int]) -> NoReturn:
     """Run the `main` of a command that a shell has started, and exit with its status; 130 after Ctrl-C."""
     ignore_failed_writes()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's names one that this environment may lack
-    if not (sys.stderr and sys.stderr.isatty()):  # a log file keeps every state of a progress bar
-        os.environ.setdefault("TQDM_MININTERVAL", "10")  # seconds
-    try:
-        float(os.environ.get("TQDM_MININTERVAL", "0"))
-    except ValueError:
+    seconds = os.environ.get("TQDM_MININTERVAL", "0")
+    if not re.fullmatch(r"\d+\.?\d*|\.\d+", seconds):  # tqdm would fail while it is imported
         sys.stderr.write("error: the environment variable TQDM_MININTERVAL is not a number of seconds: unset it\n")
         sys.exit(2)
+    if not sys.stderr.isatty():  # a log file keeps every state of a progress bar
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     try:
         sys.exit(main())
     except KeyboardInterrupt:
@@ -205,7 +181,7 @@ def start(main: Callable[[], int]) -> NoReturn:
         sys.exit(130)
 
 
-class _DiscardingFile(io.FileIO):
+class _Forgiving(io.FileIO):
     """A file descriptor that discards output which cannot be written: its reader has exited, or its disk is full."""
 
     def write(self, content) -> int:
@@ -223,11 +199,6 @@ def ignore_failed_writes() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
             continue
         stream.flush()
-        raw = _DiscardingFile(stream.fileno(), "w", closefd=False)
-        replacement = io.TextIOWrapper(
-            io.BufferedWriter(raw),
-            encoding=stream.encoding,
-            errors="backslashreplace",
-            line_buffering=name == "stderr" or stream.isatty(),
-        )
-        setattr(sys, name, replacement)
+        raw = io.BufferedWriter(_Forgiving(stream.fileno(), "w", closefd=False))
+        by_line = name == "stderr" or stream.isatty()
+        setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, "backslashreplace", line_buffering=by_line))

@@ -18,14 +18,11 @@ CODE = ("*.py", "requirements.txt")  # what a run's results depend on: not docs,
 
 
 def set_up(name: str, index: int, threads: int | None) -> torch.device:
-    """Set the CPU threads and the memory of this process. Returns its device, as `pick_device`.
-
-    threads: None: one per core, with a note if other processes keep the cores busy.
-    """
+    """Set the CPU threads (None: one per core) and the memory of this process. Returns its device, as `pick_device`."""
     if threads:
         torch.set_num_threads(threads)
     else:
-        advise_threads()
+        advise_threads(os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
     keep_freed_memory()
     return pick_device(name, index)
 
@@ -56,23 +53,15 @@ def keep_freed_memory() -> None:
     By default it returns large blocks to the system and gets new pages for the next step, which the kernel fills with
     zeros: up to a quarter of a step's time. Does nothing with other C libraries.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
-    libc = ctypes.CDLL(None)
-    libc.mallopt(mmap_threshold, 32 << 20)  # the largest value that it takes
-    libc.mallopt(trim_threshold, 2**31 - 1)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: the largest value that it takes
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def advise_threads(load: float | None = None) -> None:
-    """Print a note if this process uses every core of a machine on which other processes are busy.
-
-    Args:
-        load: number of busy cores; None: the system's mean over the last minute.
-    """
+def advise_threads(load: float) -> None:
+    """Print a note if this process uses every core of a machine of which other processes keep `load` cores busy."""
     threads = torch.get_num_threads()
-    if load is None:
-        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if threads > 1 and load > threads / 2:
         print(
             f"note: other processes keep {load:.1f} of {threads} cores busy. Runs that use every core slow each other "
@@ -96,7 +85,8 @@ def synchronise(device: torch.device) -> None:
 def environment(device: torch.device, precision: str) -> dict:
     """What the speed of a run and the last digits of its results depend on, as plain data for status.json."""
     return {
-        **hardware(device),
+        "processor": processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
         "torch": str(torch.__version__),
@@ -104,36 +94,26 @@ def environment(device: torch.device, precision: str) -> dict:
     }
 
 
-def hardware(device: torch.device) -> dict[str, str]:
-    """The names of processor and device."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {"processor": processor(), "device": name}
-
-
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name and the instructions that PyTorch uses, such as `AMD EPYC 7763, AVX2, bf16`."""
     text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
     name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    parts = [name[1].strip() if name else platform.processor() or platform.machine()]
-    parts.append(torch.backends.cpu.get_cpu_capability())
-    if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", text):
-        parts.append("bf16")
-    return ", ".join(parts)
+    units = ["bf16"] if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", text) else []
+    named = name[1].strip() if name else platform.processor() or platform.machine()
+    return ", ".join([named, torch.backends.cpu.get_cpu_capability(), *units])
 
 
 def revision(folder: Path = ROOT) -> str | None:
     """The git commit of the code, with `-dirty` if files of CODE differ from it; None outside a repository."""
-    if not (folder / ".git").exists():
-        return None
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # read only
         return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, env=environment)
 
     try:
-        commit, changes = git("rev-parse", "HEAD"), git("diff", "--quiet", "HEAD", "--", *CODE)
-    except OSError:
+        commit = git("rev-parse", "HEAD") if (folder / ".git").exists() else None
+        if commit is None or commit.returncode:
+            return None
+        return commit.stdout.strip() + ("-dirty" if git("diff", "--quiet", "HEAD", "--", *CODE).returncode else "")
+    except OSError:  # no git
         return None
-    if commit.returncode:
-        return None
-    return commit.stdout.strip() + ("-dirty" if changes.returncode else "")

@@ -83,8 +83,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` to the file, in UTF-8: atomically, but to a device or pipe as it is. Raises UserError."""
     if is_special(path):
         try:
-            with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+            Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}; choose another file") from error
         return
@@ -131,25 +130,30 @@ def writable_folder(path: str | os.PathLike, flag: str, *used: str | os.PathLike
     """Make the folder of the file `path` if it is missing; called before the work.
 
     used: files that the command reads, or writes otherwise.
-
     Raises UserError, naming the flag, if a file cannot be written there, is one of `used`, or is part of a run.
     """
     if is_special(path):
         return
-    folder = Path(path).absolute().parent
+    path, folder = Path(path), Path(path).absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{flag} {path}: cannot make the folder {folder} ({error.strerror}); name another") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{flag} {path}: the folder {folder} cannot be written; name another")
-    if Path(path).is_dir():
-        raise UserError(f"{flag} {path} is a folder: name a file")
     of_run = any((parent / "args.json").is_file() for parent in (folder, folder.parent))
-    if of_run and Path(path).exists() and not Path(path).name.endswith(("report.html", ".scores.json")):
-        raise UserError(f"{flag} {path} is a file of a run, which would be replaced: name another")
-    if any(Path(path).resolve() == Path(other).resolve() for other in used):
-        raise UserError(f"{flag} {path} is a file that this command reads or writes otherwise: name another")
+    for refused, reason in (
+        (not os.access(folder, os.W_OK), f": the folder {folder} cannot be written"),
+        (path.is_dir(), " is a folder: name a file"),
+        (
+            of_run and path.exists() and not path.name.endswith(("report.html", ".scores.json")),
+            " is a file of a run, which would be replaced",
+        ),
+        (
+            any(path.resolve() == Path(other).resolve() for other in used),
+            " is a file that this command reads or writes otherwise",
+        ),
+    ):
+        if refused:
+            raise UserError(f"{flag} {path}{reason}: name another")
 
 
 def read_json(path: str | os.PathLike) -> dict:
@@ -228,15 +232,14 @@ def locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if release is not None:
+        if release:
             release()
 
 
 @contextlib.contextmanager
 def making(path: Path, remedy: str) -> Iterator[None]:
-    """Hold the lock `<path>.lock` while the body makes the file `path`: other processes that want it wait.
+    """Hold the lock `<path>.lock` while the body makes the file `path`, and its folder: other processes wait.
 
-    Makes the folder if it is missing. A killed process releases the lock.
     Raises UserError, ending in `remedy`, if the folder cannot be made or written.
     """
     held = make_directory(path.parent, remedy) / f"{path.name}.lock"
@@ -247,27 +250,22 @@ def making(path: Path, remedy: str) -> Iterator[None]:
             held.unlink(missing_ok=True)
 
 
-def write_tensors(content, path: Path) -> None:
-    """torch.save `content` to `path`, atomically. Raises UserError."""
-    with writing_tensors(content, path):
-        pass
+def write_tensors(content, path: Path, keep: Path | None = None, meanwhile: Callable[[], None] | None = None) -> None:
+    """torch.save `content` to `path`, atomically. Raises UserError.
 
-
-@contextlib.contextmanager
-def writing_tensors(content, path: Path, keep: Path | None = None) -> Iterator[None]:
-    """torch.save `content`, before the body, to a file that replaces `path` after it; `keep` as in `replacing`.
-
-    Raises UserError.
+    Args:
+        keep: as in `replacing`.
+        meanwhile: called when all is on the disk, before the file is renamed.
     """
     import torch  # slow
 
     buffer = io.BytesIO()  # so that a full disk raises OSError, and not an error inside torch.save
     torch.save(content, buffer)
     with replacing(path, keep=keep) as temporary:
-        with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
-        flush_to_disk(temporary)
-        yield
+        temporary.write_bytes(buffer.getbuffer())
+        if meanwhile:
+            flush_to_disk(temporary)
+            meanwhile()
 
 
 def load_tensors(path: Path, allowed: tuple = ()):
@@ -282,6 +280,7 @@ def load_tensors(path: Path, allowed: tuple = ()):
     """
     import torch
 
+    again = "restore it or train again"
     try:
         content = Path(path).read_bytes()
         _compare_checksums(content)
@@ -292,16 +291,15 @@ def load_tensors(path: Path, allowed: tuple = ()):
     except PermissionError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); fix its permissions") from error
     except pickle.UnpicklingError as error:
-        if named := re.search(r"GLOBAL (\S+)", str(error)):
+        named, nothing = re.search(r"GLOBAL (\S+)", str(error)), "and nothing in it was run"
+        if named:
             raise UserError(
-                f"{path} is refused, and nothing in it was run: it asks for {named[1]}, not only for tensors and plain "
-                "data; ask its author for the bare state dict"
+                f"{path} is refused, {nothing}: it asks for {named[1]}, not only for tensors and plain data; ask its "
+                "author for the bare state dict"
             ) from error
-        raise UserError(
-            f"{path} is damaged or was not written by torch.save, and nothing in it was run; restore it or train again"
-        ) from error
+        raise UserError(f"{path} is damaged or was not written by torch.save, {nothing}; {again}") from error
     except Exception as error:  # the decoders raise many kinds of errors for damaged files
-        raise UserError(f"{path} is damaged ({first_line(error)[:120]}); restore it or train again") from error
+        raise UserError(f"{path} is damaged ({first_line(error)[:120]}); {again}") from error
 
 
 def not_finite(weights: dict[str, torch.Tensor]) -> list[str]:

@@ -27,9 +27,15 @@ MEETING = 300  # seconds to wait for the other processes at the start
 
 
 class Group:
-    """The processes that share a run: here, one that trains alone."""
+    """The processes that share a run, of which torchrun tells each its number; without it, one that trains alone.
 
-    size, rank, local_rank = 1, 0, 0
+    Each communication waits for all processes.
+    """
+
+    def __init__(self):
+        self.size, self.rank, self.local_rank = _number("WORLD_SIZE", 1), 0, 0
+        if self.size > 1:
+            self.rank, self.local_rank = _number("RANK"), _number("LOCAL_RANK", 0)
 
     @property
     def is_main(self) -> bool:
@@ -50,41 +56,9 @@ class Group:
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[None]:
         """Connect the processes for the body. Raises UserError in the others if one of them dies."""
-        yield
-
-    def part(self, n: int) -> slice:
-        """This process's part of a batch of n. It holds at least one image, even if n < size; see `weight`."""
-        return slice(0, n)
-
-    def weight(self, n: int) -> float:
-        """Weight of this part's loss in the mean over processes: 1 if parts are equal, 0 if it gets no image."""
-        return 1.0
-
-    def average_gradients(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-        """From now on, average the gradients over the processes before every step of the optimisers."""
-
-    def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
-        """Loss terms of the whole batch of n, from those of its parts."""
-        return terms
-
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process. Communicates over the CPU, without waiting for a GPU."""
-        return flag
-
-    def broadcast(self, make: Callable[[], T]) -> T:
-        """Call `make` in the main process, and return its result (tensors, plain data) in all; likewise a UserError."""
-        return make()
-
-
-class SharedGroup(Group):
-    """Several processes, of which torchrun tells each its number. Each communication waits for all of them."""
-
-    def __init__(self):
-        self.size, self.rank = _number("WORLD_SIZE"), _number("RANK")
-        self.local_rank = _number("LOCAL_RANK", 0)
-
-    @contextlib.contextmanager
-    def joined(self, device: torch.device) -> Iterator[None]:
+        if self.size == 1:
+            yield
+            return
         if device.type not in ("cpu", "cuda"):
             raise UserError(f"--device {device.type} has no way to connect processes; start main.py without torchrun")
         try:
@@ -111,7 +85,7 @@ class SharedGroup(Group):
         start, told, arrived = time.monotonic(), False, 0
         store: dist.Store | None = None
         while time.monotonic() - start < MEETING:
-            try:
+            with contextlib.suppress(RuntimeError):  # of dist: no store at that address yet
                 if store is None:
                     whole = dist.TCPStore(
                         host, port, self.size, serves, timedelta(seconds=2), wait_for_workers=False, multi_tenant=True
@@ -122,8 +96,6 @@ class SharedGroup(Group):
                 if arrived >= self.size:
                     store.set_timeout(TIMEOUT)
                     return store
-            except RuntimeError:  # of dist: no store at that address yet
-                pass
             if not told and time.monotonic() - start > 5:
                 print(f"waiting for {self.size} processes at {host}:{port}", file=sys.stderr, flush=True)
                 told = True
@@ -142,14 +114,17 @@ class SharedGroup(Group):
             ) from error
 
     def part(self, n: int) -> slice:
+        """This process's part of a batch of n. It holds at least one image, even if n < size; see `weight`."""
         start, stop = (n * rank // self.size for rank in (self.rank, self.rank + 1))
         return slice(start, stop) if stop > start else slice(0, 1)
 
     def weight(self, n: int) -> float:
+        """Weight of this part's loss in the mean over processes: 1 if parts are equal, 0 if it gets no image."""
         return (n * (self.rank + 1) // self.size - n * self.rank // self.size) * self.size / n
 
     def average_gradients(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-        for optimiser in optimisers:
+        """From now on, average the gradients over the processes before every step of the optimisers."""
+        for optimiser in optimisers if self.size > 1 else ():
             optimiser.register_step_pre_hook(self._average)
 
     def _average(self, optimiser: torch.optim.Optimizer, *_) -> None:
@@ -159,6 +134,9 @@ class SharedGroup(Group):
             p.grad.copy_(mean)
 
     def mean(self, terms: dict[str, torch.Tensor], n: int) -> dict[str, torch.Tensor]:
+        """Loss terms of the whole batch of n, from those of its parts."""
+        if self.size == 1:
+            return terms
         weight = self.weight(n) / self.size
         return dict(zip(terms, self._summed([term * weight for term in terms.values()]), strict=True))
 
@@ -171,28 +149,27 @@ class SharedGroup(Group):
         return [part.view_as(value) for part, value in zip(parts, values, strict=True)]
 
     def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process. Communicates over the CPU, without waiting for a GPU."""
+        if self.size == 1:
+            return flag
         votes = torch.tensor(int(flag))
         with self._connection():
             dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes)
 
     def broadcast(self, make: Callable[[], T]) -> T:
+        """Call `make` in the main process, and return its result (tensors, plain data) in all; likewise a UserError."""
         found: list = [None, None]  # the result, the error
-        if self.is_main:
-            try:
-                found[0] = make()
-            except UserError as error:
-                found[1] = error
-        with self._connection():
-            dist.broadcast_object_list(found, 0)
+        try:
+            found[0] = make() if self.is_main else None
+        except UserError as error:
+            found[1] = error
+        if self.size > 1:
+            with self._connection():
+                dist.broadcast_object_list(found, 0)
         if found[1] is not None:
             raise found[1]
         return found[0]
-
-
-def this_group() -> Group:
-    """The group that this process belongs to, as torchrun says; without it, a process is alone."""
-    return SharedGroup() if _number("WORLD_SIZE", 1) > 1 else Group()
 
 
 REMEDY = "start main.py by torchrun, or unset WORLD_SIZE and RANK to train alone"

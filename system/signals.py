@@ -18,16 +18,8 @@ class Interrupted(KeyboardInterrupt):
     """A signal stopped the run. A KeyboardInterrupt, so that `except Exception` does not catch it."""
 
 
-def stop_signals() -> list[signal.Signals]:
-    """The signals that ask to stop: SIGTERM, SIGINT, and SIGHUP of a closed terminal, unless `nohup` has it ignored."""
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # POSIX has it
-        numbers.append(signal.SIGHUP)
-    return numbers
-
-
 class Interruption:
-    """Context manager that handles the signals of `stop_signals`.
+    """Context manager that handles SIGTERM, SIGINT, and SIGHUP of a closed terminal (unless `nohup` has it ignored).
 
     A signal raises Interrupted at once. Inside `deferred()`, the first one only sets `requested`, which the training
     loop checks after each step. Signals within SAME_REQUEST of the last one are ignored: Ctrl-C reaches a run from the
@@ -40,7 +32,10 @@ class Interruption:
         self._deferring = False
 
     def __enter__(self) -> Interruption:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in stop_signals()}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # POSIX has it
+            numbers.append(signal.SIGHUP)
+        self._previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         return self
 
     def __exit__(self, *_) -> None:
@@ -51,8 +46,7 @@ class Interruption:
         if time.monotonic() - self._received < SAME_REQUEST:
             return
         self._received = time.monotonic()
-        again = self.requested is not None
-        self.requested = signal.Signals(number).name
+        again, self.requested = self.requested is not None, signal.Signals(number).name
         if again or not self._deferring:
             self.stop()
 

@@ -25,9 +25,7 @@ BF16_PAYS = 1.5  # speed of the bf16 product relative to fp32, above which a tra
 def pick_precision(precision: str | None, device: torch.device) -> str:
     """The precision of a run. `auto`: bf16 if the device has units for it and its product pays (BF16_PAYS), else fp32.
 
-    None: fp32 on a processor, `auto` on a GPU.
-
-    Prints the choice, and a note if bf16 is slow on this device.
+    None: fp32 on a processor, `auto` on a GPU. Prints the choice, and a note if bf16 is slow on this device.
     """
     precision = precision or ("auto" if device.type == "cuda" else "fp32")
     units = _has_bf16_units(device)
@@ -37,10 +35,7 @@ def pick_precision(precision: str | None, device: torch.device) -> str:
         reason = f"its matrix product is {gain:.1f} times that of fp32" if units else "no units for bfloat16"
         print(f"precision {precision} (--precision auto: {reason})")
     elif precision == "bf16" and not units:
-        print(
-            "note: this processor has no bfloat16 units, where --precision bf16 is many times slower than fp32: "
-            "leave the flag out"
-        )
+        print("note: no bfloat16 units, where --precision bf16 is many times slower than fp32: leave the flag out")
     return precision
 
 
@@ -48,9 +43,8 @@ def _has_bf16_units(device: torch.device) -> bool:
     """Whether the device has bfloat16 units; True if unknown."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return any(present for feature, present in torch.cpu.get_capabilities().items() if "bf16" in feature)
-    return True
+    features = torch.cpu.get_capabilities() if device.type == "cpu" else {"bf16": True}
+    return any(present for feature, present in features.items() if "bf16" in feature)
 
 
 def compile_model(model: torch.nn.Module, device: torch.device) -> None:
@@ -82,10 +76,9 @@ def product(device: torch.device, dtype: torch.dtype, n: int = PRODUCT_SIZE) -> 
 
 
 def product_rate(device: torch.device, precision: str = "fp32", seconds: float = 0.15) -> float:
-    """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: a median.
+    """FLOP/s of a matrix product of PRODUCT_SIZE^3 in fp32 or bf16 on the device: the median over some `seconds`.
 
-    Takes about so many seconds. On a processor it is timed in processor time per thread, which other processes do not
-    lengthen.
+    On a processor it is timed in processor time per thread, which other processes do not lengthen.
     """
     make = product(device, torch.bfloat16 if precision == "bf16" else torch.float32)
     clock, threads = (time.process_time, torch.get_num_threads()) if device.type == "cpu" else (time.perf_counter, 1)
@@ -139,10 +132,6 @@ class Speed:
         self.laps: list[float] = []  # images/s
         self.start()
 
-    def count(self, model, objectives, images: int) -> None:
-        """Set `flops_per_image`, from a step on so many images. Arguments as for `step_flops`."""
-        self.flops_per_image = step_flops(model, objectives, self.device, images) / images
-
     def start(self) -> None:
         """Start a lap: what was done since the last one does not count."""
         self.images, self._started = 0, time.perf_counter()
@@ -167,9 +156,7 @@ class Speed:
         if not self.laps:
             return "not measured: no report fell into this run"
         speed = statistics.median(self.laps)
-        flops = speed * self.flops_per_image
         products = f"{self.processes} {self.product} products" if self.processes > 1 else f"a {self.product} product"
-        return (
-            f"{speed:,.0f} images/s, {self.utilization(speed):.0%} of {products} ({flops / 1e9:,.1f} of "
-            f"{self.product_rate / 1e9:,.0f} GFLOP/s)"
-        )
+        flops, share = speed * self.flops_per_image / 1e9, self.utilization(speed)
+        most = f"{self.product_rate / 1e9:,.0f} GFLOP/s"
+        return f"{speed:,.0f} images/s, {share:.0%} of {products} ({flops:,.1f} of {most})"

@@ -9,13 +9,13 @@ import torch
 import torch.distributed as dist
 
 from system.errors import UserError
-from system.processes import TIMEOUT, Group, this_group
+from system.processes import TIMEOUT, Group
 
 
 def group(monkeypatch, rank: int, size: int) -> Group:
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("WORLD_SIZE", str(size))
-    return this_group()
+    return Group()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
@@ -33,7 +33,7 @@ def test_weighted_parts_make_up_the_batch(n, size, monkeypatch):
 def test_alone_nothing_changes(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    alone, terms = this_group(), {"loss": torch.ones(())}
+    alone, terms = Group(), {"loss": torch.ones(())}
     assert alone.is_main and alone.part(5) == slice(0, 5) and alone.weight(5) == 1
     assert alone.mean(terms, 5) is terms
     assert alone.any(True) and not alone.any(False)
@@ -43,7 +43,7 @@ def test_alone_nothing_changes(monkeypatch):
 def test_torchrun_says_whether_the_processes_were_restarted(monkeypatch):
     for count, restarted in (("0", False), ("1", True)):
         monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
-        assert this_group().restarted is restarted
+        assert Group().restarted is restarted
 
 
 def test_gradients_are_averaged_before_the_step(monkeypatch):
