@@ -1,4 +1,4 @@
-"""Every picture of a run: its TensorBoard tag, file, section of the report, title and description."""
+"""Every picture of a run: its TensorBoard tag, file, section of the report, title and description; its diagnostics."""
 
 from __future__ import annotations
 
@@ -119,4 +119,18 @@ PICTURES = {
         "Importance of each latent to the trees of the DCI score that predict a factor; every row sums to 1. Latents "
         "that are not in use are grey.",
     ),
+}
+
+# Tag of a diagnostic -> what it is, in the order of the report.
+DIAGNOSTICS = {
+    "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
+    "algebra/product_norm_relative": "products relative to ||A_i|| ||A_j||",
+    "algebra/commutator_norm": "mean norm of the commutators [A_i, A_j]",
+    "algebra/commutator_norm_relative": "commutators relative to ||A_i|| ||A_j||",
+    "algebra/product_norm_random": "the same of products of random matrices",
+    "algebra/decomposition_error": "decomposition error ||exp(sum z_j A_j) - prod exp(z_j A_j)||",
+    "algebra/decomposition_error_relative": "the same relative to ||exp(sum z_j A_j) - I||",
+    "algebra/condition_number_median": "condition number of the group elements, median",
+    "algebra/condition_number_max": "condition number of the group elements, largest",
+    "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
 }

@@ -21,21 +21,15 @@ from logger.run_directory import RunDirectory
 from system.device import environment
 from system.errors import UserError
 from system.processes import Group
-from system.roles import tells_apart
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
     from logger.gallery import Gallery
 
-CURVES = ("loss", "recon", "kl")  # terms that TensorBoard also shows by images seen
 PICTURES_EVERY = 500  # steps, if an epoch has fewer: drawing takes seconds
 LONG = 0.5  # hours; a longer training is told at its start
 COLUMNS = ("step", "epoch", "images", "tag", "value")  # of scalars.csv
-# What the comparison view shows of a run, besides scores.
-LOSSES = ("validation/loss", "validation/recon", "validation/kl")
-FIRST = {"model", "seed", "learning_rate", "batch_size", "max_steps"}
-DIAGNOSTICS = ("algebra/decomposition_error_relative", "equivariance_error/mean")
 
 
 def in_main_process(method):
@@ -49,7 +43,7 @@ def in_main_process(method):
 
 
 class ScalarWriter:
-    """Writes numbers to TensorBoard and to scalars.csv; pictures and texts to TensorBoard.
+    """Writes numbers to TensorBoard, under the names of `board.shown`, and to scalars.csv; pictures to TensorBoard.
 
     Args:
         at: the `training_loop.Position`, from which scalars.csv takes epochs and images; None: they are not known.
@@ -58,10 +52,14 @@ class ScalarWriter:
     def __init__(self, run_dir: RunDirectory, at=None):
         from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: slow
 
+        from logger import board
+
+        older = run_dir.metrics_file.exists() and not run_dir.scalars_file.exists()  # a run of an older version
         # Without purge_step: `rewind` has cut later steps, and TensorBoard would drop curves over images seen.
         self.tensorboard: SummaryWriter = SummaryWriter(str(run_dir.path))
+        self.board, self.described = board, set[str]()  # tags
         self.at, self.file = at, None
-        if at is None or at.steps_done == 0 or run_dir.scalars_file.exists():  # else a run of an older version
+        if not older:
             self.file = open(run_dir.scalars_file, "a", encoding="utf-8", newline="")  # noqa: SIM115
             self.rows = csv.writer(self.file, lineterminator="\n")
             if self.file.tell() == 0:
@@ -69,11 +67,20 @@ class ScalarWriter:
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
         """Add one number."""
-        self.tensorboard.add_scalar(tag, value, step)
+        self.show(tag, value, step)
         if self.file:
             at = self.at
             place = (f"{at.steps_done / at.steps_per_epoch:.6g}", at.images) if at else ("", "")
             self.rows.writerow((step, *place, tag, value))
+
+    def show(self, tag: str, value: float, step: int) -> None:
+        """Add one number to TensorBoard alone; a run of an older version keeps its names there."""
+        if not self.file:
+            self.tensorboard.add_scalar(tag, value, step)
+            return
+        summary = self.board.scalar(tag, value, described=tag not in self.described)
+        self.described.add(tag)
+        self.tensorboard.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]  # declared as None
 
     def flush(self) -> None:
         """Hand everything to the system."""
@@ -134,7 +141,7 @@ class Log:
                 print(f"note: this takes some {hours:.1f} hours here: --max-steps or --epochs make it shorter")
             self.writer, self.bar = ScalarWriter(run_dir, at), progress_bar(at, args.quiet)
             if checkpoint is None:
-                write_arguments(self.writer.tensorboard, recorded, self.model, record)
+                self.writer.board.write_arguments(self.writer.tensorboard, recorded, self.model, record)
                 self.save()
             with contextlib.closing(self.writer), contextlib.closing(self.bar):  # an error gets a line of its own
                 yield
@@ -222,64 +229,11 @@ class Log:
         for name, term in terms.items():
             if term.dim() == 0:
                 self.writer.add_scalar(f"{group}/{name}", term.item(), self.at.step)
-                if name in CURVES:  # scalars.csv has a column for it
-                    self.writer.tensorboard.add_scalar(f"{group}_by_images_seen/{name}", term.item(), self.at.images)
+                if name in self.writer.board.CURVES:  # scalars.csv has a column for it
+                    self.writer.show(f"{group}_by_images_seen/{name}", term.item(), self.at.images)
             else:
                 for i, value in enumerate(term.tolist()):
                     self.writer.add_scalar(f"{group}_{name}/{i:02d}", value, self.at.step)
-
-
-def write_arguments(writer: SummaryWriter, args: dict, model: torch.nn.Module, record: dict) -> None:
-    """The command, tables of arguments and of the parameter counts of the model's parts; and the HPARAMS view."""
-    changed = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(record["changed"].items()))
-    writer.add_text("command/line", f"    {record['command']}")  # the view sorts by name: first
-    writer.add_text("command/not at their default", f"| argument | value |\n|---|---|\n{changed}")
-    rows = "\n".join(f"| {name} | `{value}` |" for name, value in sorted(args.items()))
-    writer.add_text("run/arguments", f"| argument | value |\n|---|---|\n{rows}")
-    if args.get("split") == 0:
-        writer.add_text(
-            "run/validation", "No image is held out (--split 0): curves `validation/...` are of training images."
-        )
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-    counts["total"] = sum(p.numel() for p in model.parameters())
-    rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
-    writer.add_text("run/parameters", f"| part | parameters |\n|---|---|\n{rows}")
-    _write_comparison(writer, args)
-
-
-def _write_comparison(writer: SummaryWriter, args: dict) -> None:
-    """Add the run to TensorBoard's comparison view (HPARAMS), which reads the metrics from the run's own scalars.
-
-    By default the view shows five arguments, first those marked as differing. The mark is read from one run, which does
-    not know what differs in a sweep, so it is set on FIRST. `SummaryWriter.add_hparams` would write a second run.
-    """
-    from tensorboard.plugins.hparams import metadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-    from torch.utils.tensorboard.summary import hparams
-
-    values = {
-        name: value if isinstance(value, bool) else float(value) if isinstance(value, int | float) else str(value)
-        for name, value in sorted(args.items())
-        if tells_apart(name)
-    }
-    summaries = hparams(values, dict.fromkeys(_compared_scalars(args), 0.0))
-    described = summaries[0].value[0].metadata  # of the experiment; the others start and end the session
-    experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
-    for info in experiment.hparam_infos:
-        info.differs = info.name in FIRST
-    described.CopyFrom(metadata.create_summary_metadata(HParamsPluginData(experiment=experiment)))
-    for summary in summaries:
-        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None
-
-
-def _compared_scalars(args: dict) -> list[str]:
-    """Tags of the scalars in the comparison view; the paper's scores come first, if the run is scored."""
-    scores = []
-    if args["metrics"] or args["end_metrics"]:
-        from metrics.info import HEADLINES, SCORES
-
-        scores = [f"dmetric/{key}" for key in HEADLINES if SCORES[key].better]
-    return [*scores, *LOSSES, *DIAGNOSTICS]
 
 
 def progress_bar(at, quiet: bool) -> tqdm:

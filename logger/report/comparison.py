@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pandas
 
 from logger import score_guide
+from logger.catalogue import DIAGNOSTICS
 from logger.reading import Run
 from logger.report import charts
-from logger.report.one_run import DIAGNOSTICS
 from logger.report.page import Table, left_out_note, picture_of, render, replica_note
 from logger.score_guide import number
 from logger.tables import ABOUT, doubts, paired, scored_on, settings, table

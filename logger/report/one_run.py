@@ -7,25 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from logger import score_guide
-from logger.catalogue import PICTURES, SECTIONS
+from logger.catalogue import DIAGNOSTICS, PICTURES, SECTIONS
 from logger.reading import Run
 from logger.report import charts
 from logger.report.page import Figure, Table, left_out_note, picture_of, render, replica_note
 from logger.run_directory import RunDirectory
 from logger.score_guide import number
 
-DIAGNOSTICS = {
-    "algebra/product_norm": "mean norm of the products A_i A_j, i not j",
-    "algebra/product_norm_relative": "products relative to ||A_i|| ||A_j||",
-    "algebra/commutator_norm": "mean norm of the commutators [A_i, A_j]",
-    "algebra/commutator_norm_relative": "commutators relative to ||A_i|| ||A_j||",
-    "algebra/product_norm_random": "the same of products of random matrices",
-    "algebra/decomposition_error": "decomposition error ||exp(sum z_j A_j) - prod exp(z_j A_j)||",
-    "algebra/decomposition_error_relative": "the same relative to ||exp(sum z_j A_j) - I||",
-    "algebra/condition_number_median": "condition number of the group elements, median",
-    "algebra/condition_number_max": "condition number of the group elements, largest",
-    "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
-}
 ARROW = {"higher": "↑", "lower": "↓", "": ""}
 SMALL = 0.1  # of what random matrices have
 
@@ -194,4 +182,4 @@ def _numbers(run: Run, group: str) -> Table | None:
     return Table(["at the last validation", "value"], rows) if rows else None
 
 
-__all__ = ["DIAGNOSTICS", "Figure", "page", "score_tables"]
+__all__ = ["Figure", "page", "score_tables"]

@@ -21,7 +21,7 @@ def scalars(run: Path) -> list[tuple[str, int, float]]:
             found += [
                 (value.tag, event.step, value.simple_value)
                 for value in event.summary.value
-                if value.HasField("simple_value") and not value.tag.startswith("speed/")
+                if value.HasField("simple_value") and not value.tag.startswith("8 run/")
             ]
     return sorted(found)
 

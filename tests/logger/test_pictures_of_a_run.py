@@ -1,5 +1,6 @@
 """What a run's logger writes: tags in groups, labelled pictures, and nothing where nothing is wanted."""
 
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -100,18 +101,25 @@ def events(run):
     return accumulator
 
 
-def test_every_tag_is_in_a_group_and_none_counts_batches(events):
-    tags = events.Tags()
-    for tag in [*tags["scalars"], *tags["images"], *tags["tensors"]]:
-        assert "/" in tag
-        assert not any(part in ("20", "40", "42") for part in tag.split("/"))
-    assert {f"validation_kl_per_latent/0{j}" for j in range(4)} <= set(tags["scalars"])
+def test_losses_come_first_in_tensorboard_then_the_papers_scores(events):
+    tags = sorted(events.Tags()["scalars"])
+    assert all(re.match(r"[1-8] [a-z ]+/[^/]+$", tag) for tag in tags)
+    assert tags[:4] == ["1 losses/kl, train", "1 losses/kl, validation", "1 losses/loss, train"] + [
+        "1 losses/loss, validation"
+    ]
+    assert tags[4] == "2 scores/FactorVAE score"
+    assert {f"6 kl per latent/0{j}, validation" for j in range(4)} <= set(tags)
 
 
 def test_losses_are_drawn_over_steps_and_over_images_seen(events):
-    assert [event.step for event in events.Scalars("train/loss")] == [20, 40, 42]
-    assert [event.step for event in events.Scalars("train_by_images_seen/loss")] == [640, 1280, 1344]
-    assert [event.step for event in events.Scalars("validation_by_images_seen/loss")] == [640, 1280, 1344]
+    assert [event.step for event in events.Scalars("1 losses/loss, train")] == [20, 40, 42]
+    assert [event.step for event in events.Scalars("5 losses by images/loss, train")] == [640, 1280, 1344]
+    assert [event.step for event in events.Scalars("5 losses by images/loss, validation")] == [640, 1280, 1344]
+
+
+def test_tensorboard_says_what_a_number_is(events):
+    for tag, text in (("2 scores/FactorVAE score", "`fac_eval`: share of votes"), ("1 losses/kl, train", "in nats")):
+        assert text in events.SummaryMetadata(tag).summary_description
 
 
 def test_all_pictures_of_the_catalogue_are_logged_and_saved_but_those_of_scores_not_taken(run, events):
@@ -123,8 +131,9 @@ def test_all_pictures_of_the_catalogue_are_logged_and_saved_but_those_of_scores_
 
 def test_diagnostics_are_logged_as_numbers(events):
     tags = set(events.Tags()["scalars"])
-    assert {"algebra/decomposition_error", "algebra/commutator_norm", "basis_norm/00", "equivariance_error/x"} <= tags
-    assert "equivariance_error/colour" not in tags  # a factor with one value does not move
+    assert {"7 algebra/decomposition error", "7 algebra/commutator norm", "7 basis norm/00"} <= tags
+    assert "7 equivariance error/x" in tags
+    assert "7 equivariance error/colour" not in tags  # a factor with one value does not move
 
 
 def test_group_features_are_logged_as_text(events):
@@ -137,7 +146,7 @@ def test_group_features_are_logged_as_text(events):
 def test_comparison_view_finds_arguments_and_metrics(events):
     content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert b"hy_hes" in content and b"log_path" not in content
-    assert b"dmetric/fac_eval" in events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    assert b"2 scores/FactorVAE score" in events.SummaryMetadata("_hparams_/experiment").plugin_data.content
 
 
 def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(events):
@@ -150,7 +159,7 @@ def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(eve
     assert marked == {"model", "seed", "batch_size", "max_steps"}
     assert {"capacity", "shuffle", "epochs"} <= {info.name for info in experiment.hparam_infos if not info.differs}
     scores = [info.name.tag for info in experiment.metric_infos]
-    assert scores[:3] == ["dmetric/fac_eval", "dmetric/SAP_score", "dmetric/discrete_mig"]
+    assert scores[:3] == ["2 scores/FactorVAE score", "2 scores/SAP", "2 scores/MIG, without left-out factors"]
 
 
 def test_traversals_set_one_latent_and_leave_the_others():

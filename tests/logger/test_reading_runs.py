@@ -1,5 +1,6 @@
 """Reading runs back: arguments, scalars, scores and pictures."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from report_pages import check_page, write_run, written
 
 from logger import find_runs, read_run, reading
+from logger.log import ScalarWriter
 from logger.run_directory import RunDirectory
 from system import files
 
@@ -142,3 +144,15 @@ def test_scores_of_a_text_log_stand_at_the_epoch_after_which_they_were_taken_las
     run = read_run(tmp_path)
     assert run.curve("dmetric/fac_eval")[["step", "value"]].values.tolist() == [[1, 0.25], [2, 0.75]]
     assert run.curve("validation/loss")[["step", "value"]].values.tolist() == [[1, 3], [2, 2]]
+
+
+def test_a_run_of_an_older_version_that_is_scored_again_keeps_its_curves(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("validation/loss", 3.0, 9)
+    (tmp_path / "log_metrics.txt").write_text("metric/loss : 3\n")
+    (tmp_path / "args.json").write_text("{}")
+    with contextlib.closing(ScalarWriter(RunDirectory(tmp_path))) as writer:
+        writer.add_scalar("dmetric/fac_eval", 0.5, 9)
+    assert {"validation/loss", "dmetric/fac_eval"} <= set(read_run(tmp_path).scalars.tag)

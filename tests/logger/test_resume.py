@@ -85,8 +85,8 @@ def test_a_run_that_is_killed_again_and_again_equals_the_uninterrupted_one(
 def test_scalars_have_no_step_twice(uninterrupted):
     tags = [(tag, step) for tag, step, _ in scalars(uninterrupted())]
     assert len(tags) == len(set(tags))
-    assert {step for tag, step in tags if tag == "train/loss"} == {20, 27}
-    assert {step for tag, step in tags if tag == "validation/loss"} == {9, 18, 27}
+    assert {step for tag, step in tags if tag == "1 losses/loss, train"} == {20, 27}
+    assert {step for tag, step in tags if tag == "1 losses/loss, validation"} == {9, 18, 27}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -141,7 +141,7 @@ def test_a_run_that_is_already_longer_than_asked_for_is_validated_and_trained_no
     assert again.wait() == 0, again.text
     run = tmp_path / "longer" / "version_0"
     assert training_state(run)["progress"]["step"] == 14
-    assert [step for tag, step, _ in scalars(run) if tag == "validation/loss"] == [9, 14]
+    assert [step for tag, step, _ in scalars(run) if tag == "1 losses/loss, validation"] == [9, 14]
 
 
 def test_tensorboard_shows_every_point_of_a_run_that_was_continued_twice(start, tmp_path):
@@ -153,7 +153,7 @@ def test_tensorboard_shows_every_point_of_a_run_that_was_continued_twice(start, 
     assert start(tmp_path / "twice", "--resume", "auto").wait() == 0
     shown = EventAccumulator(str(tmp_path / "twice" / "version_0"))
     shown.Reload()
-    assert sorted(point.step for point in shown.Tensors("validation_by_images_seen/loss")) == [36, 72, 108]
+    assert sorted(point.step for point in shown.Tensors("5 losses by images/loss, validation")) == [36, 72, 108]
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(start, uninterrupted, tmp_path):
