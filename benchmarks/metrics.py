@@ -11,6 +11,7 @@ values, which takes a few minutes.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -18,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from joblib.externals.loky import get_reusable_executor
 
 from metrics import METRICS, PRESETS, dci, encode, evaluate
@@ -38,18 +38,12 @@ def synthetic() -> tuple[np.ndarray, np.ndarray]:
     return codes, factors
 
 
-def cpu_seconds() -> float:
-    """User and system time of this process and of its finished children."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
-
-
 def timed(function: Callable) -> tuple[float, float]:
-    """Wall-clock and CPU seconds of one call."""
-    wall, cpu = time.perf_counter(), cpu_seconds()
+    """Wall-clock and CPU seconds of one call; the latter of this process and its children."""
+    wall, cpu = time.perf_counter(), sum(os.times()[:4])
     function()
     get_reusable_executor().shutdown(wait=True)  # the CPU time of worker processes counts once they have ended
-    return time.perf_counter() - wall, cpu_seconds() - cpu
+    return time.perf_counter() - wall, sum(os.times()[:4]) - cpu
 
 
 def encoding(images: int, data_path: str | None) -> None:
@@ -61,10 +55,8 @@ def encoding(images: int, data_path: str | None) -> None:
     encoder = channels_last(conv_encoder(dataset.channels, LATENTS).eval())
     index = np.sort(np.random.default_rng(0).choice(len(dataset), images or len(dataset), replace=False))
     wall, cpu = timed(lambda: encode(encoder, dataset, index, progress=True))
-    threads = torch.get_num_threads()
-    rate, times = len(index) / wall, len(dataset) / len(index)
-    print(f"encode {len(index)} images: {wall:.1f} s, {rate:.0f} images/s, CPU {cpu:.1f} s, {threads} threads")
-    print(f"  at that rate all {len(dataset)} images take {wall * times:.0f} s, CPU {cpu * times:.0f} s")
+    print(f"encode {len(index)} images: {wall:.1f} s, {len(index) / wall:.0f} images/s, CPU {cpu:.1f} s")
+    print(f"  at that rate all {len(dataset)} images take {wall * len(dataset) / len(index):.0f} s")
 
 
 def check_dci() -> None:

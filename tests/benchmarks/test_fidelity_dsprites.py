@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.fidelity import best_dsprites, main, read_frames
+from benchmarks.fidelity import main, nearest, read_frames
 from datasets.render.dsprites import FACTORS, draw
 from system.errors import UserError
 
@@ -16,7 +16,7 @@ GRID = np.stack(
 def test_closest_image_is_the_one_that_comparing_with_each_finds():
     images = draw(GRID)[..., 0].astype(bool)  # [384, 64, 64]
     frames = images[::29] ^ (np.random.RandomState(0).uniform(size=(14, 64, 64)) < 0.03)
-    overlap, factors = best_dsprites(frames, GRID, progress=False)
+    overlap, factors = nearest("dsprites", frames, GRID, progress=False)
     pairs = frames[:, None], images[None]
     expected = (pairs[0] & pairs[1]).sum((2, 3)) / (pairs[0] | pairs[1]).sum((2, 3))  # [14, 384]
     assert np.allclose(overlap, expected.max(1), rtol=0, atol=1e-6)
@@ -25,12 +25,12 @@ def test_closest_image_is_the_one_that_comparing_with_each_finds():
 
 def test_drawn_images_are_found_with_their_factors():
     wanted = GRID[[7, 133, 260]]
-    overlap, factors = best_dsprites(draw(wanted)[..., 0].astype(bool), GRID, progress=False)
+    overlap, factors = nearest("dsprites", draw(wanted)[..., 0].astype(bool), GRID, progress=False)
     assert (overlap == 1).all() and (factors == wanted).all()
 
 
 def test_empty_frame_has_no_overlap():
-    overlap, _ = best_dsprites(np.zeros((1, 64, 64), bool), GRID, progress=False)
+    overlap, _ = nearest("dsprites", np.zeros((1, 64, 64), bool), GRID, progress=False)
     assert overlap.tolist() == [0]
 
 
