@@ -12,19 +12,17 @@ from study import plan
 from study.records import read_curve, record
 from system.files import write_text
 
-ROTATED = ("fac_eval", "discrete_mig_all_factors", "SAP_score", "dci_disentanglement")
 
-
-def analyse(run: Path, study: Path) -> dict | None:
+def analyse(run: Path, study: Path) -> None:
     """Analyse the newest codes and weights of a collected run, and write the result to analysis.json of its record.
 
-    Returns: `epochs` at which they were taken; what `rotated_scores` returns; and `basis` of a Lie group VAE. None if
-        the run has no codes of images with factors.
+    That is `epochs` at which they were taken; what `rotated_scores` returns; and `basis` of a Lie group VAE. Nothing if
+    the run has no codes of images with factors.
     """
     run_dir = RunDirectory.existing(run, "--collect")
     args = run_dir.read_args()
     if not run_dir.codes_file.is_file():
-        return None
+        return
     with np.load(run_dir.codes_file, allow_pickle=False) as tables:
         codes, factors = tables["codes"], tables["factors"]  # [n, d], [n, k]
     curve = read_curve(run_dir.metrics_file)
@@ -35,7 +33,6 @@ def analyse(run: Path, study: Path) -> dict | None:
         found["basis"] = {"share of the loss": share, **basis(run_dir.model_file, codes)}
     folder = record(study, plan.of_run(args).name, args["seed"])
     write_text(folder / "analysis.json", json.dumps(found, indent=2) + "\n")
-    return found
 
 
 def rotated_scores(codes: np.ndarray, factors: np.ndarray) -> dict:
@@ -48,12 +45,11 @@ def rotated_scores(codes: np.ndarray, factors: np.ndarray) -> dict:
     from metrics.rotations import aligned, rotations
 
     turned, made = aligned(codes, factors)
-    found: dict = {"rotations": made}
+    gains = rotations(codes, factors)
+    found: dict = {"rotations": made, "chance": {key: gains[key] for key in ("mig_gain_shuffled", "mig_gain_noise")}}
     for name, z in (("before", codes), ("after", turned)):
         values = evaluate(z, factors, ["factor_vae", "mig", "sap", "dci"], preset="fast", workers=1)
-        found[name] = {key: values[key] for key in ROTATED}
-    gains = rotations(codes, factors)
-    found["chance"] = {key: gains[key] for key in ("mig_gain_shuffled", "mig_gain_noise")}
+        found[name] = {key: values[key] for key in plan.ROTATED}
     return found
 
 
@@ -69,8 +65,7 @@ def basis(weights: Path, codes: np.ndarray) -> dict[str, float]:
     from system.files import load_tensors
 
     state = load_tensors(weights)
-    names = [f"decoder.lie_alg_basis_ls.{j}" for j in range(codes.shape[1])]
-    bases = [torch.cat([state[name] for name in names])]  # [d, m, m]
+    bases = [torch.cat([state[f"decoder.lie_alg_basis_ls.{j}"] for j in range(codes.shape[1])])]  # [d, m, m]
     return {
         "size": bases[0].shape[-1],
         "product": diagnostics.relative_norm(diagnostics.product_norms(bases), bases),

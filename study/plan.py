@@ -19,6 +19,7 @@ SCORES = {
     "SAP": "SAP_score",
     "DCI": "dci_disentanglement",
 }
+ROTATED = ("fac_eval", "discrete_mig_all_factors", "SAP_score", "dci_disentanglement")  # see study/analysis.py
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import pandas
 from scipy.stats import t, ttest_1samp
 
 from study import plan
-from study.analysis import ROTATED
-from study.plan import SCORES, Configuration
+from study.plan import ROTATED, SCORES, Configuration
 from study.records import hours, record_folders, records, status
 from system.files import read_json, write_text
 
@@ -24,6 +23,7 @@ mean (Student's t). MIG leaves out the first factor, as the authors' code does; 
 - *re-run*: {rerun}. Its SAP and MIG follow other definitions.
 """
 ABOUT = ["data", "device", "precision"]
+HOURS = ("gpu_hours", "cpu_hours")
 
 
 def write(study: Path) -> None:
@@ -37,13 +37,11 @@ def text(study: Path) -> str:
     parts, begun = [HEAD.format(**plan.PLAN)], {c.name for c, *_ in records(study)}
     for group, words in plan.GROUPS.items():
         members = plan.rows(group)
-        if not begun & {c.name for c in plan.members(group)}:
-            continue
-        parts.append(f"## {words['title']}\n\n{words['text'].strip()}\n")
-        for preset in ("full", "fast"):
-            parts.append(scores_table(study, members, preset))
-            parts.append(differences_table(study, group, preset))
-        parts += [tests_table(study, group), rotations_table(study, members), basis_table(study, members)]
+        if begun & {c.name for c in plan.members(group)}:
+            parts.append(f"## {words['title']}\n\n{words['text'].strip()}\n")
+            for preset in ("full", "fast"):
+                parts += [scores_table(study, members, preset), differences_table(study, group, preset)]
+            parts += [tests_table(study, group), rotations_table(study, members), basis_table(study, members)]
     left = ", ".join(f"`{c.name}`" for c in plan.CONFIGURATIONS if c.name not in begun)
     parts += [incomplete_table(study), f"## Not begun\n\n{left}.\n" if left else ""]
     return "\n".join(filter(None, parts))
@@ -53,11 +51,9 @@ def runs(study: Path) -> pandas.DataFrame:
     """A row per run: configuration, seed, epochs, where it was trained, hours, and its scores by protocol."""
     rows = []
     for c, seed, folder in records(study):
-        state, where = status(folder), about(folder)
+        state, where, time = status(folder), about(folder), f"{hours(folder):.2f}"
         row = {"configuration": c.name, "seed": seed, "epochs": state["epochs"], "budget": state["budget"], **where}
-        time = f"{hours(folder):.2f}"
-        on_gpu = where["device"] != "cpu"
-        row |= {"gpu_hours": time if on_gpu else "", "cpu_hours": "" if on_gpu else time}
+        row |= {kind: time if (kind == "cpu_hours") == (where["device"] == "cpu") else "" for kind in HOURS}
         for preset in ("full", "fast"):
             values = scores_at(folder, c.epochs, preset)
             row |= {f"{preset}_{key}": f"{values[key]:.4f}" if key in values else "" for key in SCORES.values()}
@@ -69,8 +65,10 @@ def about(folder: Path) -> dict[str, str]:
     """Data, device, processor, precision, threads, torch, revision of a record; of several sessions joined by ` + `."""
     sessions = status(folder)["sessions"]
     names = ("device", "processor", "precision", "threads", "torch", "revision")
-    found = {name: " + ".join(dict.fromkeys(str(s.get(name, "?")) for s in sessions)) for name in names}
-    found["revision"] = " + ".join(dict.fromkeys(str(s.get("revision", "?"))[:7] for s in sessions))
+    found = {
+        name: " + ".join(dict.fromkeys(str(s.get(name, "?"))[: 7 if name == "revision" else None] for s in sessions))
+        for name in names
+    }
     return {"data": read_json(folder / "args.json").get("data_source", "?"), **found}
 
 
@@ -90,9 +88,8 @@ def samples(study: Path, configuration: Configuration, preset: str) -> pandas.Da
     for source in filter(None, (configuration.name, configuration.also)):
         for seed, folder in record_folders(study, source):
             if values := scores_at(folder, configuration.epochs, preset):
-                where = about(folder)
                 scores = {name: 100 * values[key] for name, key in SCORES.items() if key in values}
-                rows[seed] = scores | {name: where[name] for name in ABOUT}
+                rows[seed] = about(folder) | scores
     return pandas.DataFrame.from_dict(rows, orient="index", columns=[*SCORES, *ABOUT]).sort_index()
 
 
@@ -104,13 +101,12 @@ def scores_table(study: Path, configurations: Sequence[Configuration], preset: s
         if len(found):
             where = [" / ".join(dict.fromkeys(found[name])) for name in ABOUT]
             rows.append([f"`{c.name}`", str(len(found)), *(summary(found[s]) for s in SCORES), *where])
-            if preset == "fast":  # published scores follow the full protocol
-                continue
             for source, values in (("paper", c.paper), ("re-run", c.rerun)):
-                cells = ["{:.1f} ± {:.1f}".format(*values[s]) if s in values else "-" for s in SCORES]
-                rows += [[source, "10", *cells, "official", "", ""]] if values else []
-    head = ["configuration", "n", *SCORES, *ABOUT]
-    return f"Scores, `{preset}` protocol, at the end of the budget:\n\n{table(head, rows)}" if rows else ""
+                if values and preset == "full":  # published scores follow the full protocol
+                    cells = ["{:.1f} ± {:.1f}".format(*values[s]) if s in values else "-" for s in SCORES]
+                    rows.append([source, "10", *cells, "official", "", ""])
+    title = f"Scores, `{preset}` protocol, at the end of the budget:\n\n"
+    return table(["configuration", "n", *SCORES, *ABOUT], rows, title)
 
 
 def differences_table(study: Path, group: str, preset: str) -> str:
@@ -120,8 +116,7 @@ def differences_table(study: Path, group: str, preset: str) -> str:
         gaps = difference(study, first, second, preset)
         if len(gaps):
             rows.append([f"`{first}` - `{second}`", str(len(gaps)), *(summary(gaps[s]) for s in SCORES)])
-    head = [f"paired difference, `{preset}`", "n", *SCORES]
-    return table(head, rows) if rows else ""
+    return table([f"paired difference, `{preset}`", "n", *SCORES], rows)
 
 
 def difference(study: Path, first: str, second: str, preset: str) -> pandas.DataFrame:
@@ -132,27 +127,24 @@ def difference(study: Path, first: str, second: str, preset: str) -> pandas.Data
 
 def tests_table(study: Path, group: str) -> str:
     """The comparisons that were named before their last runs came in, with p-values corrected for their number."""
-    named = plan.GROUPS[group].get("tests", ())
     rows, values = [], []
-    for first, second, score in named:
-        found = samples(study, plan.by_name(first), "full"), samples(study, plan.by_name(second), "full")
-        preset = "full" if min(map(len, found)) >= 3 else "fast"
-        gap = difference(study, first, second, preset)[score].dropna()
-        p = float(ttest_1samp(gap, 0).pvalue) if len(gap) >= 3 else None
-        values.append(p)
+    for first, second, score in plan.GROUPS[group].get("tests", ()):
+        full = difference(study, first, second, "full")[score].dropna()
+        preset = "full" if len(full) >= 3 else "fast"
+        gap = full if preset == "full" else difference(study, first, second, preset)[score].dropna()
+        values.append(float(ttest_1samp(gap, 0).pvalue) if len(gap) >= 3 else None)
         rows.append([f"`{first}` - `{second}`", score, preset, str(len(gap)), summary(gap)])
-    corrected = holm(values)
-    cells = [["-" if p is None else f"{p:.3f}" for p in pair] for pair in zip(values, corrected, strict=True)]
+    for row, *pair in zip(rows, values, holm(values), strict=True):
+        row += ["-" if p is None else f"{p:.3f}" for p in pair]
     head = ["named comparison", "score", "protocol", "n", "difference", "p", f"p, of {len(rows)} (Holm)"]
-    return table(head, [[*row, *pair] for row, pair in zip(rows, cells, strict=True)]) if rows else ""
+    return table(head, rows)
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """p-values corrected by Holm's method; missing ones count among the number of comparisons."""
-    order = sorted((p, i) for i, p in enumerate(values) if p is not None)
     corrected: list[float | None] = [None] * len(values)
     largest = 0.0
-    for rank, (p, i) in enumerate(order):
+    for rank, (p, i) in enumerate(sorted((p, i) for i, p in enumerate(values) if p is not None)):
         largest = corrected[i] = max(largest, min(1.0, (len(values) - rank) * p))
     return corrected
 
@@ -162,15 +154,13 @@ def rotations_table(study: Path, configurations: Sequence[Configuration]) -> str
     rows = []
     for c in configurations:
         if found := analyses(study, c):
-            cells = []
+            row = [f"`{c.name}`", str(len(found))]
             for key in ROTATED:
-                before, after = (pandas.Series([100 * run[when][key] for run in found]) for when in ("before", "after"))
-                cells.append(f"{spread(before)} → {spread(after)}")
+                row.append(" → ".join(spread([100 * run[when][key] for run in found]) for when in ("before", "after")))
             chance = [100 * value for run in found for value in run.get("chance", {}).values()]
-            rows.append([f"`{c.name}`", str(len(found)), *cells, spread(pandas.Series(chance)) if chance else "-"])
+            rows.append([*row, spread(chance) if chance else "-"])
     titles = {key: name for name, key in SCORES.items()}
-    head = ["rotated, `fast`", "n", *(titles[key] for key in ROTATED), "MIG gained by chance"]
-    return table(head, rows) if rows else ""
+    return table(["rotated, `fast`", "n", *(titles[key] for key in ROTATED), "MIG gained by chance"], rows)
 
 
 def basis_table(study: Path, configurations: Sequence[Configuration]) -> str:
@@ -179,14 +169,12 @@ def basis_table(study: Path, configurations: Sequence[Configuration]) -> str:
     for c in configurations:
         found = pandas.DataFrame([run["basis"] for run in analyses(study, c) if "basis" in run])
         if len(found):
-            size = found["size"].iloc[0]
-            chance = {"product": (1 / size) ** 0.5, "commutator": (2 / size) ** 0.5}
+            chance = {"product": (1 / found["size"][0]) ** 0.5, "commutator": (2 / found["size"][0]) ** 0.5}
             cells = [f"{spread(found[name], 2)} ({value:.2f})" for name, value in chance.items()]
             share = f"{100 * found['share of the loss'].mean():.2g} %"
             rows.append([f"`{c.name}`", str(len(found)), *cells, spread(found["decomposition"], 2), share])
     relative = ["products, relative", "commutators, relative", "decomposition error"]
-    head = ["basis", "n", *relative, "Hessian penalty of the loss"]
-    return table(head, rows) if rows else ""
+    return table(["basis", "n", *relative, "Hessian penalty of the loss"], rows)
 
 
 def analyses(study: Path, configuration: Configuration) -> list[dict]:
@@ -201,29 +189,31 @@ def incomplete_table(study: Path) -> str:
     for c, seed, folder in records(study):
         state = status(folder)
         if state["state"] != "finished":
-            values = scores_at(folder, state["epochs"], "fast")
+            values, where = scores_at(folder, state["epochs"], "fast"), about(folder)
             cells = [f"{100 * values[key]:.1f}" if key in values else "-" for key in SCORES.values()]
-            where = [about(folder)[name] for name in ABOUT]
-            rows.append([f"`{c.name}`", str(seed), f"{state['epochs']} of {state['budget']}", *cells, *where])
-    head = ["run", "seed", "epochs", *SCORES, *ABOUT]
-    return f"## Incomplete\n\nThe newest scores, `fast` protocol:\n\n{table(head, rows)}" if rows else ""
+            done = f"{state['epochs']} of {state['budget']}"
+            rows.append([f"`{c.name}`", str(seed), done, *cells, *(where[name] for name in ABOUT)])
+    title = "## Incomplete\n\nThe newest scores, `fast` protocol:\n\n"
+    return table(["run", "seed", "epochs", *SCORES, *ABOUT], rows, title)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of texts."""
-    return "".join("| " + " | ".join(line) + " |\n" for line in [head, ["---"] * len(head), *rows])
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> str:
+    """A Markdown table of texts under a title; empty without rows."""
+    lines = ["| " + " | ".join(line) + " |\n" for line in [head, ["---"] * len(head), *rows]]
+    return title + "".join(lines) if rows else ""
 
 
 def summary(values: pandas.Series) -> str:
     """`mean ± standard deviation [95 % interval of the mean]`; the interval from three values on; `-` without any."""
-    values = values.astype(float)
-    n, mean, deviation = values.count(), values.mean(), values.std()
+    values = values.astype(float).dropna()
+    n, mean = len(values), values.mean()
     if n < 3:
-        return spread(values.dropna()) if n else "-"
-    half = t.ppf(0.975, n - 1) * deviation / n**0.5
-    return f"{mean:.1f} ± {deviation:.1f} [{mean - half:.1f}, {mean + half:.1f}]"
+        return spread(values) if n else "-"
+    half = t.ppf(0.975, n - 1) * values.std() / n**0.5
+    return f"{spread(values)} [{mean - half:.1f}, {mean + half:.1f}]"
 
 
-def spread(values: pandas.Series, digits: int = 1) -> str:
+def spread(values: Sequence[float] | pandas.Series, digits: int = 1) -> str:
     """`mean ± standard deviation`."""
+    values = pandas.Series(values, dtype=float)
     return f"{values.mean():.{digits}f}" + (f" ± {values.std():.{digits}f}" if len(values) > 1 else "")
