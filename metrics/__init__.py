@@ -4,7 +4,7 @@ from metrics.beta_vae import beta_vae
 from metrics.checks import InputError
 from metrics.dci import dci
 from metrics.downstream import downstream
-from metrics.evaluation import METRICS, Scores, evaluate
+from metrics.evaluation import Scores, evaluate
 from metrics.explicitness import explicitness
 from metrics.factor_leakage import factor_leakage
 from metrics.factor_vae import factor_vae
@@ -13,7 +13,7 @@ from metrics.irs import irs
 from metrics.mig import mig
 from metrics.model_scores import ModelScores, score_model
 from metrics.modularity import modularity
-from metrics.presets import PRESETS, Preset
+from metrics.protocol import METRICS, PRESETS, Preset
 from metrics.rotations import rotations
 from metrics.sap import sap
 from metrics.table import check_dataset, encode

@@ -16,7 +16,7 @@ from typing import Any
 from metrics import METRICS, SCORES, evaluate, udr
 from metrics.evaluation import find_metrics
 from metrics.files import Table, aligned, read_tables
-from metrics.presets import find_preset
+from metrics.protocol import find_preset
 from system.command_line import Parser, command_line
 from system.errors import UserError
 from system.files import writable_folder, write_text

@@ -1,201 +1,19 @@
-"""`evaluate`: every score of a table of codes. Each metric is a function of tables, in a file of its own."""
+"""`evaluate`: every score of a table of codes. How each is computed from the table: metrics/protocol.py."""
 
 from __future__ import annotations
 
 import warnings
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
-from metrics.beta_vae import beta_vae
-from metrics.checks import InputError, check_codes, check_tables, halves, labels, varying
-from metrics.dci import beyond_guessing, fit_trees, from_trees
-from metrics.downstream import downstream
-from metrics.explicitness import explicitness
-from metrics.factor_leakage import factor_leakage
-from metrics.factor_vae import factor_vae
+from metrics.checks import InputError, check_codes, check_tables, labels, varying
 from metrics.info import SCORES
-from metrics.irs import irs
-from metrics.mig import information_beyond_chance, mig
-from metrics.modularity import modularity
-from metrics.presets import Preset, find_preset
-from metrics.reconstruction import reconstruction, squared_error
+from metrics.mig import information_beyond_chance
+from metrics.protocol import METRICS, Preset, Tables, find_preset, generator
 from metrics.rows import combinations, draw_steps
-from metrics.sap import sap
-from metrics.true_independence import true_independence
-from metrics.unsupervised import unsupervised
-
-
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A random generator for one purpose, so that the draws of different metrics are independent of each other."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
-
-
-class Images(NamedTuple):
-    """What errors in image space need: codes -> images in [0, 1], the data set, images of `step_codes`."""
-
-    decoder: Callable
-    dataset: Any
-    rows: np.ndarray
-    device: str
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the metrics are computed from.
-
-    Attributes:
-        codes, factors: `[n, d]`, `[n, k]`, checked.
-        preset, seed, workers: as for `evaluate`. purpose: makes the draws of this evaluation.
-        test: codes and factors of a given test set.
-        left_out: columns of the factors that `discrete_mig` and `factor_leakage_*` leave out.
-        sizes: of the factors, if every combination of them exists.
-        steps: `draw_steps`, as rows of `step_codes` `[m, d]`.
-        images: for errors in image space.
-    """
-
-    codes: np.ndarray
-    factors: np.ndarray
-    preset: Preset
-    seed: int = 0
-    workers: int | None = None
-    purpose: str = ""
-    test: tuple[np.ndarray, np.ndarray] | None = None
-    left_out: tuple[int, ...] = ()
-    sizes: tuple[int, ...] = ()
-    steps: Mapping[str, np.ndarray] | None = None
-    step_codes: np.ndarray | None = None
-    images: Images | None = None
-
-    def generator(self, purpose: str) -> np.random.Generator:
-        """The random generator of a metric."""
-        return generator(self.seed, purpose + self.purpose)
-
-    def some(self, count: int, purpose: str = "points") -> tuple[np.ndarray, np.ndarray]:
-        """Codes and factors of so many random rows; of all, in order, if there are no more."""
-        if count >= len(self.codes):
-            return self.codes, self.factors
-        rows = self.generator(purpose).permutation(len(self.codes))[:count]
-        return self.codes[rows], self.factors[rows]
-
-    @property
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and factors for the scores of one set."""
-        return self.some(self.preset.train_points)
-
-    @property
-    def split(self) -> list[np.ndarray]:
-        """Codes and factors of the training set, then of the test set, which is apart; halves if there are few rows."""
-        train, test = self.preset.train_points, self.preset.test_points
-        if self.test is not None:
-            return [*self.points, *self.test]
-        if train + test > len(self.codes):
-            return halves(self.codes, self.factors, random_state=self.generator("points"))
-        z, factors = self.some(train + test)
-        return [z[:train], factors[:train], z[train:], factors[train:]]
-
-    def pairs(self, *names: str) -> list[np.ndarray]:
-        """The codes of `steps` by name: of the training pairs, then of the test pairs."""
-        return [self.step_codes[self.steps[name][part]] for part in range(2) for name in names]  # type: ignore[index]
-
-
-def _factor_vae(t: Tables) -> dict[str, float]:
-    p = t.preset
-    counts = (p.factor_train_votes, p.factor_eval_votes, p.factor_batch, p.factor_variance_points)
-    names = ("train_votes", "eval_votes", "batch", "variance_points")
-    options: dict[str, Any] = dict(zip(names, counts, strict=True))
-    return factor_vae.__wrapped__(t.codes, t.factors, **options, random_state=t.generator("factor_vae"))
-
-
-def _beta_vae(t: Tables) -> dict[str, float]:
-    options = {"points": t.preset.beta_points, "batch": t.preset.beta_batch}
-    return beta_vae.__wrapped__(t.codes, t.factors, **options, random_state=t.generator("beta_vae"))
-
-
-def _dci(t: Tables) -> dict[str, Any]:
-    z, factors, z_test, factors_test = t.split
-    settings: dict[str, Any] = {"trees": t.preset.dci_trees, "random_state": t.seed, "workers": t.workers}
-    importance, accuracy, accuracy_test = fit_trees(z, factors, z_test, factors_test, **settings)
-    matrix = beyond_guessing(importance, factors, factors_test, accuracy_test)
-    return {**from_trees(importance, accuracy, accuracy_test), "importance": matrix}
-
-
-def _downstream(t: Tables) -> dict[str, float]:
-    assert t.steps is not None
-    before, after, before_test, after_test = t.pairs("before", "after")
-    label, label_test = t.steps["label"]
-    if not t.steps["start"].size:  # no factor varies: nothing to predict
-        return {"downstream_rep": 1.0}
-    settings: dict[str, Any] = {"trees": t.preset.forest_trees, "random_state": t.seed, "workers": t.workers}
-    return downstream(before, after, label, before_test, after_test, label_test, **settings)
-
-
-def _true_independence(t: Tables) -> dict[str, float]:
-    assert t.steps is not None
-    before, after, before_test, after_test = t.pairs("start", "end")
-    moving = [size for size in t.sizes if size > 1]
-    if t.images is None:
-        return true_independence(before, after, before_test, after_test, moving)
-    decoder, dataset, index, device = t.images
-    target = index[t.steps["end"][1].reshape(-1)]  # [k n]
-
-    def image_error(codes: np.ndarray) -> float:
-        rows = t.generator("images").permutation(len(target))[: t.preset.image_points]
-        errors = squared_error(decoder, dataset, codes[rows], target[rows], device)
-        return float(errors.mean()) / int(np.prod(dataset.batch(target[:1], device).shape))
-
-    return true_independence(before, after, before_test, after_test, moving, image_error=image_error)
-
-
-def _reconstruction(t: Tables) -> dict[str, float]:
-    assert t.images is not None and t.step_codes is not None
-    decoder, dataset, index, device = t.images
-    rows = t.generator("reconstruction").integers(len(index), size=t.preset.image_points)
-    return reconstruction(decoder, dataset, t.step_codes[rows], index[rows], device)
-
-
-class Metric(NamedTuple):
-    """A metric: Tables -> scores by key; the keys; and what it needs: "", "factors", "steps" (every combination of the
-    factors), "decoder" (and a data set), or "runs" (codes of several; see `metrics.udr`)."""
-
-    score: Callable[[Tables], Mapping[str, Any]]
-    keys: tuple[str, ...]
-    needs: str = "factors"
-
-
-METRICS: dict[str, Metric] = {
-    "factor_vae": Metric(_factor_vae, ("fac_eval", "fac_train", "fac_num_act")),
-    "beta_vae": Metric(_beta_vae, ("hig_acc", "val_hig_acc")),
-    "mig": Metric(
-        lambda t: mig.__wrapped__(*t.points, left_out=t.left_out), ("discrete_mig", "discrete_mig_all_factors")
-    ),
-    "sap": Metric(lambda t: sap.__wrapped__(*t.points), ("SAP_score",)),
-    "dci": Metric(_dci, tuple(key for key in SCORES if key.startswith("dci_"))),
-    "modularity": Metric(lambda t: modularity.__wrapped__(*t.points), ("modularity_score",)),
-    "explicitness": Metric(
-        lambda t: explicitness.__wrapped__(*t.split), ("explicitness_score_train", "explicitness_score_test")
-    ),
-    "factor_leakage": Metric(
-        lambda t: factor_leakage.__wrapped__(*t.points, left_out=t.left_out),
-        tuple(key for key in SCORES if key.startswith("factor_leakage_")),
-    ),
-    "irs": Metric(lambda t: irs.__wrapped__(*t.some(t.preset.intervention_points, "irs")), ("IRS", "IRS_unweighted")),
-    "unsupervised": Metric(
-        lambda t: unsupervised(t.points[0]),
-        tuple(key for key in SCORES if key.startswith("gaussian_")) + ("mutual_info_score",),
-        needs="",
-    ),
-    "downstream": Metric(_downstream, ("downstream_rep",), needs="steps"),
-    "true_independence": Metric(
-        _true_independence,
-        ("independence_score", "cyclic_order_error", "symmetry_code_error", "symmetry_image_error"),
-        needs="steps",
-    ),
-    "reconstruction": Metric(_reconstruction, ("reconstruction_error",), needs="decoder"),
-}
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
@@ -236,17 +54,17 @@ def warn_of_constant_factors(names: Sequence[str], factors: np.ndarray) -> None:
 
 def check_settings(**integers: int | None) -> None:
     """Raise InputError unless `seed`, `bootstrap`, `workers` and others are integers in their ranges."""
+    optional = ("workers", "batch_size")
     for name, value in integers.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
+        if value is None and name in optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise InputError(f"{name} is {value!r}: give an integer")
-    bootstrap, seed = integers["bootstrap"], integers["seed"]
-    if bootstrap is None or bootstrap < 0 or bootstrap == 1:
-        raise InputError(f"bootstrap is {bootstrap}: a standard error takes at least 2 replicates (0: none)")
-    if seed is None or not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}: choose one from 0 to {2**32 - 1}")
-    for name in ("workers", "batch_size"):
-        value = integers.get(name)
-        if value is not None and value < 1:
+        if name == "bootstrap" and (value < 0 or value == 1):
+            raise InputError(f"bootstrap is {value}: a standard error takes at least 2 replicates (0: none)")
+        if name == "seed" and not 0 <= value < 2**32:
+            raise InputError(f"seed is {value}: choose one from 0 to {2**32 - 1}")
+        if name in optional and value < 1:
             raise InputError(f"{name} is {value}: give at least 1")
 
 

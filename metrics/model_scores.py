@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics.checks import deviations
-from metrics.evaluation import Images, Tables, check_settings, draw_all_steps, find_metrics, score_tables
+from metrics.evaluation import check_settings, draw_all_steps, find_metrics, score_tables
 from metrics.factor_vae import ACTIVE_DEVIATION
-from metrics.presets import Preset, find_preset
+from metrics.protocol import Images, Preset, Tables, find_preset
 from metrics.table import check_dataset, encode, is_grid
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs

@@ -8,8 +8,8 @@ import pytest
 
 from metrics import METRICS, SCORES, evaluate
 from metrics.cli import main
-from metrics.evaluation import Metric
 from metrics.info import Score
+from metrics.protocol import Metric
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "adding_a_metric.md"
 RNG = np.random.default_rng(0)

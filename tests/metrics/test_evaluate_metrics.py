@@ -163,7 +163,7 @@ def test_an_encoder_that_gives_nan_or_a_wrong_shape_is_refused():
 
 @pytest.mark.parametrize("rows", [9, 1999])
 def test_of_fewer_rows_than_points_training_and_test_set_are_disjoint_halves(rows):
-    from metrics.evaluation import Tables
+    from metrics.protocol import Tables
 
     column = np.arange(float(rows))[:, None]
     train, factors, test, factors_test = Tables(column, column % 3, PRESETS["full"]).split

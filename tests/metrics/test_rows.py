@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from table_cases import CODES, FACTORS, base, score
 
 from metrics import PRESETS, evaluate
-from metrics.evaluation import Tables
+from metrics.protocol import Tables
 from metrics.rows import Sharing, combinations, draw_steps, shared_factors, sharing_rows, step
 
 SIZES = (4, 10, 10)
