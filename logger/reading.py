@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 import os
@@ -64,8 +65,8 @@ class Run:
         """A table with the columns `tag`, `step` (int), `value` (float), sorted by tag and step.
 
         Read from scalars.csv; if a step was logged twice, the later value counts. Older runs have their event files
-        instead, those of the authors' code log_metrics.txt: see `_text_rows`. Scores of kept weights
-        (`scores_epoch_<e>.json`) have the last step of that epoch.
+        instead, those of the authors' code log_metrics.txt, with the number of the validation as the step. Scores of
+        kept weights (`scores_epoch_<e>.json`) have the last step of that epoch.
         """
         import pandas
 
@@ -73,14 +74,7 @@ class Run:
         if run.scalars_file.is_file():
             table, ends = _csv_table(run.scalars_file)
         else:
-            rows = _event_rows(self.path)
-            logged = _validations(rows)
-            if not logged:
-                rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them too
-            rows += _text_rows(run.metrics_file, logged)
-            rows.sort(key=lambda row: row[3])
-            ends = _ends_of_epochs(rows)
-            table = pandas.DataFrame([row[:3] for row in rows], columns=["tag", "step", "value"])
+            table, ends = _older_table(run)
         kept = pandas.DataFrame(_kept_scores(self.path, ends), columns=["tag", "step", "value"])
         table = pandas.concat([kept, table]).astype({"tag": str, "step": int, "value": float})
         table = table.drop_duplicates(["tag", "step"], keep="last")
@@ -201,8 +195,27 @@ def _csv_table(file: Path) -> tuple[pandas.DataFrame, dict[int, int]]:
         raise UserError(f"{file} is damaged ({first_line(error)[:100]}); restore it") from error
 
 
-def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
-    """(tag, step, value, time) of every scalar in the run's event files."""
+def _older_table(run: RunDirectory) -> tuple[pandas.DataFrame, dict[int, int]]:
+    """As `_csv_table`, of the event files, and of log_metrics.txt if no validation is in them."""
+    import pandas
+
+    rows = _event_rows(run.path)
+    if not any(tag == "validation/loss" for tag, *_ in rows):
+        rows = [row for row in rows if not row[0].startswith("dmetric/")]  # the text has them, too
+        count = collections.Counter({"": 0})  # validations so far, by term
+        for tag, value in log_lines(run.metrics_file):
+            count[tag] += tag.startswith("metric/")
+            rows.append((re.sub("^metric/", "validation/", tag), count[tag] or max(count.values()), value))
+    table = pandas.DataFrame(rows, columns=["tag", "step", "value"])
+    epochs = table[table.tag == EPOCHS]  # the oldest versions did not log them: as if every validation ended one
+    validated = table[(table.tag == "validation/loss") & ~table.step.isin(epochs.step)].step
+    whole = epochs[epochs.value % 1 == 0]
+    ends = dict(enumerate(validated.drop_duplicates(), 1)) | dict(zip(whole.value.astype(int), whole.step, strict=True))
+    return table, ends
+
+
+def _event_rows(path: Path) -> list[tuple[str, int, float]]:
+    """(tag, step, value) of every scalar in the run's event files."""
     if not any(path.glob("events.out.tfevents.*")):
         return []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -216,42 +229,7 @@ def _event_rows(path: Path) -> list[tuple[str, int, float, float]]:
         raise UserError(
             f"{path}: its event files cannot be read ({error.strerror}); check their permissions"
         ) from error
-    tags = events.Tags()["scalars"]
-    return [(tag, event.step, event.value, event.wall_time) for tag in tags for event in events.Scalars(tag)]
-
-
-def _validations(rows: Sequence[tuple[str, int, float, float]]) -> list[tuple[int, float]]:
-    """Step and loss of every validation in order of time: --global-step may have set the steps back."""
-    return [(row[1], row[2]) for row in sorted(rows, key=lambda row: (row[3], row[1])) if row[0] == "validation/loss"]
-
-
-def _ends_of_epochs(rows: Sequence[tuple[str, int, float, float]]) -> dict[int, int]:
-    """Epoch -> its last step. Of older versions, which did not log EPOCHS: as if every validation ended an epoch."""
-    validated = dict.fromkeys(step for step, _ in _validations(rows))
-    found = {step: value for tag, step, value, _ in sorted(rows, key=lambda row: row[3]) if tag == EPOCHS}
-    older = [step for step in validated if step not in found]
-    return dict(enumerate(older, 1)) | {round(value): step for step, value in found.items() if value == round(value)}
-
-
-def _text_rows(file: Path, logged: Sequence[tuple[int, float]]) -> list[tuple[str, int, float, float]]:
-    """Rows as of `_event_rows` for the validations of log_metrics.txt before the first one of the event files.
-
-    Args:
-        logged: steps and losses of the validations in the event files, in order. The text has no steps: validations
-            before the first of these get evenly spaced steps up to it. If empty, all lines are used, and the step is
-            the number of validations so far.
-    """
-    lines, count = [], {"": 0}  # validations so far, by term
-    for tag, value in log_lines(file):
-        if tag.startswith("metric/"):
-            count[tag] = count.get(tag, 0) + 1
-        lines.append((re.sub("^metric/", "validation/", tag), count.get(tag, max(count.values())), value))
-    if not logged:
-        return [(*line, 0.0) for line in lines]
-    first, loss = logged[0]  # of the event files, which hold float32
-    here = [n for tag, n, value in lines if tag == "validation/loss" and math.isclose(value, loss, rel_tol=1e-6)]
-    before = min(here, default=1) - 1
-    return [(tag, first * n // (before + 1), value, 0.0) for tag, n, value in lines if n <= before]
+    return [(tag, event.step, event.value) for tag in events.Tags()["scalars"] for event in events.Scalars(tag)]
 
 
 def _kept_scores(path: Path, ends: Mapping[int, int]) -> list[tuple[str, int, float]]:

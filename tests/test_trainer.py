@@ -103,7 +103,7 @@ def test_scalars_csv_holds_every_number_of_tensorboard_with_its_epoch(trained):
     from logger import board, read_run
     from logger.reading import _event_rows
 
-    drawn = {(tag, step): value for tag, step, value, _ in _event_rows(trained) if not tag.startswith("5 ")}
+    drawn = {(tag, step): value for tag, step, value in _event_rows(trained) if not tag.startswith("5 ")}
     read = {(board.shown(row.tag)[0], row.step): row.value for row in read_run(trained).scalars.itertuples()}
     assert read == pytest.approx(drawn, rel=1e-6)
     table = pandas.read_csv(trained / "scalars.csv")

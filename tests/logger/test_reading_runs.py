@@ -100,40 +100,6 @@ def test_scores_of_kept_weights_stand_right_also_after_a_validation_within_an_ep
     assert read_run(tmp_path).curve("dmetric/sap").step.tolist() == [7, 14, 21]
 
 
-def test_a_run_that_went_on_elsewhere_has_the_epochs_before_from_its_text_log(tmp_path):
-    """Its event files begin with the third of four epochs of 100 steps; every score stands at the step of its epoch."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    losses, scores = [4.1, 3.1, 2.1, 1.1], [0.1, 0.2, 0.3, 0.4]
-    lines = [f"metric/loss : {loss}\ndmetric/fac_eval : {score}\n" for loss, score in zip(losses, scores, strict=True)]
-    (tmp_path / "log_metrics.txt").write_text("".join(lines))
-    (tmp_path / "scores_epoch_1.json").write_text(json.dumps({"scores": {"sap": 0.5}, "protocol": {}}))
-    (tmp_path / "scores_epoch_3.json").write_text(json.dumps({"scores": {"sap": 0.75}, "protocol": {}}))
-    with SummaryWriter(str(tmp_path)) as writer:
-        for step, loss, score in zip((300, 400), losses[2:], scores[2:], strict=True):
-            writer.add_scalar("validation/loss", loss, step)
-            writer.add_scalar("dmetric/fac_eval", score, step)
-    run = read_run(tmp_path)
-    for tag, values in (("validation/loss", losses), ("dmetric/fac_eval", scores)):
-        assert list(run.curve(tag).step) == [100, 200, 300, 400]
-        assert list(run.curve(tag).value) == pytest.approx(values)
-    assert run.curve("dmetric/sap")[["step", "value"]].values.tolist() == [[100, 0.5], [300, 0.75]]
-
-
-def test_steps_that_were_set_back_are_read_as_they_were_logged(tmp_path):
-    from torch.utils.tensorboard import SummaryWriter
-
-    losses = {1000: 3.0, 1100: 2.0, 200: 1.0}
-    (tmp_path / "log_metrics.txt").write_text("".join(f"metric/loss : {loss}\n" for loss in losses.values()))
-    (tmp_path / "scores_epoch_3.json").write_text(json.dumps({"scores": {"sap": 0.5}, "protocol": {}}))
-    with SummaryWriter(str(tmp_path)) as writer:
-        for at, (step, loss) in enumerate(losses.items()):
-            writer.add_scalar("validation/loss", loss, step, walltime=at)
-    run = read_run(tmp_path)
-    assert run.curve("validation/loss")[["step", "value"]].values.tolist() == [[200, 1], [1000, 3], [1100, 2]]
-    assert run.curve("dmetric/sap").step.tolist() == [200]
-
-
 def test_scores_of_a_text_log_stand_at_the_epoch_after_which_they_were_taken_last(tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
