@@ -12,7 +12,7 @@ import secrets
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +71,8 @@ def opened(command: CommandLine, check: Check, group: Group) -> Iterator[tuple[N
 def find_or_start(command: CommandLine, check: Check, group: Group | None = None) -> tuple[RunDirectory, Namespace]:
     """The run that a command continues, or a new one, locked for this process; and its arguments.
 
-    If --log-path is a run itself, it is continued; else the one that `_find` finds below it. Commands that start at the
-    same time under one --log-path do this one after the other.
+    If --log-path is a run itself, it is continued; else the first of `_candidates` below it that can be. Commands that
+    start at the same time under one --log-path do this one after the other.
 
     Args:
         check: called before anything is written.
@@ -84,23 +84,30 @@ def find_or_start(command: CommandLine, check: Check, group: Group | None = None
     args, path = command.args, Path(command.args.log_path)
     mode = "load" if args.load_model else args.resume
     if RunDirectory(path).is_run:
-        run = _named(RunDirectory(path), mode)
-        return _take(run, mode, command.given & LENGTHS, command, check)
+        return _take(_named(RunDirectory(path), mode), mode, command, check, command.given & LENGTHS)
+    none = UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
     if not path.is_dir():
         if mode == "load":
-            raise UserError(f"--load-model: {path} holds no run to continue; leave the flag out to start one")
+            raise none
         check(args)
     remedy = "give --log-path a folder that can be written"
     make_directory(path, remedy)
     with locked(path / ".lock", f"waiting for another process that starts a run under {path}", remedy):
-        if group and group.restarted:
-            for run in versions(path):
-                # None, if its processes died before they made one, with its arguments.
-                if run.args_file.is_file() and group.launch in run.launches():
-                    return _take(run, "restart", set(), command, check)
-        found = _find(path, mode, command, check) if mode != "no" else None
-        if found:
-            return found
+        runs = [run for run in versions(path) if run.args_file.is_file()]  # newest first; a killed start has no args
+        if group and group.restarted and (own := [run for run in runs if group.launch in run.launches()]):
+            return _take(own[0], "restart", command, check)
+        said: NothingToDo | None = None
+        for run in _candidates(runs, mode, command):
+            try:
+                return _take(run, mode, command, check, LENGTHS if mode == "once" else command.given & LENGTHS)
+            except NothingToDo as reason:
+                said = reason if "finished" in str(reason) else said or reason
+                if mode == "auto":
+                    print(f"{reason}".replace("nothing to do", "skipped"), file=sys.stderr)
+        if mode == "load":
+            raise none
+        if mode == "once" and said:
+            raise said
         check(args)
         seed = secrets.randbelow(2**31) if args.seed is None else args.seed
         args = Namespace(**{**vars(args), "seed": seed})
@@ -118,40 +125,31 @@ def _named(run: RunDirectory, mode: str) -> RunDirectory:
     return run
 
 
-def _find(log_path: Path, mode: str, command: CommandLine, check: Check) -> tuple[RunDirectory, Namespace] | None:
-    """The newest run below the folder (of --seed, if given) that the mode continues, with its arguments.
+def _candidates(runs: Sequence[RunDirectory], mode: str, command: CommandLine) -> list[RunDirectory]:
+    """Those of the runs (newest first; of --seed, if given) that the mode continues, the first choice first.
 
-    load: whichever is the newest. auto: the newest unfinished one; runs that another process trains are skipped. once:
-    only runs of these arguments (`differences`), and none if one of them is finished or being trained.
+    load: the newest. auto: unfinished ones, then those of these arguments that are shorter than asked. once: only runs
+    of these arguments (`differences`), unfinished ones first.
     """
     args = command.args
-    candidates = [run for run in versions(log_path) if run.args_file.is_file()]
+    if mode == "no":
+        return []
     if args.seed is not None:
-        candidates = [run for run in candidates if _recorded_seed(run) == args.seed]
+        runs = [run for run in runs if _recorded_seed(run) == args.seed]
     if mode == "load":
-        if not candidates:
-            raise UserError(f"--load-model: {log_path} holds no run to continue; leave the flag out to start one")
-        return _take(candidates[0], mode, command.given & LENGTHS, command, check)
+        return list(runs[:1])
     if mode == "once":
-        candidates = [run for run in candidates if _is_own(run, args)]
-    said: NothingToDo | None = None
-    for run in sorted(candidates, key=lambda run: run.state() == "finished"):  # unfinished ones first
-        asked = LENGTHS if mode == "once" else command.given & LENGTHS
-        if mode == "auto" and run.state() == "finished" and not (_shorter(run, args, asked) and _is_own(run, args)):
-            continue
-        try:
-            return _take(run, mode, asked, command, check)
-        except NothingToDo as reason:
-            said = reason if "finished" in str(reason) else said or reason
-            if mode == "auto":
-                print(f"{reason}".replace("nothing to do", "skipped"), file=sys.stderr)
-    if mode == "once" and said:
-        raise said
-    return None
+        runs = [run for run in runs if _is_own(run, args)]
+    unfinished = [run for run in runs if run.state() != "finished"]
+    finished = [run for run in runs if run not in unfinished]
+    if mode == "auto":
+        asked = command.given & LENGTHS
+        finished = [run for run in finished if _shorter(run, args, asked) and _is_own(run, args)]
+    return [*unfinished, *finished]
 
 
 def _take(
-    run: RunDirectory, mode: str, asked: Collection[str], command: CommandLine, check: Check
+    run: RunDirectory, mode: str, command: CommandLine, check: Check, asked: Collection[str] = ()
 ) -> tuple[RunDirectory, Namespace]:
     """Lock a run to continue it, and merge its arguments with those of the command, of which `asked` are its length.
 
