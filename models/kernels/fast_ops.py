@@ -120,7 +120,8 @@ class _Convolutions(torch.autograd.Function):
     def forward(ctx, x, dtype: torch.dtype, derived: bool, downward: bool, relu: Sequence[bool], *parameters):
         """`derived`: whether a derivative will be asked for, which needs every layer's input, and patches of x."""
         weights, biases = [p.to(dtype) for p in parameters[::2]], [p.to(dtype) for p in parameters[1::2]]
-        results, kept = [], []  # kept: of every piece, the input of each layer and what the last one gave
+        results: list[torch.Tensor] = []
+        kept: list[torch.Tensor | None] = []  # of every piece, the input of each layer and what the last ReLU gave
         for piece in x.split(piece_size(dtype)):
             piece = piece.to(dtype, memory_format=torch.channels_last)
             values = [operand(piece) if downward and derived else piece]
@@ -128,7 +129,8 @@ class _Convolutions(torch.autograd.Function):
                 piece = (down if downward else up)(values[-1], weight, bias)
                 values = [*(values if derived else []), rectify(piece) if rectified else piece]
             results.append(piece)
-            kept += values if derived else []
+            if derived:  # what comes after may overwrite the result, but for that of a ReLU
+                kept += [*values[:-1], values[-1] if relu[-1] else None]
         if derived:
             ctx.save_for_backward(*weights, *kept)
             ctx.like, ctx.dtype, ctx.downward, ctx.relu = x.dtype, dtype, downward, relu
@@ -191,6 +193,11 @@ def rectify_gradient(g: torch.Tensor, y: torch.Tensor, into: torch.Tensor) -> to
     return into
 
 
+def images(like: torch.Tensor, *shape: int) -> torch.Tensor:
+    """Memory for images `[n, c, h, w]`, channels-last: no view, which layers that follow could not change in place."""
+    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+
+
 def operand(x: torch.Tensor) -> torch.Tensor:
     """What `down` and `weight_gradient` take for x: its patches where one channel makes the product win, else x."""
     return _patches(x) if x.shape[1] == 1 else x
@@ -200,10 +207,12 @@ def down(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> to
     """The convolution. x `[n, c, 2h, 2w]`, or its patches; weight `[k, c, 4, 4]`, bias `[k]` -> `[n, k, h, w]`."""
     if x.dim() == 4:
         return F.conv2d(x, weight, bias, stride=2, padding=1)
-    _, n, h, w = x.shape[1:]
-    patches, matrix = x.view(-1, n * h * w).T, weight.reshape(len(weight), -1).T  # [n*h*w, c*16], [c*16, k]
-    y = patches @ matrix if bias is None else torch.addmm(bias, patches, matrix)  # [n*h*w, k]
-    return y.view(n, h, w, -1).permute(0, 3, 1, 2)  # [n, k, h, w], channels-last
+    (n, h, w), k = x.shape[2:], len(weight)
+    patches, matrix = x.view(-1, n * h * w).T, weight.reshape(k, -1).T  # [n*h*w, c*16], [c*16, k]
+    y = images(x, n, k, h, w)
+    pixels = y.permute(0, 2, 3, 1).view(-1, k)  # [n*h*w, k]
+    torch.mm(patches, matrix, out=pixels) if bias is None else torch.addmm(bias, patches, matrix, out=pixels)
+    return y
 
 
 def up(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -245,7 +254,7 @@ def _fold(patches: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     for i in range(4):
         for j in range(4):
             phases[i % 2, j % 2, :, :, i // 2 : i // 2 + h, j // 2 : j // 2 + w] += patches[:, 4 * i + j]
-    x = phases.new_empty(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)  # [n, c, 2h, 2w], channels-last
+    x = images(phases, n, c, 2 * h, 2 * w)
     for i in range(2):
         for j in range(2):  # parity 0 of the padded image is parity 1 of the image
             x[:, :, 1 - i :: 2, 1 - j :: 2] = phases[i, j, :, :, 1 - i : h + 1 - i, 1 - j : w + 1 - j].transpose(0, 1)

@@ -29,8 +29,8 @@ def trained(model, optimisers, steps: range) -> dict[str, torch.Tensor]:
 
 
 def test_permuting_keeps_the_values_of_each_latent() -> None:
-    z, keys = torch.randn(9, 4), torch.rand(9, 4)
-    shuffled = permute_latents(z, keys.argsort(dim=0))
+    z = torch.randn(9, 4)
+    shuffled = permute_latents(z, torch.stack([torch.arange(9).roll(j) for j in range(4)], dim=1))
     assert torch.equal(shuffled.sort(dim=0).values, z.sort(dim=0).values)
     rows = {tuple(row) for row in z.tolist()}
     assert not any(tuple(row) in rows for row in shuffled.tolist())  # no code survives whole
