@@ -134,3 +134,8 @@ DIAGNOSTICS = {
     "algebra/condition_number_max": "condition number of the group elements, largest",
     "equivariance_error/mean": "equivariance error of the best latent, mean over factors",
 }
+
+
+def likeness(relative: float, random: float) -> str:
+    """How a relative norm of the basis compares with that of random matrices: `zero`, `smaller` or `as random`."""
+    return "zero" if relative < 0.1 * random else "smaller" if relative <= 0.8 * random else "as random"

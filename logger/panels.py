@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from logger import charts, grids, pictures
+from logger.catalogue import likeness
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 UNUSED = 0.05  # nats; a latent of a smaller KL says nothing about the image
@@ -154,9 +155,10 @@ def diagnostic_pictures(findings, order: np.ndarray) -> dict[str, np.ndarray]:
     latents = [f"z{j}" for j in order]
     drawn = {}
     if "equivariance_error" in findings.matrices:
-        matrix = findings.matrices["equivariance_error"]
+        values = findings.matrices["equivariance_error"][:, order]  # [factors, latents]
+        title = "Equivariance error of each latent's action (0 perfect, 1 as doing nothing)"
         drawn["equivariance"] = charts.heat_map_picture(
-            matrix.values[:, order], matrix.row_names, latents, matrix.title, "latent", "factor moved", vmin=0, vmax=2
+            values, findings.factors, latents, title, "latent", "factor moved", vmin=0, vmax=2
         )
     if findings.per_latent:
         drawn["algebra"] = _algebra_picture(findings, order, latents)
@@ -173,11 +175,19 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
             left, {name: values[order] / scale for name, values in findings.per_latent.items()}, latents
         )
         left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel=f"norm{unit}, split into parts")
-        for axes, name in zip(others, ("product_norms", "commutator_norms"), strict=True):
-            matrix = findings.matrices[name]
-            charts.heat_map(axes, matrix.values[np.ix_(order, order)], latents, latents, matrix.title, vmin=0)
+        for axes, name, size in zip(others, ("product", "commutator"), (1.0, 2**0.5), strict=True):
+            values = findings.matrices[f"{name}_norms"][np.ix_(order, order)]  # [latents, latents]
+            charts.heat_map(axes, values, latents, latents, _norms_title(findings.scalars, name, size), vmin=0)
             axes.set(xlabel="latent j", ylabel="latent i")
         return charts.to_array(canvas)
+
+
+def _norms_title(scalars: dict[str, float], name: str, size: float) -> str:
+    """Products or commutators: their relative norm, that of random matrices (of products, times `size`), a verdict."""
+    relative, random = scalars[f"algebra/{name}_norm_relative"], size * scalars["algebra/product_norm_random"]
+    words = {"zero": "commutative", "smaller": "partly commutative", "as random": "as random: not commutative"}
+    found = f"{relative:.3f} (random matrices {random:.3f})\n{words[likeness(relative, random)]}"
+    return f"{name.capitalize()}s, relative: {found if random else 'one latent, nothing to compare'}"
 
 
 def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:

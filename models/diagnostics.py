@@ -16,28 +16,21 @@ import torch
 TINY = 1e-12  # below it a squared norm counts as zero
 
 
-class Matrix(NamedTuple):
-    """A matrix to draw: `values` float `[rows, columns]`; names None: the latents, in order."""
-
-    title: str
-    values: np.ndarray
-    row_names: tuple[str, ...] | None
-    column_names: tuple[str, ...] | None
-
-
 class Findings(NamedTuple):
     """Measures of a model, to be logged and drawn without knowledge of the model.
 
     scalars: tag -> number.
-    matrices: name -> Matrix.
+    matrices: name -> float `[rows, latents]`: `product_norms`, `commutator_norms`, a row for each latent, and
+        `equivariance_error`, a row for each of `factors`.
     per_latent: name -> float `[latents]`; drawn as stacked bars, one per latent.
     spectra: eigenvalues of each latent's matrix, complex `[m_k]` each; empty for a model without matrices.
     """
 
     scalars: dict[str, float]
-    matrices: dict[str, Matrix]
+    matrices: dict[str, np.ndarray]
     per_latent: dict[str, np.ndarray]
     spectra: list[np.ndarray]
+    factors: tuple[str, ...] = ()
 
 
 def basis_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -92,15 +85,6 @@ def random_norm(bases: Sequence[torch.Tensor]) -> float:
     pairs = [(len(basis) * (len(basis) - 1), basis.shape[-1]) for basis in bases]  # number of pairs, m
     count = sum(number for number, _ in pairs)
     return math.sqrt(sum(number / m for number, m in pairs) / count) if count else 0.0
-
-
-def verdict(relative: float, random: float) -> str:
-    """A relative norm, that of random matrices, and what they say of the group, in words."""
-    if not random:
-        return "one latent, nothing to compare"
-    share = relative / random
-    said = "as random: not commutative" if share > 0.8 else "commutative" if share < 0.1 else "partly commutative"
-    return f"{relative:.3f} (random matrices {random:.3f})\n{said}"
 
 
 def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -203,9 +187,8 @@ def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> 
     if not errors:
         return Findings({}, {}, {}, [])
     scalars["equivariance_error/mean"] = math.fsum(scalars.values()) / len(scalars)
-    title = "Equivariance error of each latent's action (0 perfect, 1 as doing nothing)"
-    matrix = Matrix(title, np.stack(list(errors.values())), tuple(errors), None)
-    return Findings(scalars, {"equivariance_error": matrix}, {}, [])
+    matrices = {"equivariance_error": np.stack(list(errors.values()))}  # [factors, latents]
+    return Findings(scalars, matrices, {}, [], tuple(errors))
 
 
 def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Tensor], z: torch.Tensor) -> Findings:
@@ -231,13 +214,9 @@ def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Ten
         "algebra/condition_number_median": float(np.median(condition)),
         "algebra/condition_number_max": float(condition.max()),
     }
-    titles = {
-        name: f"{name}, relative: {verdict(scalars[f'algebra/{tag}_norm_relative'], size * random_norm(bases))}"
-        for name, tag, size in (("Products", "product", 1.0), ("Commutators", "commutator", math.sqrt(2)))
-    }
     matrices = {
-        "product_norms": Matrix(titles["Products"], relative_norms(products, bases), None, None),
-        "commutator_norms": Matrix(titles["Commutators"], relative_norms(commutators, bases), None, None),
+        "product_norms": relative_norms(products, bases),
+        "commutator_norms": relative_norms(commutators, bases),
     }
     shares = {name: share * norms.numpy() for name, share in readings(bases).items()}
     return Findings(scalars, matrices, shares, eigenvalues(bases))

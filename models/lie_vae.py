@@ -180,7 +180,12 @@ class LieGroupVAE(VAE):
             return general
         bases = [basis.cpu() for basis in self.decoder.basis()]  # each [latents_k, m_k, m_k]
         own = algebra_findings(bases, [element.cpu() for element in self.group_elements(z)], z.cpu())
-        return own._replace(scalars=own.scalars | general.scalars, matrices=own.matrices | general.matrices)
+        return general._replace(
+            scalars=own.scalars | general.scalars,
+            matrices=own.matrices | general.matrices,
+            per_latent=own.per_latent,
+            spectra=own.spectra,
+        )
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """`eps` `[batch, latents]`, and `from_encoder_feats`, whether this step decodes e instead of g, a bool `[]`."""

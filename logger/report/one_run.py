@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from logger import score_guide
-from logger.catalogue import DIAGNOSTICS, PICTURES, SECTIONS
+from logger.catalogue import DIAGNOSTICS, PICTURES, SECTIONS, likeness
 from logger.reading import Run
 from logger.report import charts
 from logger.report.page import Figure, Table, left_out_note, picture_of, render, replica_note
@@ -15,7 +15,6 @@ from logger.run_directory import RunDirectory
 from logger.score_guide import number
 
 ARROW = {"higher": "↑", "lower": "↓", "": ""}
-SMALL = 0.1  # of what random matrices have
 
 
 def page(run: Run, left_out: Sequence[str] = ()) -> str:
@@ -164,9 +163,8 @@ def verdicts(run: Run) -> list[str]:
         value = run.last(f"algebra/{name}_relative")
         if value is not None and random:
             usual = factor * random  # of random matrices, see docs/pictures.md
-            said = zero if value < SMALL * usual else f"smaller, but {otherwise}"
-            said = otherwise if value > 0.8 * usual else said
-            found.append(f"{what}: {value:.3f}, of random matrices: {usual:.3f}: {said}")
+            words = {"zero": zero, "smaller": f"smaller, but {otherwise}", "as random": otherwise}
+            found.append(f"{what}: {value:.3f}, of random matrices: {usual:.3f}: {words[likeness(value, usual)]}")
     if (error := run.last("algebra/decomposition_error_relative")) is not None:
         said = "one latent is one one-parameter subgroup" if error < 0.05 else "the latents do not act one by one"
         found.append(f"decomposition error: {error:.3f} of the group element's distance from the identity: {said}")

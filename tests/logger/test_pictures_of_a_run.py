@@ -306,8 +306,10 @@ def test_colours_up_to_a_given_limit_are_those_of_the_values(largest):
 
 def findings(latents, size):
     """Diagnostics of latents whose matrices have entries of about this size; their group is commutative."""
-    zeros = SimpleNamespace(values=np.zeros((latents, latents)), title="t")
+    zeros = np.zeros((latents, latents))
+    norms = ("product_norm_relative", "commutator_norm_relative", "product_norm_random")
     return SimpleNamespace(
+        scalars={f"algebra/{name}": 0.1 for name in norms},
         spectra=[np.array([size + size * 1j])] * latents,
         per_latent={"rotate": np.full(latents, size), "scale": np.full(latents, size)},
         matrices={"product_norms": zeros, "commutator_norms": zeros},

@@ -107,7 +107,7 @@ def test_one_varying_factor_is_told_with_the_scores_that_say_nothing():
         ({"seed": 3.0}, "seed is 3.0: give an integer"),
         ({"seed": "3"}, "seed is '3': give an integer"),
         ({"seed": True}, "seed is True"),
-        ({"preset": None}, "preset is None: give 'full' or 'fast', or a Preset"),
+        ({"preset": None}, "preset None: choose one of full, fast, or give a Preset"),
         ({"bootstrap": 2.5}, "bootstrap is 2.5"),
         ({"workers": "two"}, "workers is 'two'"),
     ],

@@ -176,16 +176,12 @@ def test_without_the_exponential_map_there_is_no_group_to_report():
     assert set(model.diagnostics(z, {"size": (z, z + 1)}).matrices) == {"equivariance_error"}
 
 
-def test_the_verdict_compares_with_random_matrices():
+def test_random_matrices_have_the_norm_that_is_expected_of_them():
     torch.manual_seed(0)
     bases = [torch.randn(10, 10, 10)]
     random = diagnostics.random_norm(bases)
     assert random == pytest.approx(0.1**0.5)
-    relative = diagnostics.relative_norm(diagnostics.product_norms(bases), bases)
-    assert relative == pytest.approx(random, rel=0.1)
-    assert diagnostics.verdict(relative, random).endswith("\nas random: not commutative")
-    assert diagnostics.verdict(0.5 * random, random).endswith("partly commutative")
-    assert diagnostics.verdict(0.01 * random, random).endswith("\ncommutative")
+    assert diagnostics.relative_norm(diagnostics.product_norms(bases), bases) == pytest.approx(random, rel=0.1)
 
 
 def test_relative_norms_do_not_depend_on_the_scale_of_the_basis():
