@@ -15,7 +15,7 @@ from typing import Any
 
 from metrics import METRICS, SCORES, evaluate, udr
 from metrics.evaluation import find_metrics
-from metrics.files import Table, aligned, read_tables
+from metrics.files import read_tables
 from metrics.protocol import find_preset
 from system.command_line import Parser, command_line
 from system.errors import UserError
@@ -55,57 +55,46 @@ def list_metrics() -> str:
     return "\n".join([*lines, "udr [needs the codes of several runs]", f"  {'UDR':38} {SCORES['UDR'].question}"])
 
 
-def pick_codes(arrays: dict[str, Table], path: Path, name: str | None, factors: str | None) -> Table:
+def pick_codes(arrays: dict[str, Any], path: Path, name: str | None, factors: str | None) -> Any:
     """The codes of a file: by `name`, else its only table besides the factors, else a usual name. Raises UserError."""
     if name is not None:
         if name not in arrays:
             raise UserError(f"--codes-name {name}: {path} holds {', '.join(arrays)}")
         return arrays[name]
-    tables = [key for key, array in arrays.items() if array.values.ndim == 2 and key != factors]
+    tables = [key for key, array in arrays.items() if array.ndim == 2 and key != factors]
     usual = [key for key in CODE_NAMES if key in tables]
     if len(tables) != 1 and not usual:
-        found = ", ".join(f"{key} {list(array.values.shape)}" for key, array in arrays.items())
+        found = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
         raise UserError(f"{path} holds {found or 'nothing'}: name the table of codes [n, d] with --codes-name")
     return arrays[usual[0] if usual else tables[0]]
 
 
-def read_factors(name: str, arrays: dict[str, Table], codes: Table) -> tuple[Any, dict[str, int]]:
+def read_factors(name: str, arrays: dict[str, Any]) -> tuple[Any, dict[str, int]]:
     """Factors `[n, k]` of the codes' file or of another, by `--factors`, and those left out of MIG, name -> column."""
     if name in arrays:
         if name == "factors" and "left_out" in arrays and "factor_names" in arrays:  # of a run
-            names, left_out = (arrays[key].values.astype(str).tolist() for key in ("factor_names", "left_out"))
-            return arrays[name].values, {factor: names.index(factor) for factor in left_out}
-        return arrays[name].values, {}
+            names, left_out = (arrays[key].astype(str).tolist() for key in ("factor_names", "left_out"))
+            return arrays[name], {factor: names.index(factor) for factor in left_out}
+        return arrays[name], {}
     if not Path(name).exists():
         raise UserError(f"--factors {name}: neither a file nor an array of the codes' file ({', '.join(arrays)})")
     found = read_tables(Path(name))
     if "factors" not in found and len(found) != 1:
         raise UserError(f"--factors {name}: holds {', '.join(found)}; keep one array, or name it factors")
-    table = found.get("factors") or next(iter(found.values()))
-    values = aligned(table, codes, arrays, f"--factors {name}")
-    if table.names is None:
-        return values, {}
-    import pandas
-
-    return pandas.DataFrame(values, columns=table.names), {}  # whose names stand in complaints
+    return found["factors"] if "factors" in found else next(iter(found.values())), {}
 
 
-def score_udr(args: argparse.Namespace, runs: Sequence[Table], files: Sequence[dict[str, Table]]) -> dict[str, float]:
+def score_udr(paths: Sequence[Path], runs: Sequence[Any], files: Sequence[dict[str, Any]]) -> dict[str, float]:
     """UDR of several files. Raises UserError if they record an `index` or `data` of different images."""
-    for path, arrays in zip(args.codes[1:], files[1:], strict=True):
+    for path, arrays in zip(paths[1:], files[1:], strict=True):
         for name in ("data", "index"):
-            both = [found[name].values.tolist() for found in (files[0], arrays) if name in found]
+            both = [found[name].tolist() for found in (files[0], arrays) if name in found]
             if len(both) == 2 and both[0] != both[1]:
                 raise UserError(
-                    f"{args.codes[0]} and {path} hold codes of different images, says their array {name}: evaluate "
-                    "both runs again, on one data set"
+                    f"{paths[0]} and {path} hold codes of different images, says their array {name}: evaluate both "
+                    "runs again, on one data set"
                 )
-    return udr(
-        [
-            runs[0].values,
-            *(aligned(run, runs[0], files[0], str(path)) for run, path in zip(runs[1:], args.codes[1:], strict=True)),
-        ]
-    )
+    return udr(runs)
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
@@ -114,16 +103,16 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     if args.factors is None and "factors" in files[0] and args.codes_name != "factors":
         args.factors = "factors"
     runs = [pick_codes(f, path, args.codes_name, args.factors) for path, f in zip(args.codes, files, strict=True)]
-    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].values.shape)}
+    record = {"codes": [str(path) for path in args.codes], "shape": list(runs[0].shape)}
     if args.metrics and "udr" in args.metrics:
         if len(args.metrics) > 1:
             raise UserError("--metrics udr compares several files; compute the other scores one file at a time")
-        return score_udr(args, runs, files), record
+        return score_udr(args.codes, runs, files), record
     if len(runs) > 1:
         raise UserError("several files of codes are for --metrics udr only; score them one at a time")
     if args.factors is None and any(METRICS[name].needs for name in find_metrics(args.metrics)):
         raise UserError("--factors is missing (only --metrics unsupervised and udr need none): name an array or a file")
-    factors, left_out = (None, {}) if args.factors is None else read_factors(args.factors, files[0], runs[0])
+    factors, left_out = (None, {}) if args.factors is None else read_factors(args.factors, files[0])
     preset = find_preset(args.preset)
     if args.points is not None:
         name = f"{preset.name}, {args.points} points"
@@ -136,7 +125,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     }
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        scores = evaluate(runs[0].values, factors, args.metrics, preset=preset, progress=True, **settings)
+        scores = evaluate(runs[0], factors, args.metrics, preset=preset, progress=True, **settings)
     for note in dict.fromkeys(str(note.message) for note in notes):
         print(f"note: {note}", file=sys.stderr)
     return scores, {**record, "factors": args.factors, **scores.protocol, "left_out": list(left_out)}
