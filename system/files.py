@@ -139,7 +139,8 @@ def writable_folder(path: str | os.PathLike, flag: str, *used: str | os.PathLike
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{flag} {path}: cannot make the folder {folder} ({error.strerror}); name another") from error
-    of_run = any((parent / "args.json").is_file() for parent in (folder, folder.parent))
+    arguments = ("args.json", "args.pt", "checkpoints/args.pt")  # those of the authors' runs, too
+    of_run = any((parent / name).is_file() for parent in (folder, folder.parent) for name in arguments)
     for refused, reason in (
         (not os.access(folder, os.W_OK), f": the folder {folder} cannot be written"),
         (path.is_dir(), " is a folder: name a file"),

@@ -269,6 +269,11 @@ def test_a_file_of_a_run_is_no_output(tmp_path, capsys, name):
     assert "is a file of a run, which would be replaced: name another" in capsys.readouterr().err
     assert (run / name).read_text() == "kept"
     assert collect_results.main([flags[0], f"--result_file={run / 'table.csv'}"]) == 0  # a new name
+    theirs = tmp_path / "authors" / "checkpoints"
+    theirs.mkdir(parents=True)
+    for kept in ("args.pt", "model.pt"):
+        (theirs / kept).write_text("kept")
+        assert collect_results.main([flags[0], f"--result_file={theirs / kept}"]) == 2
 
 
 def test_a_device_or_a_pipe_is_written_to_and_not_replaced(tmp_path):
