@@ -66,20 +66,14 @@ def _file(name: str, checksum: str = "", address: str = _ADDRESS) -> DataFile:
 
 
 TOY = spec(
-    "mpi3d_toy",
-    "an object, rendered in a simple style",
-    _file("mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868"),
+    "mpi3d_toy", "an object, rendered in a simple style", _file("mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868")
 )
 REALISTIC = spec(
     "mpi3d_realistic",
     "an object, rendered realistically",
     _file("mpi3d_realistic.npz", "md5:59a6225b88b635365f70c91b3e52f70f"),
 )
-REAL = spec(
-    "mpi3d_real",
-    "an object, photographed",
-    _file("mpi3d_real.npz", "md5:0f33f609918fb5c97996692f91129802"),
-)
+REAL = spec("mpi3d_real", "an object, photographed", _file("mpi3d_real.npz", "md5:0f33f609918fb5c97996692f91129802"))
 COMPLEX = spec(
     "mpi3d_complex",
     "real objects, photographed",

@@ -92,10 +92,7 @@ def test_a_base_model_of_which_nothing_fits_is_an_error(run, tmp_path, capsys) -
     [
         (["--model=vae", "--beta=4"], "--beta has no meaning for --model vae: it is always 1.0; leave it out"),
         (["--model=vae", "--capacity=4"], "--capacity has no meaning for --model vae"),
-        (
-            ["--model=annealed_vae", "--beta=4"],
-            "--beta has no meaning for --model annealed_vae: its weight is",
-        ),
+        (["--model=annealed_vae", "--beta=4"], "--beta has no meaning for --model annealed_vae: its weight is"),
         (["--model=beta_tcvae", "--capacity=4"], "--capacity has no meaning for --model beta_tcvae"),
         (["--model=beta_tcvae", "--hy_tc=1"], "--hy_tc has no meaning for --model beta_tcvae"),
         (["--model=dip_conv_vae_i", "--hy_dip=1"], "--hy_dip has no meaning for --model dip_conv_vae_i"),

@@ -7,13 +7,7 @@ import pytest
 import torch
 
 from system.errors import UserError
-from training_loop import (
-    Position,
-    check_finite,
-    draw_noise,
-    train_step,
-    validate,
-)
+from training_loop import Position, check_finite, draw_noise, train_step, validate
 
 CPU = torch.device("cpu")
 
@@ -68,10 +62,7 @@ def test_validation_takes_the_first_tenth_of_the_batches_and_at_most_fifty(batch
 
 def test_a_step_updates_each_objective_in_order_and_reports_numbers_without_a_graph():
     model, x = Line().eval(), torch.full((2, 1, 1, 1), 3.0)
-    optimisers = {
-        "vae": torch.optim.SGD([model.slope], lr=0.1),
-        "second": torch.optim.SGD([model.other], lr=0.1),
-    }
+    optimisers = {"vae": torch.optim.SGD([model.slope], lr=0.1), "second": torch.optim.SGD([model.other], lr=0.1)}
     terms = train_step(model, optimisers, x, {"eps": torch.zeros(2)}, 0, weight=0.5)
     assert model.slope.item() == pytest.approx(2 - 0.1 * 0.5 * 3)  # the weight is one of gradients
     assert model.other.item() == pytest.approx(1 - 0.1 * 0.5 * 1.85)  # of the slope as updated

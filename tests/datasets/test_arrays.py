@@ -179,10 +179,7 @@ WRONG = {
     "no images": ({"pictures": IMAGES}, "expected an array images, found"),
     "other length": ({"images": IMAGES, "factors": GRID[:-1]}, r"expected factors \[24, k\].*found int64 \[23, 3\]"),
     "NaN": ({"images": IMAGES, "factors": np.full((24, 1), np.nan)}, "factors hold NaN or infinity"),
-    "names": (
-        {"images": IMAGES, "factors": GRID, "factor_names": ["a", "a", "b"]},
-        "expected 3 different names",
-    ),
+    "names": ({"images": IMAGES, "factors": GRID, "factor_names": ["a", "a", "b"]}, "expected 3 different names"),
     "measured": (
         {"images": IMAGES, "factors": np.linspace(0, 1, 24)[:, None] * [1, 2]},
         "factor_0 has 24 values in 24 images, too many to be classes: bin it",

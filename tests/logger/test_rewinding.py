@@ -43,7 +43,7 @@ def of_scores(run: RunDirectory) -> list[bool]:
 
 
 def test_logs_are_cut_to_their_lengths_and_scores_that_are_cut_off_take_their_files_along(run, capsys):
-    continued(run, checkpoint(log_metrics__txt=16, events__one=4, events__two=0))
+    continued(run, checkpoint(log_metrics__txt=16, events__one=4))
     assert run.metrics_file.read_text() == "metric/loss : 2\n"
     assert (run.path / "events.one").read_text() == "0123" and not (run.path / "events.two").exists()
     assert not any(of_scores(run)) and (run.path / PICTURES["traversals"].file).exists()

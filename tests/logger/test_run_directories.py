@@ -1,14 +1,12 @@
 """Claiming: runs that start together, in one folder, stay apart."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from logger import checkpoints
 from logger.run_directory import RunDirectory, versions
 from logger.runs import claim
 
@@ -72,37 +70,6 @@ def test_numbers_are_counted_not_spelled(tmp_path):
     (tmp_path / "version_old").mkdir()
     assert [run.path.name for run in versions(tmp_path)] == ["version_10", "version_9", "version_2"]
     assert claim(tmp_path).path.name == "version_11"
-
-
-def test_rewinding_cuts_logs_to_their_length_and_removes_younger_ones(tmp_path):
-    run = claim(tmp_path)
-    old, young = run.path / "events.old", run.path / "events.young"
-    run.append_metrics({"metric/loss": 1.0})
-    old.write_bytes(b"12345678")
-    logs = checkpoints.log_lengths(run)
-    run.append_metrics({"metric/loss": 2.0})
-    old.write_bytes(b"12345678 and more")
-    young.write_bytes(b"later")
-    (run.checkpoints / f".training.pt.{os.getpid()}.partial").write_bytes(b"half")
-    checkpoints.rewind(run, {"logs": logs})
-    assert run.metrics_file.read_text() == "metric/loss : 1.0\n"
-    assert old.read_bytes() == b"12345678"
-    assert not young.exists() and not list(run.checkpoints.iterdir())
-    checkpoints.rewind(run, None)
-    assert not run.metrics_file.exists() and not old.exists()
-
-
-@pytest.mark.parametrize(("cut_off", "stay"), [("dmetric/fac_eval", False), ("metric/loss", True)])
-def test_scores_that_are_cut_off_take_their_files_with_them(tmp_path, cut_off, stay):
-    run = claim(tmp_path)
-    run.append_metrics({"dmetric/fac_eval": 0.5})
-    logs = checkpoints.log_lengths(run)
-    run.append_metrics({cut_off: 0.9})
-    files = [run.path / name for name in ("scores.json", "codes.npz", "importance.png", "mutual_information.png")]
-    for file in [*files, run.path / "traversals.png"]:
-        file.touch()
-    checkpoints.rewind(run, {"logs": logs})
-    assert [file.exists() for file in files] == [stay] * 4 and (run.path / "traversals.png").exists()
 
 
 def test_the_status_says_how_a_run_ended(tmp_path):

@@ -164,10 +164,7 @@ def wait_for_other_workers(agent: int, before: list[int]) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        (
-            {"WORLD_SIZE": "two"},
-            "the environment variable WORLD_SIZE is 'two', not a number: start main.py",
-        ),
+        ({"WORLD_SIZE": "two"}, "the environment variable WORLD_SIZE is 'two', not a number: start main.py"),
         ({"WORLD_SIZE": "2"}, "the environment variable RANK is not set, but WORLD_SIZE is"),
         ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "1"}, "WORLD_SIZE is 2, but MASTER_ADDR is not set"),
     ],

@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-from table_cases import (
-    CHEAP,
-    CODES,
-    FACTORS,
-    assert_equal,
-    score,
-)
+from table_cases import CHEAP, CODES, FACTORS, assert_equal, score
 
 from metrics import evaluate, mig
 from system.errors import UserError

@@ -153,15 +153,7 @@ def test_latents_that_do_not_vary_at_all_share_a_vote_of_the_factor_vae_score():
 def test_constant_latents_alone_have_defined_scores():
     scores = score(np.ones((len(FACTORS), 3)))
     assert all(np.isfinite(value) for value in scores.values())
-    zero = (
-        "fac_eval",
-        "fac_num_act",
-        "discrete_mig",
-        "SAP_score",
-        "modularity_score",
-        "mutual_info_score",
-        "IRS",
-    )
+    zero = ("fac_eval", "fac_num_act", "discrete_mig", "SAP_score", "modularity_score", "mutual_info_score", "IRS")
     assert all(scores[name] == 0 for name in (*zero, "dci_disentanglement", "gaussian_total_correlation"))
     assert scores["explicitness_score_test"] == 0.5
     steps = score_steps(np.ones((np.prod(SIZES), 3)))
