@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,24 +9,6 @@ from pathlib import Path
 from study import plan
 from system.command_line import Parser, command_line, start
 from system.errors import UserError
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every flag."""
-    parser = Parser(prog="python -m study", description=__doc__, allow_abbrev=False)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--list", action="store_true", help="print the commands of missing runs, and of missing full scores, one a line"
-    )
-    what.add_argument(
-        "--collect", nargs="+", type=Path, metavar="DIR", help="take in the runs among and below these folders"
-    )
-    what.add_argument("--tables", action="store_true", help="make results.md, runs.csv and the figures anew")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="with --list: only these groups or configurations")
-    parser.add_argument("--flags", default="", help="with --list: more flags of main.py, such as '--device cuda'")
-    own = Path(__file__).resolve().parent
-    parser.add_argument("--into", type=Path, default=own, metavar="DIR", help="folder of records and tables [study]")
-    return parser
 
 
 def missing(study: Path, names: Sequence[str] | None, flags: Sequence[str] = ()) -> list[str]:
@@ -74,7 +55,17 @@ def collect(folders: Sequence[Path], study: Path) -> None:
 @command_line
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    args = build_parser().parse_args(argv)
+    parser = Parser(prog="python -m study", description=__doc__, allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group(required=True)
+    add = what.add_argument
+    add("--list", action="store_true", help="print the commands of missing runs, and of missing full scores")
+    add("--collect", nargs="+", type=Path, metavar="DIR", help="take in the runs among and below these folders")
+    add("--tables", action="store_true", help="make results.md, runs.csv and the figures anew")
+    add = parser.add_argument
+    add("--only", nargs="+", metavar="NAME", help="with --list: only these groups or configurations")
+    add("--flags", default="", help="with --list: more flags of main.py, such as '--device cuda'")
+    add("--into", type=Path, default=Path(__file__).parent, metavar="DIR", help="folder of records and tables [study]")
+    args = parser.parse_args(argv)
     if args.list:
         print("\n".join(missing(args.into, args.only, shlex.split(args.flags))))
         return

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from logger.run_directory import RunDirectory
 from study import plan
-from study.records import read_curve, record
-from system.files import write_text
+from study.records import read_curve, record, write_json
 
 
 def analyse(run: Path, study: Path) -> None:
@@ -32,7 +30,7 @@ def analyse(run: Path, study: Path) -> None:
         share = float(args["hy_hes"] * last["metric/hessian"] / last["metric/loss"])
         found["basis"] = {"share of the loss": share, **basis(run_dir.model_file, codes)}
     folder = record(study, plan.of_run(args).name, args["seed"])
-    write_text(folder / "analysis.json", json.dumps(found, indent=2) + "\n")
+    write_json(folder / "analysis.json", found)
 
 
 def rotated_scores(codes: np.ndarray, factors: np.ndarray) -> dict:

@@ -8,11 +8,11 @@ import pandas
 
 from logger.charts import OKABE_ITO, figure
 from study import plan
-from study.records import record_folders
+from study.records import records
 from study.report import analyses, samples
 from system.files import replacing
 
-ABLATION = [c.name for c in plan.members("short")]
+ABLATION = [c.name for c in plan.rows("short")]
 WEIGHTS = {0: "small_hes_0", 40: "small_hes_40", 4000: "small_hes_4000", 40000: "small_hes_40000"}
 NONE = 4  # where the weight 0 stands on the logarithmic axis
 
@@ -69,7 +69,7 @@ def published(study: Path, file: Path) -> None:
     mean, deviation = plan.by_name("dsprites").paper["FactorVAE"]
     with figure(8, 3.8, left=0.8) as canvas:
         axes = canvas.subplots()
-        for (seed, folder), colour in zip(record_folders(study, "dsprites"), OKABE_ITO, strict=False):
+        for (_, seed, folder), colour in zip(records(study, "dsprites"), OKABE_ITO, strict=False):
             curve = pandas.read_csv(folder / "curve.csv")
             axes.plot(curve.epoch, 100 * curve["dmetric/fac_eval"], color=colour, label=f"seed {seed}, fast protocol")
         axes.axhspan(mean - deviation, mean + deviation, color="0.85", label="paper, after 70 epochs: mean ± sd of 10")

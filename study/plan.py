@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,20 +62,17 @@ PLAN, CONFIGURATIONS = _read(Path(__file__).with_name("plan.toml"))
 GROUPS: dict[str, dict] = PLAN["group"]
 
 
-def members(group: str) -> list[Configuration]:
-    """The configurations of a group, in the order of the plan."""
-    return [configuration for configuration in CONFIGURATIONS if configuration.group == group]
-
-
 def rows(group: str) -> list[Configuration]:
-    """The rows of a group's tables: the configuration of another group that it starts from, if any, and its members."""
+    """The rows of a group's tables: its configurations, first the one of another group that it starts from, if any."""
     base = GROUPS[group].get("base")
-    return [*([by_name(base)] if base else []), *members(group)]
+    return [
+        configuration for configuration in CONFIGURATIONS if group == configuration.group or configuration.name == base
+    ]
 
 
 def by_name(name: str) -> Configuration:
     """The configuration with this name."""
-    return next(configuration for configuration in CONFIGURATIONS if configuration.name == name)
+    return next(c for c in CONFIGURATIONS if c.name == name)
 
 
 def of_run(args: dict) -> Configuration:
@@ -97,15 +94,15 @@ def of_run(args: dict) -> Configuration:
     return by_name(name)
 
 
-def jobs(names: Sequence[str] | None = None) -> Iterator[tuple[Configuration, int]]:
-    """Yields (configuration, seed) of the named groups and configurations (None: all), by group, then by seed.
+def jobs(names: Sequence[str] | None = None) -> list[tuple[Configuration, int]]:
+    """(configuration, seed) of the named groups and configurations (None: all), by group, then by seed.
 
     Raises UserError if a name is not in the plan.
     """
-    known = [*GROUPS, *(c.name for c in CONFIGURATIONS if c.name not in GROUPS)]
+    order = list(GROUPS)
+    known = [*order, *(c.name for c in CONFIGURATIONS if c.name not in GROUPS)]
     if unknown := [name for name in names or () if name not in known]:
         raise UserError(f"--only {' '.join(unknown)} is not in the plan; choose from {', '.join(known)}")
-    for group in GROUPS:
-        wanted = [c for c in members(group) if not names or c.name in names or group in names]
-        for seed in sorted({seed for c in wanted for seed in c.seeds}):
-            yield from ((c, seed) for c in wanted if seed in c.seeds)
+    wanted = [c for c in CONFIGURATIONS if not names or c.name in names or c.group in names]
+    found = [(c, seed) for c in wanted for seed in c.seeds]
+    return sorted(found, key=lambda job: (order.index(job[0].group), job[1]))

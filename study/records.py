@@ -46,7 +46,7 @@ def collect(run: Path, study: Path) -> Path:
     for file in [run_dir.scores_file, *run_dir.path.glob("scores_epoch_*.json")]:
         if file.is_file():
             write_text(folder / file.name, file.read_text(encoding="utf-8"))
-    write_text(folder / "args.json", _json({name: value for name, value in args.items() if name not in PLACES}))
+    write_json(folder / "args.json", {name: value for name, value in args.items() if name not in PLACES})
     write_text(folder / "curve.csv", curve.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     # Sessions of before, such as those in another folder, stay, and so do entries made by hand.
     sessions: dict[str, dict] = {}
@@ -54,7 +54,7 @@ def collect(run: Path, study: Path) -> Path:
         sessions[session["started"]] = {**sessions.get(session["started"], {}), **session}
     state = "finished" if len(curve) >= configuration.epochs else "interrupted"
     content = {"state": state, "epochs": len(curve), "budget": configuration.epochs}
-    write_text(folder / "status.json", _json({**content, "sessions": [sessions[s] for s in sorted(sessions)]}))
+    write_json(folder / "status.json", {**content, "sessions": [sessions[start] for start in sorted(sessions)]})
     return folder
 
 
@@ -92,21 +92,23 @@ def read_curve(log: Path) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=None if rows else ["epoch", SCORE])
 
 
+def write_json(file: Path, content: dict) -> None:
+    """Write a file of a record."""
+    write_text(file, json.dumps(content, indent=2) + "\n")
+
+
 def record(study: Path, name: str, seed: int) -> Path:
     """The folder of the record of a run."""
     return study / "runs" / name / f"seed_{seed}"
 
 
-def records(study: Path) -> Iterator[tuple[Configuration, int, Path]]:
-    """Yields (configuration, seed, folder) of every record, in the order of the plan. Its status is written last."""
+def records(study: Path, *names: str | None) -> Iterator[tuple[Configuration, int, Path]]:
+    """Yields (configuration, seed, folder) of every record, or of these configurations', in the order of the plan."""
     for c in plan.CONFIGURATIONS:
-        yield from ((c, seed, folder) for seed, folder in record_folders(study, c.name))
-
-
-def record_folders(study: Path, name: str) -> list[tuple[int, Path]]:
-    """Seed and folder of every record of the configuration `name`, by seed."""
-    folders = [file.parent for file in (study / "runs" / name).glob("seed_*/status.json")]
-    return sorted((int(folder.name.removeprefix("seed_")), folder) for folder in folders)
+        if not names or c.name in names:
+            folders = [file.parent for file in (study / "runs" / c.name).glob("seed_*/status.json")]  # written last
+            found = {int(folder.name.removeprefix("seed_")): folder for folder in folders}
+            yield from ((c, seed, found[seed]) for seed in sorted(found))
 
 
 def status(folder: Path) -> dict:
@@ -117,12 +119,10 @@ def status(folder: Path) -> dict:
 
 def median_seed(study: Path, name: str) -> int | None:
     """The seed with the median FactorVAE score (of two, the lower) among the runs with the most epochs."""
-    curves = {seed: pandas.read_csv(folder / "curve.csv") for seed, folder in record_folders(study, name)}
+    curves = {seed: pandas.read_csv(folder / "curve.csv")[SCORE] for _, seed, folder in records(study, name)}
     longest = max(map(len, curves.values()), default=0)
-    if not longest:
-        return None
-    ranked = sorted((curve[SCORE].iloc[-1], seed) for seed, curve in curves.items() if len(curve) == longest)
-    return ranked[(len(ranked) - 1) // 2][1]
+    ranked = sorted((curve.iloc[-1], seed) for seed, curve in curves.items() if len(curve) == longest > 0)
+    return ranked[(len(ranked) - 1) // 2][1] if ranked else None
 
 
 def hours(folder: Path) -> float:
@@ -130,7 +130,3 @@ def hours(folder: Path) -> float:
     ended = [session for session in status(folder)["sessions"] if "stopped" in session]
     times = [[datetime.fromisoformat(session[name]) for name in ("started", "stopped")] for session in ended]
     return sum((stopped - started).total_seconds() for started, stopped in times) / 3600
-
-
-def _json(content: dict) -> str:
-    return json.dumps(content, indent=2) + "\n"

@@ -10,7 +10,7 @@ from scipy.stats import t, ttest_1samp
 
 from study import plan
 from study.plan import ROTATED, SCORES, Configuration
-from study.records import hours, record_folders, records, status
+from study.records import hours, records, status
 from system.files import read_json, write_text
 
 HEAD = """# Results
@@ -23,7 +23,6 @@ mean (Student's t). MIG leaves out the first factor, as the authors' code does; 
 - *re-run*: {rerun}. Its SAP and MIG follow other definitions.
 """
 ABOUT = ["data", "device", "precision"]
-HOURS = ("gpu_hours", "cpu_hours")
 
 
 def write(study: Path) -> None:
@@ -36,12 +35,12 @@ def text(study: Path) -> str:
     """The contents of results.md."""
     parts, begun = [HEAD.format(**plan.PLAN)], {c.name for c, *_ in records(study)}
     for group, words in plan.GROUPS.items():
-        members = plan.rows(group)
-        if begun & {c.name for c in plan.members(group)}:
+        rows = plan.rows(group)
+        if any(c.group == group and c.name in begun for c in rows):
             parts.append(f"## {words['title']}\n\n{words['text'].strip()}\n")
             for preset in ("full", "fast"):
-                parts += [scores_table(study, members, preset), differences_table(study, group, preset)]
-            parts += [tests_table(study, group), rotations_table(study, members), basis_table(study, members)]
+                parts += [scores_table(study, rows, preset), differences_table(study, group, preset)]
+            parts += [tests_table(study, group), rotations_table(study, rows), basis_table(study, rows)]
     left = ", ".join(f"`{c.name}`" for c in plan.CONFIGURATIONS if c.name not in begun)
     parts += [incomplete_table(study), f"## Not begun\n\n{left}.\n" if left else ""]
     return "\n".join(filter(None, parts))
@@ -51,9 +50,9 @@ def runs(study: Path) -> pandas.DataFrame:
     """A row per run: configuration, seed, epochs, where it was trained, hours, and its scores by protocol."""
     rows = []
     for c, seed, folder in records(study):
-        state, where, time = status(folder), about(folder), f"{hours(folder):.2f}"
-        row = {"configuration": c.name, "seed": seed, "epochs": state["epochs"], "budget": state["budget"], **where}
-        row |= {kind: time if (kind == "cpu_hours") == (where["device"] == "cpu") else "" for kind in HOURS}
+        state = status(folder)
+        row = {"configuration": c.name, "seed": seed, "epochs": state["epochs"], "budget": state["budget"]}
+        row |= about(folder) | {"hours": f"{hours(folder):.2f}"}
         for preset in ("full", "fast"):
             values = scores_at(folder, c.epochs, preset)
             row |= {f"{preset}_{key}": f"{values[key]:.4f}" if key in values else "" for key in SCORES.values()}
@@ -63,12 +62,10 @@ def runs(study: Path) -> pandas.DataFrame:
 
 def about(folder: Path) -> dict[str, str]:
     """Data, device, processor, precision, threads, torch, revision of a record; of several sessions joined by ` + `."""
-    sessions = status(folder)["sessions"]
-    names = ("device", "processor", "precision", "threads", "torch", "revision")
-    found = {
-        name: " + ".join(dict.fromkeys(str(s.get(name, "?"))[: 7 if name == "revision" else None] for s in sessions))
-        for name in names
-    }
+    names = ["device", "processor", "precision", "threads", "torch", "revision"]
+    sessions = pandas.DataFrame(status(folder)["sessions"], columns=names, dtype=object).fillna("?").astype(str)
+    sessions["revision"] = sessions["revision"].str[:7]
+    found = {name: " + ".join(sessions[name].unique()) for name in names}
     return {"data": read_json(folder / "args.json").get("data_source", "?"), **found}
 
 
@@ -85,11 +82,9 @@ def scores_at(folder: Path, epoch: int, preset: str) -> dict[str, float]:
 def samples(study: Path, configuration: Configuration, preset: str) -> pandas.DataFrame:
     """Scores at the end of the budget, in percent, of every run that reached it: `[seeds, scores]`, and ABOUT."""
     rows = {}
-    for source in filter(None, (configuration.name, configuration.also)):
-        for seed, folder in record_folders(study, source):
-            if values := scores_at(folder, configuration.epochs, preset):
-                scores = {name: 100 * values[key] for name, key in SCORES.items() if key in values}
-                rows[seed] = about(folder) | scores
+    for _, seed, folder in records(study, configuration.name, configuration.also):
+        if values := scores_at(folder, configuration.epochs, preset):
+            rows[seed] = about(folder) | {name: 100 * values[key] for name, key in SCORES.items() if key in values}
     return pandas.DataFrame.from_dict(rows, orient="index", columns=[*SCORES, *ABOUT]).sort_index()
 
 
@@ -179,7 +174,7 @@ def basis_table(study: Path, configurations: Sequence[Configuration]) -> str:
 
 def analyses(study: Path, configuration: Configuration) -> list[dict]:
     """The contents of analysis.json of every run of the configuration that has one."""
-    files = [folder / "analysis.json" for _, folder in record_folders(study, configuration.name)]
+    files = [folder / "analysis.json" for *_, folder in records(study, configuration.name)]
     return [read_json(file) for file in files if file.is_file()]
 
 
