@@ -117,11 +117,6 @@ def test_shapes_and_that_matrices_do_not_touch_one_another():
     torch.testing.assert_close(matrix_exp(a[0]), matrix_exp(a)[0])
 
 
-def test_it_can_be_mapped_over_matrices():
-    a = matrices(3.0, 5, count=4)
-    torch.testing.assert_close(torch.func.vmap(matrix_exp)(a), matrix_exp(a))
-
-
 def test_a_norm_that_was_not_looked_at_and_is_too_large_gives_nan_there_alone():
     largest = THETA * 2 ** SQUARINGS[torch.float32]
     a = torch.cat([rotations(share * largest, count=1, dtype=torch.float32)[0] for share in (0.9, 1.1)])
