@@ -193,7 +193,7 @@ class VAE(nn.Module):
         for product in f"{PENALTIES} + {self.equation}".split(" + "):
             *factors, term = product.split()
             term = "kl_capacity" if term == "kl" and self.capacity is not None else term
-            weights[term] = math.prod(getattr(self, factor) for factor in factors)
+            weights[term] = math.prod([getattr(self, factor) for factor in factors])  # a list: one graph
         return weights
 
     def forward(

@@ -82,3 +82,9 @@ def test_in_training_networks_round_to_bfloat16_and_in_evaluation_nothing_is_rou
 def test_a_setting_that_a_model_does_not_read_is_an_error() -> None:
     with pytest.raises(TypeError, match="VAE does not read hy_hes"):
         VAE(1, 2, hy_hes=1.0)
+
+
+def test_a_step_compiles_to_one_graph(model) -> None:
+    x, noise = torch.rand(2, 1, 64, 64), model.draw_noise(2, torch.Generator())
+    compiled = torch.compile(model, backend="eager", fullgraph=True)(x, noise, torch.tensor(3))
+    torch.testing.assert_close(compiled["loss"], model(x, noise, 3)["loss"])
