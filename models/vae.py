@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.networks import Network, initialise_xavier, make_networks
+from models.networks import NETWORKS, Network, initialise_xavier
 from models.penalties import capacity_at, dip_terms, total_correlation
 from models.settings import SETTINGS
 
@@ -31,8 +31,8 @@ class VAE(nn.Module):
     Args:
         channels: image channels (1 or 3).
         latents: length of the code z.
-        networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with settings. None: the
-            subclass sets `self.encoder` and `self.decoder`, or overrides `encode` and `decode`.
+        networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with their keyword arguments,
+            such as `("mlp", {"width": 100})`. None: the subclass makes them, or overrides `encode` and `decode`.
         settings: any of `arguments()`, such as `beta=4.0`; `models.settings` has their defaults.
     Raises:
         TypeError: a setting that the model does not read.
@@ -73,7 +73,9 @@ class VAE(nn.Module):
         # Size of the training set, for estimators of q(z). Set by the trainer; None: the batch is the training set.
         self.training_images: int | None = None
         if networks is not None:
-            self.encoder, self.decoder = make_networks(networks, channels, latents)
+            kind, widths = (networks, {}) if isinstance(networks, str) else networks
+            encoder, decoder = NETWORKS[kind]
+            self.encoder, self.decoder = encoder(channels, 2 * latents, **widths), decoder(latents, channels, **widths)
             initialise_xavier(self)
 
     @classmethod
