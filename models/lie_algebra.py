@@ -41,24 +41,14 @@ class LieAlgebra(nn.Module):
         for size in subgroup_sizes:
             if size < 1 or math.isqrt(size) ** 2 != size:
                 raise ValueError(f"subgroup size {size} is not a perfect square")
-        self.subgroup_sizes = tuple(subgroup_sizes)
-        self.subspace_sizes = tuple(subspace_sizes)
+        self.subgroup_sizes, self.subspace_sizes = tuple(subgroup_sizes), tuple(subspace_sizes)
+        self.latents, self.feature_size = sum(subspace_sizes), sum(subgroup_sizes)  # entries of z, and of all matrices
         # One parameter [1, m_k, m_k] per latent, named as in the reference state dict, so that checkpoints interchange.
         self.lie_alg_basis_ls = nn.ParameterList(
             torch.randn(1, math.isqrt(size), math.isqrt(size)) * init_scale
             for size, latents in zip(subgroup_sizes, subspace_sizes, strict=True)
             for _ in range(latents)
         )
-
-    @property
-    def latents(self) -> int:
-        """Length of a coordinate vector z."""
-        return sum(self.subspace_sizes)
-
-    @property
-    def feature_size(self) -> int:
-        """Number of entries of a group element, over all subgroups."""
-        return sum(self.subgroup_sizes)
 
     def basis(self) -> list[torch.Tensor]:
         """The stacked basis of each subgroup: a list of `[latents_k, m_k, m_k]`."""
