@@ -17,14 +17,16 @@ from torch import nn
 
 from models.lie_algebra import LieAlgebra
 from models.networks import conv_decoder, conv_encoder, initialise_xavier, mlp
-from models.vae import VAE, reconstruction_loss
+from models.vae import VAE, Tensors, reconstruction_loss
 from system.errors import UserError
+
+Sizes = Sequence[int]  # of each subgroup
 
 
 class GroupEncoder(nn.Module):
     """Image -> group features e, by `prior_group` -> posterior of z. Each subgroup's slice of e gives its latents."""
 
-    def __init__(self, channels: int, subgroup_sizes: Sequence[int], subspace_sizes: Sequence[int]):
+    def __init__(self, channels: int, subgroup_sizes: Sizes, subspace_sizes: Sizes):
         super().__init__()
         self.subgroup_sizes = tuple(subgroup_sizes)
         self.prior_group = conv_encoder(channels, sum(subgroup_sizes))  # -> [batch, features]
@@ -47,14 +49,7 @@ class GroupDecoder(LieAlgebra):
     an MLP replaces the exponential map (the paper's ablation), and the basis is unused.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        subgroup_sizes: Sequence[int],
-        subspace_sizes: Sequence[int],
-        init_scale: float,
-        no_exp: bool,
-    ):
+    def __init__(self, channels: int, subgroup_sizes: Sizes, subspace_sizes: Sizes, init_scale: float, no_exp: bool):
         super().__init__(subgroup_sizes, subspace_sizes, init_scale)
         self.fake_exp = mlp(self.latents, 4 * self.latents, self.feature_size) if no_exp else None
         self.post_exp = conv_decoder(self.feature_size, channels)  # from g or e, [batch, features]
@@ -72,8 +67,8 @@ class LieGroupVAE(VAE):
         settings: any of `arguments()`.
     """
 
-    subgroup_sizes_ls: Sequence[int]
-    subspace_sizes_ls: Sequence[int]
+    subgroup_sizes_ls: Sizes
+    subspace_sizes_ls: Sizes
     lie_alg_init_scale: float
     hy_hes: float
     hy_rec: float
@@ -87,11 +82,7 @@ class LieGroupVAE(VAE):
     decoder: GroupDecoder
 
     def __init__(
-        self,
-        channels: int,
-        subgroup_sizes_ls: Sequence[int] = (100,),
-        subspace_sizes_ls: Sequence[int] = (10,),
-        **settings: Any,
+        self, channels: int, subgroup_sizes_ls: Sizes = (100,), subspace_sizes_ls: Sizes = (10,), **settings: Any
     ):
         sizes = (tuple(subgroup_sizes_ls), tuple(subspace_sizes_ls))
         settings |= {"latents": sum(sizes[1]), "subgroup_sizes_ls": sizes[0], "subspace_sizes_ls": sizes[1]}
@@ -128,7 +119,7 @@ class LieGroupVAE(VAE):
         return self.decoder.post_exp(self.decoder.group_feats(z))  # [batch, channels, 64, 64]
 
     @torch.no_grad()
-    def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def reconstructions(self, x: torch.Tensor) -> Tensors:
         """`latent`, decoded from the mean code, and `encoder_feats`, decoded from the encoder's features."""
         encoder_feats = self.encoder.prior_group(x)  # [batch, features]
         mu, _ = self.encoder.posterior(encoder_feats)  # [batch, latents]
@@ -147,13 +138,13 @@ class LieGroupVAE(VAE):
             elements = [factor @ element for factor, element in zip(factors, elements, strict=True)]
         return self.decoder.post_exp(torch.cat([element.flatten(1) for element in elements], dim=1))
 
-    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
         """`eps` `[batch, latents]`, and `from_encoder_feats`, whether this step decodes e instead of g, a bool `[]`."""
         noise = super().draw_noise(batch, generator)
         noise["from_encoder_feats"] = torch.rand((), generator=generator) < self.forward_eg_prob  # []
         return noise
 
-    def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
+    def loss_terms(self, x: torch.Tensor, noise: Tensors | None, step: int) -> Tensors:
         """The terms of `VAE.loss_terms`, and `group_feats_rec`, `hessian` and `commutator`.
 
         In training, penalties with weight 0 are not computed; in evaluation (`noise` None) all are. The features that a

@@ -14,7 +14,7 @@ from torch import nn
 
 from models.networks import mlp
 from models.penalties import aggregate_log_densities, log_normal
-from models.vae import VAE
+from models.vae import VAE, Tensors
 
 
 class BetaTCVAE(VAE):
@@ -23,15 +23,13 @@ class BetaTCVAE(VAE):
     - `mutual_information`: `log q(z|x) - log q(z)`, between image and code.
     - `total_correlation`: `log q(z) - sum_j log q(z_j)`.
     - `dimension_kl`: `sum_j log q(z_j) - log p(z_j)`.
-
-    `tc_beta` weighs the total correlation, `beta` the other two.
     """
 
     tc_beta: float
 
     equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         terms = super().code_terms(mu, logvar, z, step)
         log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, self.training_images, self.tc_estimator)
         log_qz_given_x = log_normal(z, mu, logvar).sum(dim=1)  # [batch]
@@ -66,7 +64,7 @@ class FactorVAE(VAE):
         layers = mlp(latents, *[discriminator_width] * 5, 2, activation=lambda: nn.LeakyReLU(0.2))
         self.discriminator = nn.Sequential(OrderedDict(net=layers))  # as saved runs name it
 
-    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
         """`eps`, and `permutation_keys` `[batch, latents]`: each latent is put in the order of its keys.
 
         Keys rather than the permutations themselves, because a part of the batch then has its own permutations.
@@ -75,7 +73,7 @@ class FactorVAE(VAE):
         noise["permutation_keys"] = torch.rand(batch, self.latents, generator=generator)  # [batch, latents]
         return noise
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         terms = super().code_terms(mu, logvar, z, step)
         # Its weights are constants here: no gradient of theirs is computed only to be thrown away.
         constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
@@ -83,14 +81,12 @@ class FactorVAE(VAE):
         terms["density_ratio_tc"] = (logits[:, 0] - logits[:, 1]).mean()  # []
         return terms
 
-    def forward(
-        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor, noise: Tensors | None, step: int, objective: str = "vae") -> Tensors:
         if objective == "discriminator":
             return self.with_total(self.discriminator_terms(x, noise or {}), {"real": 0.5, "permuted": 0.5})
         return super().forward(x, noise, step, objective)
 
-    def discriminator_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def discriminator_terms(self, x: torch.Tensor, noise: Tensors) -> Tensors:
         """Cross-entropies in nats of the codes of x as they are (`real`), and of the permuted ones (`permuted`)."""
         with torch.no_grad():
             z = self.sample(*self.encode(x), noise)  # [batch, latents]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.diagnostics import Findings
     from models.lie_algebra import LieAlgebra
 
+Tensors = dict[str, torch.Tensor]  # by name
 PENALTIES = "hy_tc total_correlation + hy_dip lambda_od dip_off_diagonal + hy_dip lambda_d dip_diagonal"  # of any model
 
 
@@ -113,7 +114,7 @@ class VAE(nn.Module):
         return torch.sigmoid(self.decode(z))
 
     @torch.no_grad()
-    def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def reconstructions(self, x: torch.Tensor) -> Tensors:
         """The reconstructions of x to draw, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
         return {"latent": self.image(self.mean_code(x))}
 
@@ -143,18 +144,18 @@ class VAE(nn.Module):
 
         return find(self, z, pairs)
 
-    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
         """All random numbers of one training step, for the whole batch, on the CPU.
 
         Entries with a batch dimension may be sliced together with the images; scalars apply to the whole batch.
         """
         return {"eps": torch.randn(batch, self.latents, generator=generator)}  # [batch, latents]
 
-    def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: dict[str, torch.Tensor] | None) -> torch.Tensor:
+    def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: Tensors | None) -> torch.Tensor:
         """The code z `[batch, latents]`: reparametrised with `noise`, or mu if it is None (evaluation)."""
         return mu if noise is None else mu + torch.exp(0.5 * logvar) * noise["eps"]  # [batch, latents]
 
-    def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
+    def loss_terms(self, x: torch.Tensor, noise: Tensors | None, step: int) -> Tensors:
         """Named terms, unweighted: scalars (nats for `kl`), and `kl_per_latent` `[latents]`.
 
         Args:
@@ -169,7 +170,7 @@ class VAE(nn.Module):
             **self.code_terms(mu, logvar, z, step),
         }
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         """The terms that depend on the code alone: the KL terms, and the penalties whose weight is not 0.
 
         In evaluation z is mu, for which the total correlation is overestimated.
@@ -198,9 +199,7 @@ class VAE(nn.Module):
             weights[term] = math.prod([getattr(self, factor) for factor in factors])  # a list: one graph
         return weights
 
-    def forward(
-        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor, noise: Tensors | None, step: int, objective: str = "vae") -> Tensors:
         """The named terms of an objective, and under `loss` their weighted sum.
 
         Args:
@@ -210,7 +209,7 @@ class VAE(nn.Module):
         return self.with_total(self.loss_terms(x, noise, step), self.loss_weights())
 
     @staticmethod
-    def with_total(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> dict[str, torch.Tensor]:
+    def with_total(terms: Tensors, weights: dict[str, float]) -> Tensors:
         """The terms, and under `loss` their weighted sum, `[]`."""
         weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]  # each []
         return {"loss": torch.stack(weighted).sum(), **terms}
@@ -230,11 +229,11 @@ class VAE(nn.Module):
         """The optimiser of each objective. A training step updates them in this order."""
         return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)}
 
-    def reference_state_dict(self) -> dict[str, torch.Tensor]:
+    def reference_state_dict(self) -> Tensors:
         """The state dict in the reference layout: `state_dict()` without `training_only`."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith(self.training_only)}
 
-    def load_reference_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+    def load_reference_state_dict(self, state: Tensors) -> None:
         """Load a `reference_state_dict`; the rest is unchanged. Raises RuntimeError if names or shapes differ."""
         kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.training_only)}
         self.load_state_dict({**state, **kept})
