@@ -6,19 +6,17 @@ import inspect
 import math
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.diagnostics import Findings, find
+from models.lie_algebra import LieAlgebra
 from models.networks import NETWORKS, Network, initialise_xavier
 from models.penalties import capacity_at, dip_terms, total_correlation
 from models.settings import SETTINGS
-
-if TYPE_CHECKING:
-    from models.diagnostics import Findings
-    from models.lie_algebra import LieAlgebra
 
 Tensors = dict[str, torch.Tensor]  # by name
 PENALTIES = "hy_tc total_correlation + hy_dip lambda_od dip_off_diagonal + hy_dip lambda_d dip_diagonal"  # of any model
@@ -105,8 +103,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def mean_code(self, x: torch.Tensor) -> torch.Tensor:
         """x `[n, channels, 64, 64]` -> mu `[n, latents]`, from which scores are computed."""
-        mu, _ = self.encode(x)  # [n, latents]
-        return mu
+        return self.encode(x)[0]  # [n, latents]
 
     @torch.no_grad()
     def image(self, z: torch.Tensor) -> torch.Tensor:
@@ -140,8 +137,6 @@ class VAE(nn.Module):
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
         """Measures of this model to log and to draw with the pictures, see `models.diagnostics.find`."""
-        from models.diagnostics import find  # only where there is something to draw
-
         return find(self, z, pairs)
 
     def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
