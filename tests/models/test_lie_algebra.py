@@ -102,10 +102,12 @@ def test_penalties_equal_a_loop_over_ordered_pairs(shape, seed):
     np.testing.assert_allclose(algebra.commutator_penalty().item(), commutator, rtol=1e-9, atol=1e-15)
 
 
-def test_gradient_of_the_exponential_is_right():
+def test_gradients_are_those_of_finite_differences():
     algebra = algebra_of([(3, 2), (2, 1)], 3)
     z = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(algebra.group_feats, (z,))
+    functions = (lambda: algebra.group_feats(z), algebra.hessian_penalty, algebra.commutator_penalty)
+    for function in functions:  # of the code and of the basis, which gradcheck moves in place
+        assert torch.autograd.gradcheck(lambda *_, f=function: f(), (z, *algebra.parameters()))
 
 
 @pytest.mark.parametrize(("sizes", "latents"), [([10], [2]), ([9, 4], [2]), ([0], [1])])
