@@ -20,22 +20,19 @@ class Preset(NamedTuple):
     where: `module:class`, as text, so that `--help` does not import torch.
     networks: a key of `models.networks.NETWORKS`; None for a class that makes its own.
     fixed: arguments of the class that no flag changes.
-    equation: the loss, by the names of terms and weights; none: that of the class.
-    unset: values of arguments whose flag is none.
-    renamed: argument -> the setting that gives it its value, in place of its own flag.
+    equation: the loss, see `VAE.equation`; none: that of the class.
+    instead: setting that the loss does not use -> the one that it uses in its place.
     """
 
     where: str
     networks: str | tuple[str, dict] | None = "conv"
     fixed: Mapping[str, Any] = {}
     equation: str | None = None
-    unset: Mapping[str, Any] = {}
-    renamed: Mapping[str, str] = {}
+    instead: Mapping[str, str] = {}
 
 
 BETA_VAE = "models.vae:VAE"
 DIP = "recon + beta kl + lambda_od dip_off_diagonal + lambda_d dip_diagonal"
-ANNEALED = "recon + annealed_gamma kl_capacity"
 NO_EXP = {"no_exp": True, "hy_hes": 0.0, "hy_commute": 0.0, "lie_alg_init_scale": 0.001}
 DIP_I, DIP_II = {"hy_dip": 1.0, "dip_type": "i"}, {"hy_dip": 1.0, "dip_type": "ii"}
 
@@ -46,8 +43,7 @@ MODELS: dict[str, Preset] = {
     "vae": Preset(BETA_VAE, "conv", {"beta": 1.0, "capacity": None}, "recon + kl"),
     "beta_shapes": Preset(BETA_VAE, "mlp"),
     "beta_celeb": Preset(BETA_VAE),
-    # 25 nats: what Burgess et al. (2018) give dSprites.
-    "annealed_vae": Preset(BETA_VAE, "conv", {}, ANNEALED, {"capacity": 25.0}, {"beta": "annealed_gamma"}),
+    "annealed_vae": Preset("models.vae:AnnealedVAE", instead={"beta": "annealed_gamma"}),
     "beta_tcvae": Preset("models.tc_vae:BetaTCVAE", "conv", {"capacity": None, "hy_tc": 0.0}),
     "dip_vae_i": Preset(BETA_VAE, "mlp", DIP_I, DIP),
     "dip_vae_ii": Preset(BETA_VAE, "mlp", DIP_II, DIP),
@@ -67,8 +63,7 @@ def model_class(name: str) -> type[VAE]:
 
 def settings_read(name: str) -> set[str]:
     """Names of the settings that the model reads from the command line."""
-    fixed, renamed = MODELS[name].fixed, MODELS[name].renamed
-    return set(model_class(name).arguments()) - {*fixed, *renamed} | set(renamed.values())
+    return model_class(name).arguments() - {*MODELS[name].fixed, *MODELS[name].instead}
 
 
 def unread_flags(name: str, given: Collection[str]) -> list[str]:
@@ -78,10 +73,10 @@ def unread_flags(name: str, given: Collection[str]) -> list[str]:
 
 def check_args(args: Namespace) -> None:
     """Raise UserError, naming the flag and the remedy, if flags contradict the model or one another."""
-    _, _, fixed, _, _, renamed = MODELS[args.model]
+    fixed, instead = MODELS[args.model].fixed, MODELS[args.model].instead
     for name in SHARED_WEIGHTS:
-        if name in {*fixed, *renamed} and getattr(args, name) != SETTINGS[name].default:
-            reason = f"its weight is --{renamed[name]}" if name in renamed else f"it is always {fixed[name]}"
+        if name in {*fixed, *instead} and getattr(args, name) != SETTINGS[name].default:
+            reason = f"its weight is --{instead[name]}" if name in instead else f"it is always {fixed[name]}"
             raise UserError(f"--{name} has no meaning for --model {args.model}: {reason}; leave it out")
     model_class(args.model).check_args(args)
 
@@ -91,10 +86,7 @@ def build_model(args: Namespace, channels: int) -> VAE:
     from models.networks import channels_last  # imports torch
 
     preset = MODELS[args.model]
-    given = dict(preset.fixed) | {name: getattr(args, flag) for name, flag in preset.renamed.items()}
-    given |= {name: value for name, value in preset.unset.items() if getattr(args, name) is None}
-    if preset.networks:
-        given["networks"] = preset.networks
-    model = model_class(args.model).from_args(args, channels, **given)
+    networks = {"networks": preset.networks} if preset.networks else {}
+    model = model_class(args.model).from_args(args, channels, **preset.fixed, **networks)
     model.equation = preset.equation or model.equation
     return channels_last(model)

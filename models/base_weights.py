@@ -8,6 +8,8 @@ from models import MODELS, model_class
 from models.vae import VAE
 from system.errors import UserError
 
+Layers = dict[str, dict[str, torch.Tensor]]  # layer -> {`weight`: tensor, `bias`: tensor}
+
 
 def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path: str) -> None:
     """Copy the layers of another model's encoder and decoder that fit into `model`, and print how many.
@@ -25,11 +27,8 @@ def start_from(model: VAE, state: dict[str, torch.Tensor], trained_as: str, path
     if not taken:
         raise UserError(f"--base-model-path {path}: no encoder or decoder layer fits --model; name another run")
     fresh = [layer for layer in layers(model.reference_state_dict()) if layer not in taken]
-    print(
-        f"from {path} ({trained_as}): {len(taken)} of {len(layers(state))} layers taken, {len(fresh)} start anew",
-        end="",
-    )
-    print(f": {', '.join(fresh)}" if fresh else "")
+    counts = f"{len(taken)} of {len(layers(state))} layers taken, {len(fresh)} start anew"
+    print(f"from {path} ({trained_as}): {counts}" + (f": {', '.join(fresh)}" if fresh else ""))
 
 
 def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[str, str]) -> list[str]:
@@ -42,24 +41,23 @@ def take_base_weights(model: VAE, state: dict[str, torch.Tensor], trunk: dict[st
         state: the state dict of the other model, in the reference layout.
         trunk: `trunk` of the other model's class.
     """
-    own, taken = layers(model.reference_state_dict()), {}
-    for layer, tensors in layers(state).items():
+    there, taken = layers(state), []
+    for layer, own in layers(model.reference_state_dict()).items():
         part = layer.partition(".")[0]  # encoder or decoder
-        moved = layer.replace(trunk[part] + ".", model.trunk[part] + ".", 1)
-        for place in (layer, moved):
-            same = {kind: value.shape for kind, value in own.get(place, {}).items()}
-            if place not in taken and same == {kind: value.shape for kind, value in tensors.items()}:
-                taken[place] = {place + kind: value for kind, value in tensors.items()}
+        for place in (layer, layer.replace(model.trunk[part] + ".", trunk[part] + ".", 1)):
+            values = there.get(place, {})
+            if {kind: value.shape for kind, value in values.items()} == {kind: t.shape for kind, t in own.items()}:
+                model.load_state_dict({f"{layer}.{kind}": value for kind, value in values.items()}, strict=False)
+                taken.append(layer)
                 break
-    model.load_state_dict({name: value for layer in taken.values() for name, value in layer.items()}, strict=False)
-    return list(taken)
+    return taken
 
 
-def layers(state: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    """Layer -> {`.weight`: tensor, `.bias`: tensor}; encoder and decoder only, in the order of the state dict."""
-    found: dict[str, dict[str, torch.Tensor]] = {}
+def layers(state: dict[str, torch.Tensor]) -> Layers:
+    """The layers of encoder and decoder, in the order of the state dict."""
+    found: Layers = {}
     for name, value in state.items():
         layer, _, kind = name.rpartition(".")
         if name.startswith(("encoder.", "decoder.")):
-            found.setdefault(layer, {})["." + kind] = value
+            found.setdefault(layer, {})[kind] = value
     return found

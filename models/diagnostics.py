@@ -1,17 +1,21 @@
 """Measures of a learned basis and of the group action: pure functions of matrices, codes and models.
 
 Several subgroups form one block-diagonal group: matrices of different subgroups commute, and their product is zero.
-Measures of a basis take tensors on the CPU: other devices may lack an operation, or float64.
+Here `bases` holds a basis `[latents_k, m_k, m_k]` for each subgroup, on the CPU: other devices may lack an operation,
+or float64.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from models.lie_algebra import commutators, pair_products
 
 TINY = 1e-12  # below it a squared norm counts as zero
 
@@ -33,20 +37,75 @@ class Findings(NamedTuple):
     factors: tuple[str, ...] = ()
 
 
+def find(model, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
+    """The equivariance errors of a model and, where a group acts on its codes, all measures of the basis.
+
+    As scalars, the smallest equivariance error for each factor, and their mean.
+
+    Args:
+        model: has `decode(z)` and `act(z, moves)`, both to logits, and `algebra`, see `models.vae.VAE`.
+        z: mean codes of images, `[n, latents]`.
+        pairs: factor name -> mean codes of images before and after this factor changed, `[n, latents]` each.
+    """
+    found = Findings({}, {}, {}, [])
+    if model.algebra is not None:
+        bases, elements = ([part.cpu() for part in parts] for parts in (model.algebra.basis(), model.algebra.exp(z)))
+        found = algebra_findings(bases, elements, z.cpu())
+    errors = {name: equivariance_errors(model, *codes) for name, codes in pairs.items()}  # each [latents]
+    if errors:
+        tags = {"mean": "factor mean"}  # of a factor that has the name of the mean
+        smallest = {f"equivariance_error/{tags.get(name, name)}": float(e.min()) for name, e in errors.items()}
+        found.scalars.update(smallest)
+        found.scalars["equivariance_error/mean"] = math.fsum(smallest.values()) / len(smallest)
+        found.matrices["equivariance_error"] = np.stack(list(errors.values()))  # [factors, latents]
+    return found._replace(factors=tuple(errors))
+
+
+def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Tensor], z: torch.Tensor) -> Findings:
+    """All measures of the basis; elements: those of the codes z `[n, latents]`, `[n, m_k, m_k]` for each subgroup."""
+    norms, products, brackets = basis_norms(bases), product_norms(bases), commutator_norms(bases)
+    absolute, relative = decomposition_error(bases, z)
+    condition = condition_numbers(elements).numpy()  # [n]
+    scalars = {f"basis_norm/{j:02d}": norm for j, norm in enumerate(norms.tolist())}
+    scalars |= {
+        "algebra/product_norm": mean_off_diagonal(products),
+        "algebra/product_norm_relative": relative_norm(products, bases),
+        "algebra/commutator_norm": mean_off_diagonal(brackets),
+        "algebra/commutator_norm_relative": relative_norm(brackets, bases),
+        "algebra/product_norm_random": random_norm(bases),
+        "algebra/decomposition_error": absolute,
+        "algebra/decomposition_error_relative": relative,
+        "algebra/condition_number_median": float(np.median(condition)),
+        "algebra/condition_number_max": float(condition.max()),
+    }
+    sizes = factor_norms(bases)  # [latents, latents]
+    matrices = {  # relative to the sizes; 0 where a matrix is zero
+        name: torch.where(sizes > 0, values / sizes, 0.0).numpy()
+        for name, values in (("product_norms", products), ("commutator_norms", brackets))
+    }
+    shares = {name: share * norms.numpy() for name, share in readings(bases).items()}
+    return Findings(scalars, matrices, shares, eigenvalues(bases))
+
+
 def basis_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
-    """`||A_i||_F`. A `[latents_k, m_k, m_k]` for each subgroup -> `[latents]`."""
-    return torch.cat([basis.flatten(1).norm(dim=1) for basis in bases])  # [latents]
+    """`||A_i||_F`: `[latents]`."""
+    return torch.cat([basis.flatten(1).norm(dim=1) for basis in bases])
+
+
+def factor_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`||A_i||_F ||A_j||_F` within each subgroup, 0 between them: `[latents, latents]`."""
+    norms = [basis_norms([basis]) for basis in bases]  # each [latents_k]
+    return torch.block_diag(*[torch.outer(n, n) for n in norms])
 
 
 def product_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
     """`||A_i A_j||_F`, with the diagonal: `[latents, latents]`. The Hessian penalty drives the rest to zero."""
-    return torch.block_diag(*[_products(basis).norm(dim=(2, 3)) for basis in bases])
+    return torch.block_diag(*[pair_products(basis).norm(dim=(2, 3)) for basis in bases])
 
 
 def commutator_norms(bases: Sequence[torch.Tensor]) -> torch.Tensor:
     """`||A_i A_j - A_j A_i||_F`: `[latents, latents]`; zero everywhere if and only if the group is commutative."""
-    products = [_products(basis) for basis in bases]  # each [latents_k, latents_k, m_k, m_k]
-    return torch.block_diag(*[(p - p.transpose(0, 1)).norm(dim=(2, 3)) for p in products])
+    return torch.block_diag(*[commutators(basis).norm(dim=(2, 3)) for basis in bases])
 
 
 def mean_off_diagonal(matrix: torch.Tensor) -> float:
@@ -63,21 +122,11 @@ def relative_norm(pairs: torch.Tensor, bases: Sequence[torch.Tensor]) -> float:
 
     Args:
         pairs: the result of `product_norms` or `commutator_norms`, `[latents, latents]`.
-        bases: `[latents_k, m_k, m_k]` for each subgroup.
     Returns:
         0 for zero matrices, and without pairs.
     """
-    norms = [basis_norms([basis]) for basis in bases]  # each [latents_k]
-    sizes = torch.block_diag(*[torch.outer(n, n) for n in norms])  # [latents, latents]
-    whole = mean_off_diagonal(sizes.double().square())
+    whole = mean_off_diagonal(factor_norms(bases).double().square())
     return math.sqrt(mean_off_diagonal(pairs.double().square()) / whole) if whole > 0 else 0.0
-
-
-def relative_norms(pairs: torch.Tensor, bases: Sequence[torch.Tensor]) -> np.ndarray:
-    """Each norm of `pairs` `[latents, latents]` over `||A_i||_F ||A_j||_F`; 0 where a matrix is zero."""
-    norms = basis_norms(bases)  # [latents]
-    sizes = torch.outer(norms, norms)
-    return torch.where(sizes > 0, pairs / sizes, 0.0).numpy()
 
 
 def random_norm(bases: Sequence[torch.Tensor]) -> float:
@@ -87,26 +136,10 @@ def random_norm(bases: Sequence[torch.Tensor]) -> float:
     return math.sqrt(sum(number / m for number, m in pairs) / count) if count else 0.0
 
 
-def exponentials(basis: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """`exp(sum_j z_j A_j)` and `prod_j exp(z_j A_j)`, j ascending from the left, each `[n, m, m]`.
-
-    Args:
-        basis: `[latents, m, m]`.
-        z: codes `[n, latents]`.
-    """
-    whole = torch.matrix_exp(torch.einsum("nl,lij->nij", z, basis))  # [n, m, m]
-    factors = torch.matrix_exp(z[:, :, None, None] * basis)  # [n, latents, m, m]
-    product = factors[:, 0]  # [n, m, m]
-    for j in range(1, len(basis)):
-        product = product @ factors[:, j]
-    return whole, product
-
-
 def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple[float, float]:
     """`||exp(sum_j z_j A_j) - prod_j exp(z_j A_j)||_F` over codes: is the group a product of one-parameter subgroups?
 
     Args:
-        bases: `[latents_k, m_k, m_k]` for each subgroup.
         z: codes `[n, latents]`.
     Returns:
         The root mean square over the codes, and its ratio to that of `||exp(sum_j z_j A_j) - I||_F`, the distance from
@@ -114,7 +147,9 @@ def decomposition_error(bases: Sequence[torch.Tensor], z: torch.Tensor) -> tuple
     """
     error, moved = torch.zeros(len(z)), torch.zeros(len(z))  # [n] each
     for basis, part in zip(bases, z.split([len(basis) for basis in bases], dim=1), strict=True):
-        whole, product = exponentials(basis, part)  # [n, m, m] each
+        whole = torch.matrix_exp(torch.einsum("nl,lij->nij", part, basis))  # [n, m, m]
+        factors = torch.matrix_exp(part[:, :, None, None] * basis)  # [n, latents_k, m, m]
+        product = functools.reduce(torch.matmul, factors.unbind(dim=1))  # [n, m, m]
         error += (whole - product).square().sum(dim=(1, 2))
         moved += (whole - torch.eye(basis.shape[1])).square().sum(dim=(1, 2))
     absolute, size = error.mean().sqrt().item(), moved.mean().sqrt().item()
@@ -159,7 +194,6 @@ def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.
     the group action, decoded, and compared with the decoded code of the image after the change.
 
     Args:
-        model: has `decode(z)` and `act(z, moves)`, both to logits.
         before, after: mean codes of images and of the same images with one factor changed, `[n, latents]` each.
     Returns:
         float `[latents]`: squared error over pixels, relative to that of not moving the code. 0: the latent does what
@@ -173,55 +207,3 @@ def equivariance_errors(model, before: torch.Tensor, after: torch.Tensor) -> np.
     moved = torch.sigmoid(model.act(before.repeat(latents, 1), [moves]))  # [latents * n, c, h, w]
     errors = (moved.unflatten(0, (latents, n)) - target).square().sum(dim=(1, 2, 3, 4)).cpu().numpy()  # [latents]
     return errors / nothing if nothing > TINY else np.ones(latents)
-
-
-def equivariance(model, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
-    """`equivariance_errors` for every factor; as scalars, the smallest error for each factor, and their mean.
-
-    Args:
-        pairs: factor name -> mean codes before and after its change, `[n, latents]` each.
-    """
-    errors = {name: equivariance_errors(model, *codes) for name, codes in pairs.items()}  # each [latents]
-    tags = {"mean": "factor mean"}  # of a factor that has the name of the mean
-    scalars = {f"equivariance_error/{tags.get(name, name)}": float(values.min()) for name, values in errors.items()}
-    if not errors:
-        return Findings({}, {}, {}, [])
-    scalars["equivariance_error/mean"] = math.fsum(scalars.values()) / len(scalars)
-    matrices = {"equivariance_error": np.stack(list(errors.values()))}  # [factors, latents]
-    return Findings(scalars, matrices, {}, [], tuple(errors))
-
-
-def algebra_findings(bases: Sequence[torch.Tensor], elements: Sequence[torch.Tensor], z: torch.Tensor) -> Findings:
-    """All measures of the basis.
-
-    Args:
-        bases: `[latents_k, m_k, m_k]` for each subgroup.
-        elements: group elements of the codes, `[n, m_k, m_k]` for each subgroup.
-        z: codes from the data, `[n, latents]`.
-    """
-    norms, products, commutators = basis_norms(bases), product_norms(bases), commutator_norms(bases)
-    absolute, relative = decomposition_error(bases, z)
-    condition = condition_numbers(elements).numpy()  # [n]
-    scalars = {f"basis_norm/{j:02d}": norm for j, norm in enumerate(norms.tolist())}
-    scalars |= {
-        "algebra/product_norm": mean_off_diagonal(products),
-        "algebra/product_norm_relative": relative_norm(products, bases),
-        "algebra/commutator_norm": mean_off_diagonal(commutators),
-        "algebra/commutator_norm_relative": relative_norm(commutators, bases),
-        "algebra/product_norm_random": random_norm(bases),
-        "algebra/decomposition_error": absolute,
-        "algebra/decomposition_error_relative": relative,
-        "algebra/condition_number_median": float(np.median(condition)),
-        "algebra/condition_number_max": float(condition.max()),
-    }
-    matrices = {
-        "product_norms": relative_norms(products, bases),
-        "commutator_norms": relative_norms(commutators, bases),
-    }
-    shares = {name: share * norms.numpy() for name, share in readings(bases).items()}
-    return Findings(scalars, matrices, shares, eigenvalues(bases))
-
-
-def _products(basis: torch.Tensor) -> torch.Tensor:
-    """`A_i A_j`: `[latents, m, m]` -> `[latents, latents, m, m]`."""
-    return basis[:, None] @ basis[None, :]

@@ -8,7 +8,8 @@ size; the group is then their direct product. Below, subgroup k has `latents_k` 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
 from torch import nn
@@ -40,8 +41,8 @@ class LieAlgebra(nn.Module):
         for size in subgroup_sizes:
             if size < 1 or math.isqrt(size) ** 2 != size:
                 raise ValueError(f"subgroup size {size} is not a perfect square")
-        self.subgroup_sizes = tuple(subgroup_sizes)
-        self.subspace_sizes = tuple(subspace_sizes)
+        self.subgroup_sizes, self.subspace_sizes = tuple(subgroup_sizes), tuple(subspace_sizes)
+        self.latents, self.feature_size = sum(subspace_sizes), sum(subgroup_sizes)  # entries of z, and of all matrices
         # One parameter [1, m_k, m_k] per latent, named as in the reference state dict, so that checkpoints interchange.
         self.lie_alg_basis_ls = nn.ParameterList(
             torch.randn(1, math.isqrt(size), math.isqrt(size)) * init_scale
@@ -49,24 +50,10 @@ class LieAlgebra(nn.Module):
             for _ in range(latents)
         )
 
-    @property
-    def latents(self) -> int:
-        """Length of a coordinate vector z."""
-        return sum(self.subspace_sizes)
-
-    @property
-    def feature_size(self) -> int:
-        """Number of entries of a group element, over all subgroups."""
-        return sum(self.subgroup_sizes)
-
     def basis(self) -> list[torch.Tensor]:
         """The stacked basis of each subgroup: a list of `[latents_k, m_k, m_k]`."""
-        matrices = list(self.lie_alg_basis_ls)
-        stacked, start = [], 0
-        for latents in self.subspace_sizes:
-            stacked.append(torch.cat(matrices[start : start + latents]))  # [latents_k, m_k, m_k]
-            start += latents
-        return stacked
+        matrices = iter(self.lie_alg_basis_ls)  # each [1, m_k, m_k]
+        return [torch.cat(list(islice(matrices, latents))) for latents in self.subspace_sizes]
 
     def algebra_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
         """`sum_j z_j A_j`. z `[batch, latents]` -> a list of `[batch, m_k, m_k]`, one per subgroup."""
@@ -98,7 +85,7 @@ class LieAlgebra(nn.Module):
         If it is zero, so are the mixed second derivatives of the exponential map at the identity (Zhu et al. 2021,
         proposition 2).
         """
-        return _mean_squared_norm(self.pair_products(), self.lie_alg_basis_ls[0])
+        return self._mean_squared_norm(pair_products)
 
     def commutator_penalty(self) -> torch.Tensor:
         """The same mean of `||A_i A_j - A_j A_i||_F^2`: zero if the group is commutative (proposition 1). A scalar.
@@ -106,25 +93,25 @@ class LieAlgebra(nn.Module):
         This is the paper's definition. The reference code transposes each product instead of swapping its factors,
         which is the same only for symmetric matrices; the published commands give the term weight 0.
         """
-        commutators = [products - products.transpose(0, 1) for products in self.pair_products()]
-        return _mean_squared_norm(commutators, self.lie_alg_basis_ls[0])
+        return self._mean_squared_norm(commutators)
 
-    def pair_products(self) -> list[torch.Tensor]:
-        """`A_i A_j` at entry (i, j): `[latents_k, latents_k, m_k, m_k]` for each subgroup of at least two latents."""
-        bases = [basis for basis in self.basis() if len(basis) > 1]  # each [latents_k, m_k, m_k]
-        return [basis[:, None] @ basis[None, :] for basis in bases]
+    def _mean_squared_norm(self, matrices: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """The mean over pairs of `pair_products` or `commutators`, with 0 for i = j; summed over subgroups."""
+        total = self.lie_alg_basis_ls[0].new_zeros(())  # []
+        for basis in self.basis():
+            if len(basis) > 1:
+                squared_norms = matrices(basis).square().sum(dim=(2, 3))  # [latents_k, latents_k]
+                off_diagonal = squared_norms.sum() - squared_norms.diagonal().sum()  # []
+                total = total + off_diagonal / len(basis) ** 2  # []
+        return total
 
 
-def _mean_squared_norm(pairs: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
-    """Mean of the squared Frobenius norms over pairs of latents, with 0 on the diagonal; summed over subgroups.
+def pair_products(basis: torch.Tensor) -> torch.Tensor:
+    """`A_i A_j` at entry (i, j): `[latents, m, m] -> [latents, latents, m, m]`."""
+    return basis[:, None] @ basis[None, :]
 
-    Args:
-        pairs: a matrix for each pair of latents, `[latents_k, latents_k, m_k, m_k]` for each subgroup.
-        like: gives the dtype and device of the result, a scalar.
-    """
-    total = like.new_zeros(())  # []
-    for matrices in pairs:
-        squared_norms = matrices.square().sum(dim=(2, 3))  # [latents_k, latents_k]
-        off_diagonal = squared_norms.sum() - squared_norms.diagonal().sum()  # []
-        total = total + off_diagonal / len(matrices) ** 2  # []
-    return total
+
+def commutators(basis: torch.Tensor) -> torch.Tensor:
+    """`A_i A_j - A_j A_i` at entry (i, j): `[latents, m, m] -> [latents, latents, m, m]`."""
+    products = pair_products(basis)
+    return products - products.transpose(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -38,45 +39,25 @@ class Network(ConvStack):
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers of the given widths, activations between them: `[batch, widths[0]] -> [batch, widths[-1]]`."""
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths, widths[1:], strict=False):
+    for width_in, width_out in pairwise(widths):
         layers += [nn.Linear(width_in, width_out), activation()]
     return Network(*layers[:-1])
 
 
 def conv_encoder(channels: int, features: int) -> nn.Sequential:
-    """`[batch, channels, 64, 64] -> [batch, features]`: four convolutions, then 1024 -> 256 -> features."""
-    return Network(
-        nn.Conv2d(channels, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 4, stride=2, padding=1),  # [batch, 64, 8, 8]
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 4, stride=2, padding=1),  # [batch, 64, 4, 4]
-        nn.ReLU(),
-        nn.Flatten(),  # [batch, 1024]
-        nn.Linear(1024, 256),
-        nn.ReLU(),
-        nn.Linear(256, features),
-    )
+    """`[batch, channels, 64, 64] -> [batch, features]`: four convolutions to `[batch, 64, 4, 4]`, two linear layers."""
+    layers: list[nn.Module] = []
+    for c_in, c_out in pairwise((channels, 32, 32, 64, 64)):
+        layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), nn.ReLU()]  # each halves height and width
+    return Network(*layers, nn.Flatten(), *mlp(1024, 256, features))
 
 
 def conv_decoder(features: int, channels: int) -> nn.Sequential:
     """`[batch, features] -> [batch, channels, 64, 64]` logits: `conv_encoder` mirrored."""
-    return Network(
-        nn.Linear(features, 256),
-        nn.ReLU(),
-        nn.Linear(256, 1024),
-        nn.ReLU(),
-        nn.Unflatten(1, (64, 4, 4)),  # [batch, 64, 4, 4]
-        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),  # [batch, 64, 8, 8]
-        nn.ReLU(),
-        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # [batch, 32, 16, 16]
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),  # [batch, 32, 32, 32]
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),  # [batch, channels, 64, 64]
-    )
+    layers = [*mlp(features, 256, 1024), nn.ReLU(), nn.Unflatten(1, (64, 4, 4))]  # [batch, 64, 4, 4]
+    for c_in, c_out in pairwise((64, 64, 32, 32, channels)):
+        layers += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1), nn.ReLU()]  # each doubles both
+    return Network(*layers[:-1])
 
 
 def mlp_encoder(channels: int, features: int, width: int = 1200) -> nn.Sequential:
@@ -90,18 +71,8 @@ def mlp_decoder(features: int, channels: int, width: int = 1200) -> nn.Sequentia
     return layers.append(nn.Unflatten(1, (channels, IMAGE_SIZE, IMAGE_SIZE)))
 
 
+# An encoder `[batch, channels, 64, 64] -> [batch, 2 * latents]`, and a decoder `[batch, latents] -> logits`.
 NETWORKS = {"conv": (conv_encoder, conv_decoder), "mlp": (mlp_encoder, mlp_decoder)}
-
-
-def make_networks(networks: str | tuple[str, dict], channels: int, latents: int) -> tuple[nn.Module, nn.Module]:
-    """An encoder `[batch, channels, 64, 64] -> [batch, 2 * latents]` and a decoder `[batch, latents] -> logits`.
-
-    Args:
-        networks: a key of NETWORKS, or a key and keyword arguments, such as `("mlp", {"width": 100})`.
-    """
-    kind, settings = (networks, {}) if isinstance(networks, str) else networks
-    encoder, decoder = NETWORKS[kind]
-    return encoder(channels, 2 * latents, **settings), decoder(latents, channels, **settings)
 
 
 def initialise_xavier(module: nn.Module) -> None:

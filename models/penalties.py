@@ -19,37 +19,16 @@ import math
 
 import torch
 
-ESTIMATORS = ("weighted", "stratified")
-
 
 def log_normal(z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """log N(z; mu, exp(logvar)) in nats, elementwise over shapes that broadcast."""
     return -0.5 * (math.log(2 * math.pi) + logvar + (z - mu).square() * torch.exp(-logvar))
 
 
-def log_weights(batch: int, images: int | None, estimator: str, like: torch.Tensor) -> torch.Tensor:
-    """Logarithms of the weights of q(z_i|x_j), `[batch, batch]`; see the module docstring.
-
-    Args:
-        images: N; None: the batch is the training set.
-        like: a tensor with the dtype and device of the result.
-    """
-    images = max(images or batch, batch)
-    if estimator == "weighted":
-        weights = torch.full((batch, batch), 1 / (images * batch), dtype=like.dtype, device=like.device)
-    elif estimator == "stratified":
-        other = (images - 1) / (images * max(batch - 1, 1))
-        weights = torch.full((batch, batch), other, dtype=like.dtype, device=like.device)
-        weights.fill_diagonal_(1 / images)
-    else:
-        raise ValueError(f"unknown estimator {estimator!r}: one of {ESTIMATORS}")
-    return weights.log()  # [batch, batch]
-
-
 def aggregate_log_densities(
     z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, images: int | None, estimator: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Estimates of `log q(z)` and of `sum_j log q(z_j)`, in nats.
+    """Estimates of `log q(z)` and of `sum_j log q(z_j)`, in nats; see the module docstring.
 
     Args:
         z, mu, logvar: `[batch, latents]`, row i of z drawn from N(mu_i, exp(logvar_i)).
@@ -58,10 +37,19 @@ def aggregate_log_densities(
     Returns:
         `log_qz, log_qz_product`, each `[batch]`.
     """
-    weights = log_weights(len(z), images, estimator, z)  # [batch, batch]
+    batch = len(z)
+    images = max(images or batch, batch)
+    if estimator == "weighted":
+        weights = z.new_full((batch, batch), 1 / (images * batch))  # [batch, batch], of q(z_i|x_j)
+    elif estimator == "stratified":
+        weights = z.new_full((batch, batch), (images - 1) / (images * max(batch - 1, 1)))  # [batch, batch]
+        weights.fill_diagonal_(1 / images)
+    else:
+        raise ValueError(f"unknown estimator {estimator!r}: 'weighted' or 'stratified'")
+    log_weights = weights.log()  # [batch, batch]
     log_q = log_normal(z[:, None], mu[None], logvar[None])  # [batch, batch, latents], entry (i, j): q(z_i|x_j)
-    log_qz = torch.logsumexp(log_q.sum(dim=2) + weights, dim=1)  # [batch]
-    log_qz_per_latent = torch.logsumexp(log_q + weights[:, :, None], dim=1)  # [batch, latents]
+    log_qz = torch.logsumexp(log_q.sum(dim=2) + log_weights, dim=1)  # [batch]
+    log_qz_per_latent = torch.logsumexp(log_q + log_weights[:, :, None], dim=1)  # [batch, latents]
     return log_qz, log_qz_per_latent.sum(dim=1)
 
 

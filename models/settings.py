@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from system.command_line import at_least, boolean, integers, optional
 
 WEIGHT = at_least(0, float)
+SHARE = at_least(0, float, most=1)
 
 
 class Setting(NamedTuple):
@@ -42,12 +43,7 @@ GROUPS: dict[str, list[Setting]] = {  # as in `--help`
         Setting("--hy_hes", WEIGHT, 40.0, "weight of the Hessian penalty on the basis"),
         Setting("--hy_rec", WEIGHT, 0.1, "weight of the distance between encoder features and group element"),
         Setting("--hy_commute", WEIGHT, 0.0, "weight of the commutator penalty on the basis"),
-        Setting(
-            "--forward_eg_prob",
-            at_least(0, float, most=1),
-            0.2,
-            "probability that a step decodes the encoder's features",
-        ),
+        Setting("--forward_eg_prob", SHARE, 0.2, "probability that a step decodes the encoder's features"),
         Setting("--no_exp", boolean, False, "replace the exponential map with an MLP"),
     ],
     "other models": [

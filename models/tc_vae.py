@@ -5,6 +5,7 @@ beta-TCVAE: Chen, Li, Grosse, Duvenaud, NeurIPS 2018. FactorVAE: Kim & Mnih, ICM
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -13,10 +14,7 @@ from torch import nn
 
 from models.networks import mlp
 from models.penalties import aggregate_log_densities, log_normal
-from models.vae import VAE
-
-LAYERS = 6  # of the discriminator
-SLOPE = 0.2  # of its leaky ReLU
+from models.vae import VAE, Tensors
 
 
 class BetaTCVAE(VAE):
@@ -25,15 +23,13 @@ class BetaTCVAE(VAE):
     - `mutual_information`: `log q(z|x) - log q(z)`, between image and code.
     - `total_correlation`: `log q(z) - sum_j log q(z_j)`.
     - `dimension_kl`: `sum_j log q(z_j) - log p(z_j)`.
-
-    `tc_beta` weighs the total correlation, `beta` the other two.
     """
 
     tc_beta: float
 
     equation = "recon + beta mutual_information + tc_beta total_correlation + beta dimension_kl"
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         terms = super().code_terms(mu, logvar, z, step)
         log_qz, log_qz_product = aggregate_log_densities(z, mu, logvar, self.training_images, self.tc_estimator)
         log_qz_given_x = log_normal(z, mu, logvar).sum(dim=1)  # [batch]
@@ -43,33 +39,12 @@ class BetaTCVAE(VAE):
         terms["dimension_kl"] = (log_qz_product - log_pz).mean()  # []
         return terms
 
-    def loss_weights(self) -> dict[str, float]:
-        weights = {**super().loss_weights(), "total_correlation": self.tc_beta}
-        weights |= {"kl": 0.0, "mutual_information": self.beta, "dimension_kl": self.beta}
-        return weights
-
-
-class Discriminator(nn.Module):
-    """Tells codes of q(z) (class 0) from codes of prod_j q(z_j) (class 1): `[batch, latents] -> [batch, 2]` logits."""
-
-    def __init__(self, latents: int, width: int = 1000):
-        super().__init__()
-        self.net = mlp(latents, *[width] * (LAYERS - 1), 2, activation=lambda: nn.LeakyReLU(SLOPE))
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.net(z)  # [batch, 2]
-
-
-def permute_latents(z: torch.Tensor, permutations: torch.Tensor) -> torch.Tensor:
-    """Each latent shuffled over the batch: entry (i, j) becomes `z[permutations[i, j], j]`. All `[batch, latents]`.
-
-    What comes out is a sample of prod_j q(z_j) (Kim & Mnih, algorithm 1).
-    """
-    return z.gather(0, permutations)  # [batch, latents]
-
 
 class FactorVAE(VAE):
     """beta-VAE with a discriminator, its objective and its optimiser.
+
+    The discriminator tells codes of q(z) (class 0) from codes of prod_j q(z_j) (class 1), which have each latent
+    permuted over the batch (Kim & Mnih, algorithm 1): `[batch, latents] -> [batch, 2]` logits.
 
     The objective `vae` adds `factor_vae_gamma density_ratio_tc`, the mean of `D_0(z) - D_1(z)` over the batch: the
     logits' estimate of the total correlation. The objective `discriminator`, taken next, is the cross-entropy
@@ -86,9 +61,10 @@ class FactorVAE(VAE):
 
     def __init__(self, channels: int, latents: int, *, discriminator_width: int = 1000, **settings: Any):
         super().__init__(channels, latents, **settings)
-        self.discriminator = Discriminator(latents, discriminator_width)
+        layers = mlp(latents, *[discriminator_width] * 5, 2, activation=lambda: nn.LeakyReLU(0.2))
+        self.discriminator = nn.Sequential(OrderedDict(net=layers))  # as saved runs name it
 
-    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
         """`eps`, and `permutation_keys` `[batch, latents]`: each latent is put in the order of its keys.
 
         Keys rather than the permutations themselves, because a part of the batch then has its own permutations.
@@ -97,7 +73,7 @@ class FactorVAE(VAE):
         noise["permutation_keys"] = torch.rand(batch, self.latents, generator=generator)  # [batch, latents]
         return noise
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         terms = super().code_terms(mu, logvar, z, step)
         # Its weights are constants here: no gradient of theirs is computed only to be thrown away.
         constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
@@ -105,22 +81,17 @@ class FactorVAE(VAE):
         terms["density_ratio_tc"] = (logits[:, 0] - logits[:, 1]).mean()  # []
         return terms
 
-    def loss_weights(self) -> dict[str, float]:
-        return {**super().loss_weights(), "density_ratio_tc": self.factor_vae_gamma}
-
-    def forward(
-        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor, noise: Tensors | None, step: int, objective: str = "vae") -> Tensors:
         if objective == "discriminator":
             return self.with_total(self.discriminator_terms(x, noise or {}), {"real": 0.5, "permuted": 0.5})
         return super().forward(x, noise, step, objective)
 
-    def discriminator_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def discriminator_terms(self, x: torch.Tensor, noise: Tensors) -> Tensors:
         """Cross-entropies in nats of the codes of x as they are (`real`), and of the permuted ones (`permuted`)."""
         with torch.no_grad():
             z = self.sample(*self.encode(x), noise)  # [batch, latents]
             permutations = noise["permutation_keys"].argsort(dim=0, stable=True)  # [batch, latents]
-            codes = torch.cat([z, permute_latents(z, permutations)])  # [2 * batch, latents]
+            codes = torch.cat([z, z.gather(0, permutations)])  # [2 * batch, latents]
         real, permuted = self.discriminator(codes).chunk(2)  # [batch, 2] each
         of_real = torch.zeros(len(z), dtype=torch.long, device=z.device)  # [batch]
         return {"real": F.cross_entropy(real, of_real), "permuted": F.cross_entropy(permuted, of_real + 1)}

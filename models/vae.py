@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import inspect
+import math
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.networks import Network, initialise_xavier, make_networks
+from models.diagnostics import Findings, find
+from models.lie_algebra import LieAlgebra
+from models.networks import NETWORKS, Network, initialise_xavier
 from models.penalties import capacity_at, dip_terms, total_correlation
 from models.settings import SETTINGS
 
-if TYPE_CHECKING:
-    from models.diagnostics import Findings
+Tensors = dict[str, torch.Tensor]  # by name
+PENALTIES = "hy_tc total_correlation + hy_dip lambda_od dip_off_diagonal + hy_dip lambda_d dip_diagonal"  # of any model
 
 
 class VAE(nn.Module):
     """VAE with a Gaussian posterior and a standard normal prior. The training loop uses only this interface.
 
-    A subclass overrides `loss_terms` (or `code_terms`) and `loss_weights` to add loss terms.
+    To add a loss term, a subclass overrides `loss_terms` (or `code_terms`), and names it in `equation`.
 
     Args:
         channels: image channels (1 or 3).
         latents: length of the code z.
-        networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with settings. None: the
-            subclass sets `self.encoder` and `self.decoder`, or overrides `encode` and `decode`.
+        networks: the encoder and decoder, a key of `models.networks.NETWORKS`, alone or with their keyword arguments,
+            such as `("mlp", {"width": 100})`. None: the subclass makes them, or overrides `encode` and `decode`.
         settings: any of `arguments()`, such as `beta=4.0`; `models.settings` has their defaults.
     Raises:
         TypeError: a setting that the model does not read.
@@ -46,7 +49,8 @@ class VAE(nn.Module):
     lambda_od: float
     lambda_d: float
 
-    equation: str = "recon + beta kl"  # the loss, by the names of terms and weights
+    # The loss: terms, each after the settings that weigh it. With a capacity, `kl` stands for `kl_capacity`.
+    equation: str = "recon + beta kl"
     # Prefixes of the encoder and the decoder in the state dict, for --base-model-path.
     trunk: ClassVar[dict[str, str]] = {"encoder": "encoder", "decoder": "decoder"}
     # Prefixes of the state dict that only training needs: in training.pt, but not in model.pt.
@@ -60,22 +64,23 @@ class VAE(nn.Module):
     ):
         super().__init__()
         self.channels = channels
-        unknown = settings.keys() - set(self.arguments())
-        if unknown:
+        defaults = {name: SETTINGS[name].default for name in self.arguments()}
+        if unknown := settings.keys() - defaults.keys():
             raise TypeError(f"{type(self).__name__} does not read {', '.join(sorted(unknown))}")
-        for name in self.arguments():
-            setattr(self, name, {"latents": latents, **settings}.get(name, SETTINGS[name].default))
+        for name, value in {**defaults, "latents": latents, **settings}.items():
+            setattr(self, name, value)
         # Size of the training set, for estimators of q(z). Set by the trainer; None: the batch is the training set.
         self.training_images: int | None = None
         if networks is not None:
-            self.encoder, self.decoder = make_networks(networks, channels, latents)
+            kind, widths = (networks, {}) if isinstance(networks, str) else networks
+            encoder, decoder = NETWORKS[kind]
+            self.encoder, self.decoder = encoder(channels, 2 * latents, **widths), decoder(latents, channels, **widths)
             initialise_xavier(self)
 
     @classmethod
-    def arguments(cls) -> list[str]:
+    def arguments(cls) -> set[str]:
         """The settings that the model reads: annotations of its class and its base classes in `models.settings`."""
-        annotated = [name for base in reversed(cls.__mro__) for name in inspect.get_annotations(base)]
-        return [name for name in dict.fromkeys(annotated) if name in SETTINGS]
+        return set().union(*map(inspect.get_annotations, cls.__mro__)) & SETTINGS.keys()
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:
@@ -83,7 +88,7 @@ class VAE(nn.Module):
 
     @classmethod
     def from_args(cls, args: Namespace, channels: int, **given: Any) -> VAE:
-        """The model that the flags describe. `given`: arguments that the registry fixes."""
+        """The model that the flags describe, but for the arguments `given`, which the registry fixes."""
         return cls(channels, **{name: getattr(args, name) for name in cls.arguments()} | given)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,8 +103,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def mean_code(self, x: torch.Tensor) -> torch.Tensor:
         """x `[n, channels, 64, 64]` -> mu `[n, latents]`, from which scores are computed."""
-        mu, _ = self.encode(x)  # [n, latents]
-        return mu
+        return self.encode(x)[0]  # [n, latents]
 
     @torch.no_grad()
     def image(self, z: torch.Tensor) -> torch.Tensor:
@@ -107,7 +111,7 @@ class VAE(nn.Module):
         return torch.sigmoid(self.decode(z))
 
     @torch.no_grad()
-    def reconstructions(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def reconstructions(self, x: torch.Tensor) -> Tensors:
         """The reconstructions of x to draw, by name: images in [0, 1], `[batch, channels, 64, 64]`."""
         return {"latent": self.image(self.mean_code(x))}
 
@@ -120,34 +124,33 @@ class VAE(nn.Module):
         """
         return self.decode(z + sum(moves))  # [n, channels, 64, 64]
 
+    @property
+    def algebra(self) -> LieAlgebra | None:
+        """The Lie algebra whose group acts on the codes; None for a model without one."""
+        return None
+
+    @torch.no_grad()
     def group_elements(self, z: torch.Tensor) -> list[torch.Tensor]:
         """The group elements of codes, `[n, m_k, m_k]` for each subgroup, without gradients; empty without a group."""
-        return []
+        return [] if self.algebra is None else self.algebra.exp(z)
 
     @torch.no_grad()
     def diagnostics(self, z: torch.Tensor, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Findings:
-        """Measures of this model to log and to draw with the pictures.
+        """Measures of this model to log and to draw with the pictures, see `models.diagnostics.find`."""
+        return find(self, z, pairs)
 
-        Args:
-            z: mean codes of images, `[n, latents]`.
-            pairs: factor name -> mean codes of images before and after this factor changed, `[n, latents]` each.
-        """
-        from models.diagnostics import equivariance  # only where there is something to draw
-
-        return equivariance(self, pairs)
-
-    def draw_noise(self, batch: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def draw_noise(self, batch: int, generator: torch.Generator) -> Tensors:
         """All random numbers of one training step, for the whole batch, on the CPU.
 
         Entries with a batch dimension may be sliced together with the images; scalars apply to the whole batch.
         """
         return {"eps": torch.randn(batch, self.latents, generator=generator)}  # [batch, latents]
 
-    def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: dict[str, torch.Tensor] | None) -> torch.Tensor:
+    def sample(self, mu: torch.Tensor, logvar: torch.Tensor, noise: Tensors | None) -> torch.Tensor:
         """The code z `[batch, latents]`: reparametrised with `noise`, or mu if it is None (evaluation)."""
         return mu if noise is None else mu + torch.exp(0.5 * logvar) * noise["eps"]  # [batch, latents]
 
-    def loss_terms(self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int) -> dict[str, torch.Tensor]:
+    def loss_terms(self, x: torch.Tensor, noise: Tensors | None, step: int) -> Tensors:
         """Named terms, unweighted: scalars (nats for `kl`), and `kl_per_latent` `[latents]`.
 
         Args:
@@ -162,7 +165,7 @@ class VAE(nn.Module):
             **self.code_terms(mu, logvar, z, step),
         }
 
-    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+    def code_terms(self, mu: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, step: int) -> Tensors:
         """The terms that depend on the code alone: the KL terms, and the penalties whose weight is not 0.
 
         In evaluation z is mu, for which the total correlation is overestimated.
@@ -183,18 +186,15 @@ class VAE(nn.Module):
         return terms
 
     def loss_weights(self) -> dict[str, float]:
-        """The weight of each term in the loss. Terms that are not listed, or have weight 0, are only logged."""
-        return {
-            "recon": 1.0,
-            "kl" if self.capacity is None else "kl_capacity": self.beta,
-            "total_correlation": self.hy_tc,
-            "dip_off_diagonal": self.hy_dip * self.lambda_od,
-            "dip_diagonal": self.hy_dip * self.lambda_d,
-        }
+        """The weights of `equation`, and of PENALTIES. Terms that are not there, or have weight 0, are only logged."""
+        weights = dict.fromkeys(("recon", "kl", "kl_capacity"), 0.0)  # these are summed first
+        for product in f"{PENALTIES} + {self.equation}".split(" + "):
+            *factors, term = product.split()
+            term = "kl_capacity" if term == "kl" and self.capacity is not None else term
+            weights[term] = math.prod([getattr(self, factor) for factor in factors])  # a list: one graph
+        return weights
 
-    def forward(
-        self, x: torch.Tensor, noise: dict[str, torch.Tensor] | None, step: int, objective: str = "vae"
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor, noise: Tensors | None, step: int, objective: str = "vae") -> Tensors:
         """The named terms of an objective, and under `loss` their weighted sum.
 
         Args:
@@ -204,7 +204,7 @@ class VAE(nn.Module):
         return self.with_total(self.loss_terms(x, noise, step), self.loss_weights())
 
     @staticmethod
-    def with_total(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> dict[str, torch.Tensor]:
+    def with_total(terms: Tensors, weights: dict[str, float]) -> Tensors:
         """The terms, and under `loss` their weighted sum, `[]`."""
         weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]  # each []
         return {"loss": torch.stack(weighted).sum(), **terms}
@@ -224,14 +224,25 @@ class VAE(nn.Module):
         """The optimiser of each objective. A training step updates them in this order."""
         return {"vae": torch.optim.Adam(self.parameters(), lr=learning_rate, fused=True)}
 
-    def reference_state_dict(self) -> dict[str, torch.Tensor]:
+    def reference_state_dict(self) -> Tensors:
         """The state dict in the reference layout: `state_dict()` without `training_only`."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith(self.training_only)}
 
-    def load_reference_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+    def load_reference_state_dict(self, state: Tensors) -> None:
         """Load a `reference_state_dict`; the rest is unchanged. Raises RuntimeError if names or shapes differ."""
         kept = {name: value for name, value in self.state_dict().items() if name.startswith(self.training_only)}
         self.load_state_dict({**state, **kept})
+
+
+class AnnealedVAE(VAE):
+    """The KL term is held at a capacity that rises (Burgess et al. 2018): to 25 nats, what they give dSprites."""
+
+    annealed_gamma: float
+
+    equation = "recon + annealed_gamma kl_capacity"
+
+    def __init__(self, channels: int, latents: int, *, capacity: float | None = None, **settings: Any):
+        super().__init__(channels, latents, capacity=25.0 if capacity is None else capacity, **settings)
 
 
 def reconstruction_loss(x_hat_logits: torch.Tensor, x: torch.Tensor, kind: str) -> torch.Tensor:

@@ -267,7 +267,7 @@ def test_what_was_written_into_a_record_by_hand_stays(tiny, tmp_path):
 
 
 def test_the_basis_is_measured_from_the_weights(tmp_path):
-    model = LieGroupVAE(1, subgroup_sizes=[9], subspace_sizes=[2])
+    model = LieGroupVAE(1, [9], [2])
     rotation = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 0]])
     other = torch.diag(torch.tensor([0.0, 0, 2]))  # acts on another axis
     codes = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)

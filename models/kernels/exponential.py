@@ -59,30 +59,27 @@ def _can_wait(a: torch.Tensor) -> bool:
     return (on_cpu or not torch.is_grad_enabled()) and not torch.compiler.is_compiling()
 
 
-def _squarings(norms: torch.Tensor) -> int | torch.Tensor:
-    """How often matrices of these norms are halved to come below THETA: int32 `[n]`, or one number for all.
-
-    None for nan and inf, which give nan anyway.
-    """
+def _squarings(norms: torch.Tensor) -> torch.Tensor:
+    """How often matrices of these norms are halved to come below THETA: int32 `[n]`; 0 for nan and inf."""
     mantissa, exponent = torch.frexp(torch.where(torch.isfinite(norms), norms / THETA, 0))  # [n]; mantissa in [0.5, 1)
-    counts = torch.where(mantissa == 0.5, exponent - 1, exponent).clamp(min=0)  # [n]
-    least, most = (int(count) for count in torch.aminmax(counts))
-    return most if least == most else counts
+    return torch.where(mantissa == 0.5, exponent - 1, exponent).clamp(min=0)  # [n]
 
 
 def _scaled_and_squared(a: torch.Tensor, squarings: int | torch.Tensor) -> torch.Tensor:
     """a `[n, m, m]`; squarings of all, or of each, `[n]` -> `[n, m, m]`."""
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)  # [m, m]
     if isinstance(squarings, int):
+        least = most = squarings
         x = _taylor(a * 2.0**-squarings, identity)  # [n, m, m]
-        for _ in range(squarings):
-            x = torch.baddbmm(x, x, x, beta=2)  # [n, m, m]
-        return x + identity
-    squarings = squarings[:, None, None]  # [n, 1, 1]
-    scale = torch.ldexp(a.new_ones(squarings.shape), -squarings)  # [n, 1, 1], powers of two
-    x = _taylor(a * scale, identity)  # [n, m, m]
-    for done in range(int(squarings.max())):
-        under_way = squarings > done  # [n, 1, 1]
+    else:
+        least, most = (int(count) for count in torch.aminmax(squarings))
+        each = squarings[:, None, None]  # [n, 1, 1]
+        scale = torch.ldexp(a.new_ones(each.shape), -each)  # [n, 1, 1], powers of two
+        x = _taylor(a * scale, identity)  # [n, m, m]
+    for _ in range(least):
+        x = torch.baddbmm(x, x, x, beta=2)  # [n, m, m]
+    for done in range(least, most):
+        under_way = each > done  # [n, 1, 1]
         y = torch.where(under_way, x, 0)  # [n, m, m]; what is done must not overflow, not even unseen
         x = torch.where(under_way, torch.baddbmm(y, y, y, beta=2), x)  # [n, m, m]
     return x + identity

@@ -24,7 +24,7 @@ down and has `up` as its derivative; a transposed convolution the other way roun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -48,33 +48,32 @@ class ConvStack(nn.Sequential):
         if not can_fuse(x):
             return super().forward(x)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
-        for run in runs(list(self)):
+        for run in runs(self):
             convolutions = [layer for layer in run if fits(layer)]
-            if not convolutions or not takes(convolutions, x):
+            if convolutions and takes(convolutions, x):
+                relu = [isinstance(after, nn.ReLU) for layer, after in pairwise([*run, nn.Identity()]) if fits(layer)]
+                parameters = [p for layer in convolutions for p in (layer.weight, layer.bias)]
+                derived = torch.is_grad_enabled() and any(value.requires_grad for value in (x, *parameters))
+                x = _Convolutions.apply(x, dtype, derived, type(run[0]) is nn.Conv2d, relu, *parameters)
+            else:
                 for layer in run:
                     x = layer(x)
-                continue
-            relu = [isinstance(after, nn.ReLU) for layer, after in pairwise([*run, nn.Identity()]) if fits(layer)]
-            parameters = [p for layer in convolutions for p in (layer.weight, layer.bias)]
-            derived = torch.is_grad_enabled() and any(value.requires_grad for value in (x, *parameters))
-            x = _Convolutions.apply(x, dtype, derived, type(run[0]) is nn.Conv2d, relu, *parameters)
         return x
 
 
-def runs(layers: Sequence[nn.Module]) -> list[list[nn.Module]]:
+def runs(layers: Iterable[nn.Module]) -> list[list[nn.Module]]:
     """The layers in order, in groups: convolutions of one kind that `fits`, each followed by a ReLU or by nothing.
 
     Every other layer is a group of its own.
     """
     groups: list[list[nn.Module]] = []
-    kind: type[nn.Module] | None = None  # of the convolutions of the group that may still grow
     for layer in layers:
-        follows = is_plain(layer, nn.ReLU) and groups and fits(groups[-1][-1])
-        if kind and (follows or (fits(layer) and type(layer) is kind)):
+        group = groups[-1] if groups else [nn.Identity()]
+        another = fits(layer) and fits(group[0]) and type(layer) is type(group[0])
+        if another or (is_plain(layer, nn.ReLU) and fits(group[-1])):
             groups[-1].append(layer)
         else:
             groups.append([layer])
-            kind = type(layer) if fits(layer) else None
     return groups
 
 

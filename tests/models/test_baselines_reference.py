@@ -48,13 +48,8 @@ def noise_of(case: str) -> dict[str, torch.Tensor]:
 
 
 @of_cases(CASES)
-def test_reference_state_dict_has_the_reference_names_and_shapes(case: str) -> None:
-    shapes = {name: list(value.shape) for name, value in build(case).reference_state_dict().items()}
-    assert shapes == REFERENCE[case]["state_dict_shapes"]
-
-
-@of_cases(CASES)
 def test_reference_weights_load(case: str) -> None:
+    """By their names and shapes, all of them."""
     published = {name: torch.randn(shape) for name, shape in REFERENCE[case]["state_dict_shapes"].items()}
     model = copy.deepcopy(build(case))
     model.load_reference_state_dict(published)

@@ -27,7 +27,7 @@ def test_the_distance_of_the_features_does_not_depend_on_which_are_decoded(model
     x, noise = torch.rand(2, 1, 64, 64), model.draw_noise(2, torch.Generator())
     with torch.no_grad():
         terms = [model(x, {**noise, "from_encoder_feats": torch.tensor(flag)}, step=0) for flag in (False, True)]
-        distance = model.encoder.group_feats(x) - model.decoder.group_feats(model.sample(*model.encode(x), noise))
+        distance = model.encoder.prior_group(x) - model.decoder.group_feats(model.sample(*model.encode(x), noise))
     for found in terms:
         torch.testing.assert_close(found["group_feats_rec"], distance.square().sum() / 2)
     assert terms[0]["recon"] != terms[1]["recon"]
@@ -46,7 +46,7 @@ def test_reconstructions_are_those_of_the_mean_code_and_of_the_features_of_the_e
     found = model.reconstructions(x)
     torch.testing.assert_close(found["latent"], model.image(model.mean_code(x)))
     with torch.no_grad():
-        direct = torch.sigmoid(model.decoder.decode_feats(model.encoder.group_feats(x)))
+        direct = torch.sigmoid(model.decoder.post_exp(model.encoder.prior_group(x)))
     torch.testing.assert_close(found["encoder_feats"], direct)
 
 
@@ -54,7 +54,7 @@ def test_moves_multiply_the_group_element_from_the_left_one_after_the_other(mode
     z, *moves = torch.randn(3, 2, 4)
     elements = [b @ a @ g for g, a, b in zip(*map(model.decoder.exp, (z, *moves)), strict=True)]
     with torch.no_grad():
-        expected = model.decoder.decode_feats(torch.cat([element.flatten(1) for element in elements], dim=1))
+        expected = model.decoder.post_exp(torch.cat([element.flatten(1) for element in elements], dim=1))
         torch.testing.assert_close(model.act(z, moves), expected)
 
 

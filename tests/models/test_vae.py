@@ -28,7 +28,8 @@ def test_the_weights_of_the_dip_penalty_are_products() -> None:
 def test_the_annealed_vae_weighs_the_distance_from_its_capacity_of_25_nats() -> None:
     flags = ["--model=annealed_vae", "--annealed_gamma=7", "--capacity-leadin=100", "--latents=2"]
     model = build_model(build_parser().parse_args(flags), 1)
-    assert (model.capacity, model.loss_weights()["kl_capacity"]) == (25.0, 7.0) and "kl" not in model.loss_weights()
+    weights = model.loss_weights()
+    assert (model.capacity, weights["kl_capacity"], weights["kl"]) == (25.0, 7.0, 0.0)
     mu = torch.tensor([[6.0, 2.0]])  # a KL term of 20 nats
     distances = [model.code_terms(mu, torch.zeros(1, 2), mu, step)["kl_capacity"].item() for step in (0, 40, 80, 900)]
     assert distances == [20.0, 10.0, 0.0, 5.0]
@@ -81,3 +82,9 @@ def test_in_training_networks_round_to_bfloat16_and_in_evaluation_nothing_is_rou
 def test_a_setting_that_a_model_does_not_read_is_an_error() -> None:
     with pytest.raises(TypeError, match="VAE does not read hy_hes"):
         VAE(1, 2, hy_hes=1.0)
+
+
+def test_a_step_compiles_to_one_graph(model) -> None:
+    x, noise = torch.rand(2, 1, 64, 64), model.draw_noise(2, torch.Generator())
+    compiled = torch.compile(model, backend="eager", fullgraph=True)(x, noise, torch.tensor(3))
+    torch.testing.assert_close(compiled["loss"], model(x, noise, 3)["loss"])
