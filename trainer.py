@@ -117,7 +117,7 @@ def train(
         with interruption.deferred(False):  # they take minutes and change no state: a signal stops them at once
             return score(model, scored_on, args, device)
 
-    with log.opened(checkpoint, group, {**record, "equation": model.equation}), interruption.deferred():
+    with log.opened(checkpoint, group, {**record, "equation": model.trained_equation()}), interruption.deferred():
         while not at.finished:
             measured.start()
             for index in at.batches(train_index, args.seed, args.shuffle):  # int64 [batch]

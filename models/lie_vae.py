@@ -63,7 +63,7 @@ class LieGroupVAE(VAE):
     """The model of the paper; `equation` is its eq. 12.
 
     Args:
-        subgroup_sizes_ls, subspace_sizes_ls: the sizes of `LieAlgebra`. `latents` is the sum of the subspace sizes.
+        subgroup_sizes, subspace_sizes: see `LieAlgebra`; the number of latents is the sum of the subspace sizes.
         settings: any of `arguments()`.
     """
 
@@ -81,15 +81,20 @@ class LieGroupVAE(VAE):
     encoder: GroupEncoder
     decoder: GroupDecoder
 
-    def __init__(
-        self, channels: int, subgroup_sizes_ls: Sizes = (100,), subspace_sizes_ls: Sizes = (10,), **settings: Any
-    ):
-        sizes = (tuple(subgroup_sizes_ls), tuple(subspace_sizes_ls))
-        settings |= {"latents": sum(sizes[1]), "subgroup_sizes_ls": sizes[0], "subspace_sizes_ls": sizes[1]}
-        super().__init__(channels, networks=None, **settings)
+    def __init__(self, channels: int, subgroup_sizes: Sizes = (100,), subspace_sizes: Sizes = (10,), **settings: Any):
+        sizes = tuple(subgroup_sizes), tuple(subspace_sizes)
+        settings |= dict(zip(("subgroup_sizes_ls", "subspace_sizes_ls"), sizes, strict=True))
+        super().__init__(channels, sum(subspace_sizes), networks=None, **settings)
         self.encoder = GroupEncoder(channels, *sizes)
         self.decoder = GroupDecoder(channels, *sizes, self.lie_alg_init_scale, self.no_exp)
         initialise_xavier(self)
+
+    @classmethod
+    def from_args(cls, args: Namespace, channels: int, **given: Any) -> LieGroupVAE:
+        """As `VAE.from_args`, with the sizes of the subgroups."""
+        names = cls.arguments() - {"latents", "subgroup_sizes_ls", "subspace_sizes_ls"}
+        settings = {name: getattr(args, name) for name in names} | given
+        return cls(channels, args.subgroup_sizes_ls, args.subspace_sizes_ls, **settings)
 
     @classmethod
     def check_args(cls, args: Namespace) -> None:

@@ -185,14 +185,26 @@ class VAE(nn.Module):
             terms["dip_off_diagonal"], terms["dip_diagonal"] = dip_terms(mu, logvar, self.dip_type)  # [] each
         return terms
 
-    def loss_weights(self) -> dict[str, float]:
-        """The weights of `equation`, and of PENALTIES. Terms that are not there, or have weight 0, are only logged."""
-        weights = dict.fromkeys(("recon", "kl", "kl_capacity"), 0.0)  # these are summed first
+    def loss_factors(self) -> dict[str, list[str]]:
+        """Term -> the settings whose product weighs it in the loss, by `equation` and PENALTIES."""
+        factors = {}
         for product in f"{PENALTIES} + {self.equation}".split(" + "):
-            *factors, term = product.split()
-            term = "kl_capacity" if term == "kl" and self.capacity is not None else term
-            weights[term] = math.prod([getattr(self, factor) for factor in factors])  # a list: one graph
+            *names, term = product.split()
+            factors["kl_capacity" if term == "kl" and self.capacity is not None else term] = names
+        return factors
+
+    def loss_weights(self) -> dict[str, float]:
+        """The weight of each term of the loss. Terms that are not there, or have weight 0, are only logged."""
+        weights = dict.fromkeys(("recon", "kl", "kl_capacity"), 0.0)  # these are summed first
+        for term, names in self.loss_factors().items():
+            weights[term] = math.prod([getattr(self, name) for name in names])  # a list: one graph
         return weights
+
+    def trained_equation(self) -> str:
+        """The loss with these settings, in the form of `equation`: without terms of weight 0."""
+        weights = self.loss_weights()
+        products = [" ".join([*names, term]) for term, names in self.loss_factors().items() if weights[term] != 0]
+        return " + ".join(sorted(products, key=lambda product: product in PENALTIES))  # penalties last
 
     def forward(self, x: torch.Tensor, noise: Tensors | None, step: int, objective: str = "vae") -> Tensors:
         """The named terms of an objective, and under `loss` their weighted sum.

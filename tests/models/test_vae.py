@@ -25,6 +25,14 @@ def test_the_weights_of_the_dip_penalty_are_products() -> None:
     assert (weights["dip_diagonal"], weights["dip_off_diagonal"]) == (1.5, 2.0)
 
 
+def test_the_loss_as_trained_has_the_terms_that_are_weighed_and_no_others() -> None:
+    assert linear().trained_equation() == "recon + beta kl"
+    found = linear(capacity=5.0, hy_tc=2.0, hy_dip=0.5, lambda_od=0.0).trained_equation()
+    assert found == "recon + beta kl_capacity + hy_tc total_correlation + hy_dip lambda_d dip_diagonal"
+    lie_group = LieGroupVAE(1, subgroup_sizes=[4], subspace_sizes=[2], hy_hes=0.0)
+    assert lie_group.trained_equation() == "recon + beta kl + hy_rec group_feats_rec"
+
+
 def test_the_annealed_vae_weighs_the_distance_from_its_capacity_of_25_nats() -> None:
     flags = ["--model=annealed_vae", "--annealed_gamma=7", "--capacity-leadin=100", "--latents=2"]
     model = build_model(build_parser().parse_args(flags), 1)
