@@ -1,32 +1,28 @@
 """Time of every metric on a data set of the size of dSprites, and the time to encode its images.
 
-    python -m benchmarks.metrics [--preset full] [--encode N] [--data-path DIR] [--no-dci] [--check-dci]
+    python -m benchmarks.metrics [--preset full] [--encode N] [--data-path DIR] [--no-dci]
 
 The codes are synthetic: each factor in one latent, with noise. The encoder, a convolutional network of the model's size
 with random weights, is timed separately, on N images of the data set (0: all). CPU time, of this process and its
-children, depends less on other work on the machine than the wall clock. `--check-dci` compares DCI with its reference
-values, which takes a few minutes.
+children, depends less on other work on the machine than the wall clock.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
 
-from metrics import METRICS, PRESETS, dci, encode, evaluate
+from metrics import METRICS, PRESETS, encode, evaluate
 from system.command_line import Parser, command_line
 
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 LATENTS = 10
-REFERENCE = Path(__file__).parent.parent / "tests" / "data" / "reference"
 
 
 def synthetic() -> tuple[np.ndarray, np.ndarray]:
@@ -59,19 +55,6 @@ def encoding(images: int, data_path: str | None) -> None:
     print(f"  at that rate all {len(dataset)} images take {wall * len(dataset) / len(index):.0f} s")
 
 
-def check_dci() -> None:
-    """Prints DCI on the three reference cases, the reference values, and the largest difference allowed."""
-    expected = json.loads((REFERENCE / "metrics.json").read_text())
-    parts = ("z_train", "factors_train", "z_test", "factors_test")
-    with np.load(REFERENCE / "metrics_cases.npz", allow_pickle=False) as arrays:
-        for case, values in expected.items():
-            for name, value in dci(*(arrays[f"{case}_{part}"] for part in parts)).items():
-                reference = values["expected"]["dci"][name]
-                allowed = reference["spread"] + 0.005
-                verdict = "agrees" if abs(value - reference["mean"]) <= allowed else "DIFFERS"
-                print(f"{case:8} {name:28} {value:.4f}  reference {reference['mean']:.4f} +- {allowed:.4f}  {verdict}")
-
-
 @command_line
 def main() -> None:
     """Prints one line per metric, then totals and the peak memory."""
@@ -80,7 +63,6 @@ def main() -> None:
     parser.add_argument("--encode", type=int, default=20_000, metavar="N", help="images to time the encoder on; 0: all")
     parser.add_argument("--data-path", help="directory of the official dSprites file (default: the replica)")
     parser.add_argument("--no-dci", action="store_true", help="leave out the boosted trees")
-    parser.add_argument("--check-dci", action="store_true", help="compare DCI with its reference values")
     args = parser.parse_args()
     codes, factors = synthetic()
     evaluate(codes[:50], np.arange(50)[:, None] % 2, ["beta_vae"], preset="fast")  # imports
@@ -94,8 +76,6 @@ def main() -> None:
     print(f"{'all':20} {total[0]:8.2f} {total[1]:8.2f}")
     encoding(args.encode, args.data_path)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-    if args.check_dci:
-        check_dci()
 
 
 if __name__ == "__main__":

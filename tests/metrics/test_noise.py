@@ -1,6 +1,5 @@
 """Codes of noise: no score takes few rows or many levels for information, or it says so."""
 
-import dataclasses
 import re
 import warnings
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metrics import PRESETS, evaluate
+from metrics import evaluate
 from system.errors import UserError
 
 SCORES = ("val_hig_acc", "fac_eval", "discrete_mig", "modularity_score", "explicitness_score_test", "SAP_score", "IRS")
@@ -56,27 +55,6 @@ def test_scores_of_noise_are_near_chance(rows, levels):
     assert found["discrete_mig"] < 0.03 and found["SAP_score"] < 0.03
     assert abs(found["explicitness_score_test"] - 0.5) < 0.03
     assert found.get("IRS", 0) < 0.42 and found.get("dci_disentanglement", 0) < 0.03
-
-
-def other_scores() -> dict[tuple[int, int], dict[str, str]]:
-    """The second table of the page: (rows, levels) -> score -> cell."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-    head = re.search(r"^\| other scores \| (.*) \|$", page, re.MULTILINE)[1]
-    columns = [(int(n.replace(",", "")), int(k)) for n, k in re.findall(r"([\d,]+) rows, (\d+) levels", head)]
-    lines = page[page.index(head) :].split("\n\n")[0].splitlines()[2:]
-    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in lines}
-    return {column: {name: row[i] for name, row in cells.items()} for i, column in enumerate(columns)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("rows", "levels"), other_scores())
-def test_the_other_scores_of_noise_are_those_of_the_page(rows, levels):
-    names = ["beta_vae", "factor_vae", "mig", "explicitness", "irs", "factor_leakage", "unsupervised", "dci"]
-    preset = dataclasses.replace(PRESETS["full"], dci_trees=10)
-    with warnings.catch_warnings(action="ignore"):
-        found = evaluate(*noise(rows, levels), names, workers=1, preset=preset)
-    for name, cell in other_scores()[rows, levels].items():
-        assert (name not in found) if cell == "-" else found[name] == pytest.approx(float(cell), abs=2e-2)
 
 
 def test_robustness_with_few_rows_a_level_is_refused_with_the_number_that_it_needs():

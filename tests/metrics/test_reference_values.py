@@ -64,8 +64,8 @@ def test_sampled_scores_agree_with_the_reference(case):
 
 
 @pytest.mark.slow
-def test_dci_agrees_with_the_reference():
-    # The case with the fewest classes; `python -m benchmarks.metrics --check-dci` checks all three in some minutes.
-    for name, value in dci(*cases.tables("partial")).items():
-        expected = cases.EXPECTED["partial"]["expected"]["dci"][name]
+@pytest.mark.parametrize("case", cases.CASES)
+def test_dci_agrees_with_the_reference(case):
+    for name, value in dci(*cases.tables(case)).items():
+        expected = cases.EXPECTED[case]["expected"]["dci"][name]
         assert value == pytest.approx(expected["mean"], abs=expected["spread"] + 0.005), name
