@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from logger import score_guide
-from logger.catalogue import DIAGNOSTICS, PICTURES, SECTIONS, likeness
+from logger.catalogue import DIAGNOSTICS, PICTURES, SECTIONS, beside_random
 from logger.reading import Run
 from logger.report import charts
 from logger.report.page import Figure, Table, left_out_note, picture_of, render, replica_note
@@ -155,16 +155,15 @@ def loss_shares(run: Run, equation: str) -> Table | None:
 
 def verdicts(run: Run) -> list[str]:
     """What the numbers of the group say, a sentence each; empty without a group."""
-    random, found = run.last("algebra/product_norm_random"), []
-    for name, what, factor, zero, otherwise in (
-        ("product_norm", "products A_i A_j", 1, "the Hessian penalty has done its work", "not zero"),
-        ("commutator_norm", "commutators [A_i, A_j]", math.sqrt(2), "the matrices commute", "not commutative"),
+    found = []
+    for kind, what, zero, otherwise in (
+        ("product", "products A_i A_j", "the Hessian penalty has done its work", "not zero"),
+        ("commutator", "commutators [A_i, A_j]", "the matrices commute", "not commutative"),
     ):
-        value = run.last(f"algebra/{name}_relative")
-        if value is not None and random:
-            usual = factor * random  # of random matrices, see docs/pictures.md
+        if compared := beside_random(run.last, kind):
+            value, random, verdict = compared
             words = {"zero": zero, "smaller": f"smaller, but {otherwise}", "as random": otherwise}
-            found.append(f"{what}: {value:.3f}, of random matrices: {usual:.3f}: {words[likeness(value, usual)]}")
+            found.append(f"{what}: {value:.3f}, of random matrices: {random:.3f}: {words[verdict]}")
     if (error := run.last("algebra/decomposition_error_relative")) is not None:
         said = "one latent is one one-parameter subgroup" if error < 0.05 else "the latents do not act one by one"
         found.append(f"decomposition error: {error:.3f} of the group element's distance from the identity: {said}")
