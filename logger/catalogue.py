@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-# Anchor of a section of the report -> its heading, in the order of the page.
-SECTIONS = {
-    "scores": "Scores",
-    "curves": "Learning curves",
-    "latents": "What each latent does",
-    "group": "The group",
-    "symmetries": "Symmetries",
-}
-
 
 class Picture(NamedTuple):
-    """tag: in TensorBoard. file: name in the run directory. section: anchor in the report. reading: its caption."""
+    """tag: in TensorBoard. file: name in the run directory. section: of the report. reading: its caption."""
 
     tag: str
     file: str

@@ -165,7 +165,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
             folders.clear()
             continue
-        folders.sort(key=_natural)
+        folders.sort(key=natural)
         runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
         folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
         yield from (folder / name for name in runs)
@@ -176,7 +176,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: no version_<n> in it" + ("" if files else ", an empty folder"))
 
 
-def _natural(name: str) -> list:
+def natural(name: str) -> list:
     """Sort key that puts version_10 after version_9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 

@@ -42,8 +42,8 @@ def test_comparison_has_means_deviations_and_points_by_group(sweep):
 
 def test_runs_that_differ_in_seed_alone_are_one_group(sweep):
     runs = [read_run(path) for path in find_runs([sweep / "hes0"])]
-    groups, shared = comparison.grouped(runs)
-    assert list(groups) == ["all runs"] and len(groups["all runs"]) == 3
+    differing, shared = comparison.grouped(runs)
+    assert differing == ["all runs"] * 3
     assert shared["hy_hes"] == 0 and "seed" not in shared
 
 
@@ -130,9 +130,9 @@ def test_flags_that_change_no_result_split_no_group_and_close_values_join_none(t
         for name, values in without_effect.items()
         for i, value in enumerate(values)
     ]
-    assert list(comparison.grouped(runs)[0]) == ["all runs"]
+    assert set(comparison.grouped(runs)[0]) == {"all runs"}
     close = [
         read_run(write_run(tmp_path / f"beta_{i}", {"fac_eval": 0.5}, drawn=False, beta=value))
         for i, value in enumerate((0.1234567, 0.1234568))
     ]
-    assert len(comparison.grouped(close)[0]) == 2
+    assert len(set(comparison.grouped(close)[0])) == 2
