@@ -170,8 +170,12 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
         canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
         scale, unit = charts.unit_of(sum(findings.per_latent.values()))
-        parts = {name: values[order] / scale for name, values in findings.per_latent.items()}
-        charts.stacked_bars(left, parts, latents)
+        bottom = np.zeros(len(order))  # of the next part of each bar
+        for part, values in findings.per_latent.items():
+            left.bar(latents, values[order] / scale, bottom=bottom, label=part)
+            bottom += values[order] / scale
+        left.set_ylim(0, 1.18 * bottom.max(initial=0) or 1)
+        left.legend(ncols=len(findings.per_latent), loc="upper center")
         left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel=f"norm{unit}, split into parts")
         for axes, kind in zip(others, ("product", "commutator"), strict=True):
             values = findings.matrices[f"{kind}_norms"][np.ix_(order, order)]  # [latents, latents]
