@@ -18,7 +18,7 @@ import pandas
 from logger.reading import Run, find_runs, read_run
 from logger.tables import doubts, newest, paired, scored_on, spread, table
 from metrics.info import COLUMNS, SCORES
-from system.command_line import Parser, command_line, start
+from system.command_line import Parser, add, command_line, start
 from system.errors import UserError
 from system.files import writable_folder, write_text
 
@@ -39,20 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with every flag; each may be written with `-` or `_`."""
     parser = Parser(prog="collect_results.py", description=__doc__, allow_abbrev=False)
 
-    def add(name: str, **more) -> None:
-        parser.add_argument(*dict.fromkeys([name, name.replace("_", "-")]), **more)
-
-    add("--in_dir", required=True, metavar="DIR", help="folder with experiment directories, at any depth")
-    add("--result_file", required=True, metavar="FILE", help="file of the table")
-    add(
-        "--config_variables",
-        type=names,
-        metavar="LIST",
-        help="recorded arguments that name the rows, such as '[model, dataset, latents]' [model, dataset]",
-    )
-    add("--group_by", type=names, metavar="LIST", help="one row per combination of these arguments, not per directory")
-    add("--format", choices=tuple(FORMATS), default="csv", help="format of the table [csv]")
-    add("--compare", nargs=2, metavar="CONFIG", help="two rows, by _config or path: paired differences over seeds")
+    where = "folder with experiment directories, at any depth"
+    named = "recorded arguments that name the rows, such as '[model, dataset, latents]' [model, dataset]"
+    by = "one row per combination of these arguments, not per directory"
+    pair = "two rows, by _config or path: paired differences over seeds"
+    add(parser, "--in_dir", str, None, where, required=True, metavar="DIR")
+    add(parser, "--result_file", str, None, "file of the table", required=True, metavar="FILE")
+    add(parser, "--config_variables", names, None, named, metavar="LIST")
+    add(parser, "--group_by", names, None, by, metavar="LIST")
+    add(parser, "--format", str, "csv", "format of the table [csv]", choices=tuple(FORMATS))
+    add(parser, "--compare", str, None, pair, nargs=2, metavar="CONFIG")
     return parser
 
 
