@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from logger.reading import Run, find_runs, read_run
+from logger.reading import Run, find_runs, read_each
 from logger.tables import doubts, newest, paired, scored_on, spread, table
 from metrics.info import COLUMNS, SCORES
 from system.command_line import Parser, add, command_line, start
@@ -109,16 +109,11 @@ def samples_below(folder: str) -> tuple[list[Path], list[Run], list[str]]:
     """
     left_out: list[str] = []
     paths, runs = find_runs([folder], left_out), []
-    for path in paths:
-        try:
-            run = read_run(path)
-        except UserError as error:
-            left_out.append(f"{path}: {error}")
-            continue
+    for run in read_each(paths, left_out):
         if run.state not in ("finished", "unknown"):
-            left_out.append(f"{path}: left out, it is {'failed' if run.state == 'failed' else 'unfinished'}")
+            left_out.append(f"{run.path}: left out, it is {'failed' if run.state == 'failed' else 'unfinished'}")
         elif not run.scores.keys() & COLUMNS.values():
-            left_out.append(f"{path}: left out, it has none of the table's scores")
+            left_out.append(f"{run.path}: left out, it has none of the table's scores")
         else:
             runs.append(run)
     return paths, runs, left_out

@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,13 +118,16 @@ def read_run(path: str | Path) -> Run:
 
 def read_runs(paths: Sequence[str | Path], left_out: list[str]) -> list[Run]:
     """All readable runs among and below the paths. Adds a line to `left_out` for every other one."""
-    runs = []
-    for path in find_runs(paths, left_out):
+    return list(read_each(find_runs(paths, left_out), left_out))
+
+
+def read_each(paths: Iterable[Path], left_out: list[str]) -> Iterator[Run]:
+    """The readable ones of these run directories. Adds a line to `left_out` for every other one."""
+    for path in paths:
         try:
-            runs.append(read_run(path))
+            yield read_run(path)
         except UserError as error:
             left_out.append(f"{path}: {error}")
-    return runs
 
 
 def find_runs(paths: Sequence[str | Path], left_out: list[str] | None = None) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Tables of runs compare what is comparable: paired differences, bests, plots, notes."""
+"""Tables of runs compare what is comparable: paired differences, bests, notes."""
 
 import csv
 import json
