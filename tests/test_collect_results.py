@@ -22,14 +22,17 @@ REFERENCE_HEADER = (
 )
 
 
-def write_run(experiment: Path, n: int, scores: dict, *, state: str | None = "finished", **args) -> Path:
-    """A run of this project: arguments, status, losses and scores."""
+def write_run(
+    experiment: Path, n: int, scores: dict, *, state="finished", protocol: dict | None = None, **args
+) -> Path:
+    """A run of this project: arguments, status, losses and scores, with their protocol if there is one."""
     run = experiment / f"version_{n}"
     (run / "checkpoints").mkdir(parents=True)
     args = {"model": "lie_group", "dataset": "dsprites", "latents": 10, "seed": n, **args}
     (run / "args.json").write_text(json.dumps(args))
-    if state:
-        (run / "status.json").write_text(json.dumps({"state": state}))
+    (run / "status.json").write_text(json.dumps({"state": state}))
+    if protocol:
+        (run / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
     log_scores(run, scores)
     return run
 

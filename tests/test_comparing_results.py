@@ -72,16 +72,11 @@ def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
     assert text.count("**") == 4 and "**0.200 ± 0.000**" in text and "**0.800 ± 0.000**" in text
 
 
-def measured(run: Path, scores: dict, **protocol) -> None:
-    (run / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
-
-
 def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told(tmp_path, capsys):
-    for n, (preset, source) in enumerate([("full", "replica"), ("fast", "replica"), ("full", "file.npz")]):
-        run = write_run(tmp_path / "logs" / "mixed", n, {}, seed=n // 2)
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset, data_source=source, images=9)
-        run = write_run(tmp_path / "logs" / "alike", n, {})
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset="full", data_source="replica", images=9)
+    usual = {"dataset": "dsprites", "preset": "full", "data_source": "replica", "images": 9}
+    for n, differing in enumerate([{}, {"preset": "fast"}, {"data_source": "file.npz"}]):
+        write_run(tmp_path / "logs" / "mixed", n, {"fac_eval": 0.5}, protocol=usual | differing, seed=n // 2)
+        write_run(tmp_path / "logs" / "alike", n, {"fac_eval": 0.5}, protocol=usual)
     collect(tmp_path, tmp_path / "logs")
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("mixed): ")[2] for line in lines] == [
@@ -93,8 +88,8 @@ def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told
 
 def test_a_mean_over_other_arguments_or_lengths_of_training_is_told(tmp_path, capsys):
     for n, (weight, step) in enumerate([(0, 10), (40, 100), (40, 100)]):
-        run = write_run(tmp_path / "logs" / "some", n, {}, seed=n, hy_hes=weight, device="cpu" if n else "cuda")
-        measured(run, {"fac_eval": 0.5}, step=step)
+        args = {"seed": n, "hy_hes": weight, "device": "cpu" if n else "cuda"}
+        write_run(tmp_path / "logs" / "some", n, {"fac_eval": 0.5}, protocol={"step": step}, **args)
     collect(tmp_path, tmp_path / "logs")
     assert [line.partition("some): ")[2] for line in capsys.readouterr().err.splitlines()] == [
         "scores of different step (10, 100) are averaged",
@@ -112,13 +107,11 @@ def test_means_of_fewer_runs_than_the_row_has_are_told(tmp_path, capsys):
 
 def test_a_comparison_of_scores_measured_in_different_ways_is_told(tmp_path, capsys):
     for n, preset in enumerate(("full", "fast")):
-        run = write_run(tmp_path / "logs" / str(n), 0, {}, model=preset)
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset)
+        protocol = {"dataset": "dsprites", "preset": preset}
+        write_run(tmp_path / "logs" / str(n), 0, {"fac_eval": 0.5}, protocol=protocol, model=preset)
     collect(tmp_path, tmp_path / "logs", "--compare", "0", "1")
-    note = (
-        "note: full-dsprites and fast-dsprites were scored on dsprites, full and on dsprites, fast: these differ, too\n"
-    )
-    assert capsys.readouterr().err == note
+    told = "full-dsprites and fast-dsprites were scored on dsprites, full and on dsprites, fast: these differ, too"
+    assert capsys.readouterr().err == f"note: {told}\n"
     collect(tmp_path, tmp_path / "logs", "--compare", "0", "0")
     assert not capsys.readouterr().err
 
@@ -131,14 +124,11 @@ def test_runs_whose_latents_are_all_unused_are_told(tmp_path, capsys):
 
 
 def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_the_best(tmp_path):
-    same = ("full", "a.npz", 9)
-    for n, (preset, source, images) in enumerate(
-        [same, same, ("fast", *same[1:]), ("full", "b.npz", 9), (*same[:2], 8)]
-    ):
+    usual = {"dataset": "arrays", "preset": "full", "data_source": "a.npz", "images": 9}
+    for n, differing in enumerate([{}, {}, {"preset": "fast"}, {"data_source": "b.npz"}, {"images": 8}]):
         for seed in range(3):
-            run = write_run(tmp_path / "logs" / str(n), seed, {}, dataset="arrays")
-            protocol = {"dataset": "arrays", "preset": preset, "data_source": source, "images": images}
-            measured(run, {"fac_eval": 0.1 + n / 10}, **protocol)
+            scores = {"fac_eval": 0.1 + n / 10}
+            write_run(tmp_path / "logs" / str(n), seed, scores, protocol=usual | differing, dataset="arrays")
     text = written(tmp_path, tmp_path / "logs", "--format=markdown")
     assert "**0.200 ± 0.000**" in text and text.count("**") == 2
 
