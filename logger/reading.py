@@ -152,26 +152,28 @@ def _is_run(path: Path) -> bool:
     return os.path.isfile(path / "args.json") or os.path.isfile(path / "checkpoints" / "args.pt")
 
 
-def _below(folder: Path, left_out: list[str], walked: dict[Path, Path] | None = None) -> Iterator[Path]:
-    """The runs below a folder that is not a run itself. walked: real path -> path, since links may form cycles."""
-    is_top, walked = walked is None, {} if walked is None else walked
-    if (first := walked.setdefault(folder.resolve(), folder)) != folder:
-        left_out.append(f"{folder}: the same folder as {first}")
-        return
-    try:
-        entries = sorted(folder.iterdir(), key=lambda path: natural(path.name))
-    except OSError as error:
-        left_out.append(f"{folder}: cannot be read ({error.strerror})")
-        return
-    is_run = {path: path.name.startswith("version_") or _is_run(path) for path in entries if path.is_dir()}
-    yield from (path for path, run in is_run.items() if run)
-    broken = [path for path in entries if path.name.startswith("version_") and path.is_symlink() and path not in is_run]
-    left_out += [f"{path}: no folder" for path in broken]
-    if not is_run and not is_top:
-        left_out.append(f"{folder}: no version_<n> in it" + ("" if entries else ", an empty folder"))
-    for path, run in is_run.items():
-        if not run:
-            yield from _below(path, left_out, walked)
+def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
+    """The runs below a folder that is not a run itself."""
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(f"{error.filename}: cannot be read ({error.strerror})")
+
+    walked: dict[Path, Path] = {}  # real path -> path: links may form cycles
+    for name, folders, files in os.walk(top, onerror=unreadable, followlinks=True):
+        folder = Path(name)
+        if walked.setdefault(folder.resolve(), folder) != folder:
+            left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
+            folders.clear()
+            continue
+        folders.sort(key=natural)
+        runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
+        folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
+        yield from (folder / name for name in runs)
+        left_out += [
+            f"{folder / n}: no folder" for n in files if n.startswith("version_") and os.path.islink(folder / n)
+        ]
+        if not runs and not folders and folder != top:
+            left_out.append(f"{folder}: no version_<n> in it" + ("" if files else ", an empty folder"))
 
 
 def natural(name: str) -> list:

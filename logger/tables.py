@@ -76,10 +76,10 @@ def newest(rows: pandas.DataFrame) -> pandas.DataFrame:
 
     Rows of `table` without a seed are left out.
     """
-    numbered = rows.dropna(subset="seed").sort_values(
-        "path", key=lambda paths: paths.map(lambda path: natural(path.name))
-    )
-    return numbered.sort_values("started", kind="stable").drop_duplicates("seed", keep="last")
+    seeded = rows.dropna(subset="seed")
+    started = [(start, natural(path.name)) for start, path in zip(seeded.started, seeded.path, strict=True)]
+    ordered = seeded.iloc[sorted(range(len(seeded)), key=started.__getitem__)]
+    return ordered.drop_duplicates("seed", keep="last")
 
 
 def scored_on(run: Run) -> str:
