@@ -104,7 +104,7 @@ def _limit(axes, values: np.ndarray, clip: bool) -> bool:
     if np.ptp(values) < 0.02 * largest:  # do not magnify rounding errors
         axes.set_ylim(values.min() - 0.1 * largest, values.max() + 0.1 * largest)
     low, high = values.min(), np.quantile(values, 0.97)
-    if not clip or len(values) <= 10 or values.max() < 1.5 * high - 0.5 * low:
+    if not clip or len(values) <= 10 or values.max() <= 1.5 * high - 0.5 * low:
         return False
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
     return True

@@ -81,6 +81,14 @@ def test_curves_leave_out_what_is_not_finite(last, tmp_path):
     assert titles_of(tmp_path) == []  # of the training loss, one value
 
 
+@pytest.mark.parametrize(("values", "told"), [([3.0] * 40, False), ([300.0, *range(39)], True)])
+def test_a_curve_whose_first_values_are_cut_says_so_and_a_constant_one_does_not(tmp_path, values, told):
+    path = write_run(tmp_path / "run", drawn=False)
+    for step, value in enumerate(values):
+        log(path, step, **{"train/total_correlation": value})
+    assert ("The highest values, most of them of the first steps, are cut." in text_of(path)) == told
+
+
 def test_runs_without_a_common_step_have_no_common_curve(tmp_path):
     for n in range(2):
         path = write_run(tmp_path / f"version_{n}", drawn=False)
