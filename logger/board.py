@@ -10,6 +10,7 @@ from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary
 from tensorboard.plugins.scalar import metadata as scalars
 
 from logger.catalogue import DIAGNOSTICS
+from metrics.info import HEADLINES, SCORES
 from system.roles import tells_apart
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def shown(tag: str) -> tuple[str, str]:
     """
     kind, _, name = tag.partition("/")
     if kind == "dmetric":
-        from metrics.info import HEADLINES, SCORES  # imports every metric
-
         group = "2 scores" if name in HEADLINES else "3 more scores"
         if name not in SCORES:
             return f"{group}/{name}", ""
@@ -62,8 +61,9 @@ def shown(tag: str) -> tuple[str, str]:
 def scalar(tag: str, value: float, described: bool) -> Summary:
     """A number under its name in TensorBoard; its first summary of a run carries the description."""
     name, text = shown(tag)
-    metadata = scalars.create_summary_metadata(name, text) if described else None
-    if metadata:
+    metadata = None
+    if described:
+        metadata = scalars.create_summary_metadata(name, text)
         metadata.data_class = DATA_CLASS_SCALAR  # else TensorBoard's fast loader takes no description
     return Summary(value=[Summary.Value(tag=name, simple_value=value, metadata=metadata)])
 
@@ -103,7 +103,9 @@ def _write_comparison(writer: SummaryWriter, args: dict) -> None:
         for name, value in sorted(args.items())
         if tells_apart(name)
     }
-    compared = [shown(tag)[0] for tag in (*_headlines(args), *LOSSES, *GROUP)]
+    scored = args["metrics"] or args["end_metrics"]
+    headlines = [f"dmetric/{key}" for key in HEADLINES if scored and SCORES[key].better]
+    compared = [shown(tag)[0] for tag in (*headlines, *LOSSES, *GROUP)]
     summaries = hparams(values, dict.fromkeys(compared, 0.0))
     described = summaries[0].value[0].metadata  # of the experiment; the others start and end the session
     experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
@@ -112,12 +114,3 @@ def _write_comparison(writer: SummaryWriter, args: dict) -> None:
     described.CopyFrom(metadata.create_summary_metadata(HParamsPluginData(experiment=experiment)))
     for summary in summaries:
         writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]  # torch declares it as None
-
-
-def _headlines(args: dict) -> list[str]:
-    """The paper's scores, if the run is scored."""
-    if not (args["metrics"] or args["end_metrics"]):
-        return []
-    from metrics.info import HEADLINES, SCORES
-
-    return [f"dmetric/{key}" for key in HEADLINES if SCORES[key].better]

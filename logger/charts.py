@@ -116,14 +116,3 @@ def heat_map_picture(
         heat_map(axes, values, rows, columns, title, **limits)
         axes.set(xlabel=x_label, ylabel=y_label)
         return to_array(canvas)
-
-
-def stacked_bars(axes, parts: dict[str, np.ndarray], names: Sequence[str]) -> None:
-    """Draw one bar per name, stacked from the parts `[names]`."""
-    bottom = np.zeros(len(names))
-    for part, values in parts.items():
-        axes.bar(range(len(names)), values, bottom=bottom, label=part)
-        bottom = bottom + values
-    axes.set_xticks(range(len(names)), names)
-    axes.set_ylim(0, 1.18 * bottom.max(initial=0) or 1)
-    axes.legend(ncols=len(parts), loc="upper center")

@@ -55,13 +55,10 @@ class Gallery:
         self.writer.flush()
 
     def _picture(self, name: str, picture: np.ndarray, step: int) -> None:
-        self._image(name, grids.png_bytes(picture), picture.shape, step)
-
-    def _image(self, name: str, encoded: bytes, shape: tuple[int, ...], step: int) -> None:
-        """An encoded PNG of the catalogue, to its file and to TensorBoard."""
-        entry = PICTURES[name]
+        """A picture of the catalogue, uint8 `[Y, X, 3]`, to its file and to TensorBoard."""
+        entry, encoded = PICTURES[name], grids.png_bytes(picture)
         with replacing(self.run.path / entry.file) as temporary:
             temporary.write_bytes(encoded)
-        image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=encoded)
+        image = Summary.Image(height=len(picture), width=picture.shape[1], colorspace=3, encoded_image_string=encoded)
         summary = Summary(value=[Summary.Value(tag=entry.tag, image=image)])
         self.writer.tensorboard.file_writer.add_summary(summary, step)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from logger import charts, grids, pictures
-from logger.catalogue import likeness
+from logger.catalogue import beside_random
 
 SHOWN_VALUES = (-4.0, -2.0, 0.0, 2.0, 4.0)
 UNUSED = 0.05  # nats; a latent of a smaller KL says nothing about the image
@@ -41,8 +41,7 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     mu, kl = codes(model, inputs)  # [sample, latents], [latents]
     order = by_kl(kl)  # [latents]
     held = [what_it_holds(values, inputs.factors) for values in mu.cpu().numpy().T]  # of each latent
-    names = [f"z{j}{held[j] if kl[j] > UNUSED else ''}\nKL {kl[j]:.2f}" for j in order]
-    marked = [name if kl[j] > UNUSED else f"{name}, unused" for j, name in zip(order, names, strict=True)]
+    names = [f"z{j}{held[j]}\nKL {kl[j]:.2f}" if kl[j] > UNUSED else f"z{j}\nKL {kl[j]:.2f}, unused" for j in order]
     traversals = pictures.traversals(model, mu[:1])  # uint8 [latents, steps, h, w, c]
     own = mu[0].cpu().numpy()  # [latents], code of the image
     around_mean = pictures.traversals(model, torch.zeros_like(mu[:1]))
@@ -54,8 +53,8 @@ def draw(model, inputs: pictures.PictureInputs) -> Drawn:
     image = rows["input"][0]  # uint8 [h, w, c]
     drawn = {
         "reconstructions": reconstruction_picture(rows),
-        "traversals": own_traversal_picture(traversals[order], marked, own[order], image),
-        "traversals_mean": traversal_picture(around_mean[order], marked, "Traversals around the mean, z = 0"),
+        "traversals": own_traversal_picture(traversals[order], names, own[order], image),
+        "traversals_mean": traversal_picture(around_mean[order], names, "Traversals around the mean, z = 0"),
         **diagnostic_pictures(findings, order),
     }
     if paths:
@@ -94,7 +93,7 @@ def by_kl(kl: np.ndarray) -> np.ndarray:
 
 def traversal_picture(traversals: np.ndarray, names: list[str], title: str, **more) -> np.ndarray:
     """uint8 `[latents, steps, h, w, c]` -> the labelled grid; `more` goes to `grids.labelled`."""
-    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, traversals.shape[1])]
+    values = [f"{value:g}" for value in pictures.steps(traversals.shape[1])]
     return grids.labelled(traversals, names, values, title=title, x_label="value of the latent", every=2, **more)
 
 
@@ -122,7 +121,7 @@ def reconstruction_picture(rows: dict[str, np.ndarray]) -> np.ndarray:
 
 def composition_picture(images: np.ndarray, difference: np.ndarray, first: str, second: str) -> np.ndarray:
     """Two grids side by side, from uint8 `[9, 9, h, w, c]` each."""
-    values = [f"{value:g}" for value in np.linspace(*pictures.TRAVERSAL_RANGE, len(images))]
+    values = [f"{value:g}" for value in pictures.steps(len(images))]
     sides = {f"{first} down, then {second} across": images, "difference to the other order": difference}
     drawn = [grids.labelled(side, values, values, title=title, x_label=second) for title, side in sides.items()]
     return np.hstack([np.pad(side, ((0, 0), (0, 12), (0, 0)), constant_values=grids.BACKGROUND) for side in drawn])
@@ -171,23 +170,28 @@ def _algebra_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndar
         canvas.subplots_adjust(wspace=0.25)
         left, *others = canvas.subplots(1, 3)
         scale, unit = charts.unit_of(sum(findings.per_latent.values()))
-        charts.stacked_bars(
-            left, {name: values[order] / scale for name, values in findings.per_latent.items()}, latents
-        )
+        bottom = np.zeros(len(order))  # of the next part of each bar
+        for part, values in findings.per_latent.items():
+            left.bar(latents, values[order] / scale, bottom=bottom, label=part)
+            bottom += values[order] / scale
+        left.set_ylim(0, 1.18 * bottom.max(initial=0) or 1)
+        left.legend(ncols=len(findings.per_latent), loc="upper center")
         left.set(title="Norm of each basis matrix  ||A_j||", xlabel="latent", ylabel=f"norm{unit}, split into parts")
-        for axes, name, size in zip(others, ("product", "commutator"), (1.0, 2**0.5), strict=True):
-            values = findings.matrices[f"{name}_norms"][np.ix_(order, order)]  # [latents, latents]
-            charts.heat_map(axes, values, latents, latents, _norms_title(findings.scalars, name, size), vmin=0)
+        for axes, kind in zip(others, ("product", "commutator"), strict=True):
+            values = findings.matrices[f"{kind}_norms"][np.ix_(order, order)]  # [latents, latents]
+            charts.heat_map(axes, values, latents, latents, _norms_title(findings.scalars, kind), vmin=0)
             axes.set(xlabel="latent j", ylabel="latent i")
         return charts.to_array(canvas)
 
 
-def _norms_title(scalars: dict[str, float], name: str, size: float) -> str:
-    """Products or commutators: their relative norm, that of random matrices (of products, times `size`), a verdict."""
-    relative, random = scalars[f"algebra/{name}_norm_relative"], size * scalars["algebra/product_norm_random"]
+def _norms_title(scalars: dict[str, float], kind: str) -> str:
+    """Products or commutators: their relative norm, that of random matrices, a verdict."""
     words = {"zero": "commutative", "smaller": "partly commutative", "as random": "as random: not commutative"}
-    found = f"{relative:.3f} (random matrices {random:.3f})\n{words[likeness(relative, random)]}"
-    return f"{name.capitalize()}s, relative: {found if random else 'one latent, nothing to compare'}"
+    found = "one latent, nothing to compare"
+    if compared := beside_random(scalars.get, kind):
+        relative, random, verdict = compared
+        found = f"{relative:.3f} (random matrices {random:.3f})\n{words[verdict]}"
+    return f"{kind.capitalize()}s, relative: {found}"
 
 
 def eigenvalue_picture(findings, order: np.ndarray, latents: list[str]) -> np.ndarray:

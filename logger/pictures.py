@@ -65,17 +65,16 @@ def steps(count: int, device: torch.device | None = None) -> torch.Tensor:
     return torch.linspace(*TRAVERSAL_RANGE, count, device=device)
 
 
-def traversals(model, z: torch.Tensor, count: int = TRAVERSAL_STEPS) -> np.ndarray:
+def traversals(model, z: torch.Tensor) -> np.ndarray:
     """Vary every latent in turn from -4 to 4, keeping the others as in one code.
 
     Args:
         z: one code `[1, latents]`: the mean code of an image, or zero, the mean of the prior.
-        count: number of values.
     Returns:
-        uint8 `[latents, count, height, width, channels]`.
+        uint8 `[latents, TRAVERSAL_STEPS, height, width, channels]`.
     """
-    images = to_uint8(model.image(traversal_codes(z, count)))  # [latents * count, h, w, c]
-    return images.reshape(z.shape[1], count, *images.shape[1:])
+    images = to_uint8(model.image(traversal_codes(z, TRAVERSAL_STEPS)))  # [latents * steps, h, w, c]
+    return images.reshape(z.shape[1], TRAVERSAL_STEPS, *images.shape[1:])
 
 
 def traversal_codes(z: torch.Tensor, count: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,10 +53,10 @@ class Run:
 
     def __repr__(self) -> str:
         """Three lines: where it is and its state, what was trained, what was measured."""
-        named = {name: self.args.get(name, "?") for name in ("model", "dataset", "seed")}
+        model, dataset, seed = (self.args.get(name, "?") for name in ("model", "dataset", "seed"))
         return (
             f"run {self.path}: {self.state}\n"
-            f"  {named['model']} on {named['dataset']}, seed {named['seed']}\n"
+            f"  {model} on {dataset}, seed {seed}\n"
             f"  {len(self.scores)} scores, {len(self.pictures)} pictures"
         )
 
@@ -71,11 +71,8 @@ class Run:
         import pandas
 
         run = RunDirectory(self.path)
-        if run.scalars_file.is_file():
-            table, ends = _csv_table(run.scalars_file)
-        else:
-            table, ends = _older_table(run)
-        kept = pandas.DataFrame(_kept_scores(self.path, ends), columns=["tag", "step", "value"])
+        table = _csv_table(run.scalars_file) if run.scalars_file.is_file() else _older_table(run)
+        kept = pandas.DataFrame(_kept_scores(self.path, table), columns=["tag", "step", "value"])
         table = pandas.concat([kept, table]).astype({"tag": str, "step": int, "value": float})
         table = table.drop_duplicates(["tag", "step"], keep="last")
         return table.sort_values(["tag", "step"], kind="stable").reset_index(drop=True)
@@ -121,13 +118,16 @@ def read_run(path: str | Path) -> Run:
 
 def read_runs(paths: Sequence[str | Path], left_out: list[str]) -> list[Run]:
     """All readable runs among and below the paths. Adds a line to `left_out` for every other one."""
-    runs = []
-    for path in find_runs(paths, left_out):
+    return list(read_each(find_runs(paths, left_out), left_out))
+
+
+def read_each(paths: Iterable[Path], left_out: list[str]) -> Iterator[Run]:
+    """The readable ones of these run directories. Adds a line to `left_out` for every other one."""
+    for path in paths:
         try:
-            runs.append(read_run(path))
+            yield read_run(path)
         except UserError as error:
             left_out.append(f"{path}: {error}")
-    return runs
 
 
 def find_runs(paths: Sequence[str | Path], left_out: list[str] | None = None) -> list[Path]:
@@ -165,7 +165,7 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: the same folder as {walked[folder.resolve()]}")
             folders.clear()
             continue
-        folders.sort(key=_natural)
+        folders.sort(key=natural)
         runs = [name for name in folders if name.startswith("version_") or _is_run(folder / name)]
         folders[:] = [name for name in folders if name not in runs]  # do not descend into runs
         yield from (folder / name for name in runs)
@@ -176,26 +176,24 @@ def _below(top: Path, left_out: list[str]) -> Iterator[Path]:
             left_out.append(f"{folder}: no version_<n> in it" + ("" if files else ", an empty folder"))
 
 
-def _natural(name: str) -> list:
+def natural(name: str) -> list:
     """Sort key that puts version_10 after version_9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-def _csv_table(file: Path) -> tuple[pandas.DataFrame, dict[int, int]]:
-    """The rows of scalars.csv, as logged, with the columns tag, step, value; and the last step of every epoch."""
+def _csv_table(file: Path) -> pandas.DataFrame:
+    """The rows of scalars.csv, as logged, with the columns tag, step, value."""
     import pandas
 
     try:
         table = pandas.read_csv(file, on_bad_lines="skip", dtype={"tag": str}, encoding_errors="replace")
-        table[["step", "epoch", "value"]] = table[["step", "epoch", "value"]].apply(pandas.to_numeric, errors="coerce")
-        table = table[table.step.notna() & table.tag.notna()]  # the last line may be cut
-        validated = table[(table.tag == "validation/loss") & (table.epoch % 1 == 0)]
-        return table[["tag", "step", "value"]], dict(zip(validated.epoch.astype(int), validated.step, strict=True))
+        table[["step", "value"]] = table[["step", "value"]].apply(pandas.to_numeric, errors="coerce")
+        return table.loc[table.step.notna() & table.tag.notna(), ["tag", "step", "value"]]  # the last line may be cut
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({first_line(error)[:100]}); restore it") from error
 
 
-def _older_table(run: RunDirectory) -> tuple[pandas.DataFrame, dict[int, int]]:
+def _older_table(run: RunDirectory) -> pandas.DataFrame:
     """As `_csv_table`, of the event files, and of log_metrics.txt if no validation is in them."""
     import pandas
 
@@ -206,12 +204,7 @@ def _older_table(run: RunDirectory) -> tuple[pandas.DataFrame, dict[int, int]]:
         for tag, value in log_lines(run.metrics_file):
             count[tag] += tag.startswith("metric/")
             rows.append((re.sub("^metric/", "validation/", tag), count[tag] or max(count.values()), value))
-    table = pandas.DataFrame(rows, columns=["tag", "step", "value"])
-    epochs = table[table.tag == EPOCHS]  # the oldest versions did not log them: as if every validation ended one
-    validated = table[(table.tag == "validation/loss") & ~table.step.isin(epochs.step)].step
-    whole = epochs[epochs.value % 1 == 0]
-    ends = dict(enumerate(validated.drop_duplicates(), 1)) | dict(zip(whole.value.astype(int), whole.step, strict=True))
-    return table, ends
+    return pandas.DataFrame(rows, columns=["tag", "step", "value"])
 
 
 def _event_rows(path: Path) -> list[tuple[str, int, float]]:
@@ -221,8 +214,7 @@ def _event_rows(path: Path) -> list[tuple[str, int, float]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     # 0 keeps all scalars. Purging would drop curves over images seen of continued runs: their "steps" are larger.
-    sizes = dict.fromkeys(("images", "audio", "histograms", "compressedHistograms", "tensors"), 1)
-    events = EventAccumulator(str(path), size_guidance={"scalars": 0, **sizes}, purge_orphaned_data=False)
+    events = EventAccumulator(str(path), size_guidance={"scalars": 0}, purge_orphaned_data=False)
     try:
         events.Reload()
     except OSError as error:
@@ -232,8 +224,12 @@ def _event_rows(path: Path) -> list[tuple[str, int, float]]:
     return [(tag, event.step, event.value) for tag in events.Tags()["scalars"] for event in events.Scalars(tag)]
 
 
-def _kept_scores(path: Path, ends: Mapping[int, int]) -> list[tuple[str, int, float]]:
-    """(tag, step, score) of the weights kept after an epoch; `ends`: the last step of each epoch."""
+def _kept_scores(path: Path, table: pandas.DataFrame) -> list[tuple[str, int, float]]:
+    """(tag, step, score) of the weights kept after an epoch, from the steps of validations in the run's `table`."""
+    epochs = table[table.tag == EPOCHS]  # the oldest versions did not log them: as if every validation ended one
+    validated = table[(table.tag == "validation/loss") & ~table.step.isin(epochs.step)].step
+    whole = epochs[epochs.value % 1 == 0]
+    ends = dict(enumerate(validated.drop_duplicates(), 1)) | dict(zip(whole.value.astype(int), whole.step, strict=True))
     rows = []
     for file in path.glob("scores_epoch_*.json"):
         epoch = file.stem.removeprefix("scores_epoch_")

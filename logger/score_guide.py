@@ -1,21 +1,30 @@
-"""What is said of the scores: descriptions, from the declarations of the metrics; their order; published values."""
+"""What is said of scores: their order, why a value may not be meaningful, intervals, published values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from metrics.info import GROUPS, HEADLINES, SCORES, SOURCES, Published, Score
 
 PAPER = "The paper's scores"
 OTHER = "Other scores"
-QUESTIONS = (PAPER, *GROUPS)
 OF_ANY_CODE = {"fac_num_act", "reconstruction_error"}  # meaningful for every code, even a collapsed one
 NORMAL = 1.959964  # quantile 0.975 of the normal distribution
+THE_PAPER, RERUN = SOURCES
+VARYING = {"dsprites": 5, "shapes3d": 6}  # factors with more than one value
 
-_PAPERS = {key: replace(SCORES[key], group=PAPER) for key in HEADLINES}
-BY_NAME: dict[str, Score] = _PAPERS | SCORES | _PAPERS  # the paper's scores first
+
+def grouped(names: Iterable[str]) -> dict[str, list[Score]]:
+    """Question -> scores among `names`: the paper's first, undeclared ones last, standard errors (`_se`) omitted."""
+    names = set(names)
+    groups = {PAPER: [SCORES[key] for key in HEADLINES]}
+    for group in GROUPS:
+        groups[group] = [score for score in SCORES.values() if score.group == group and score.key not in HEADLINES]
+    undeclared = sorted(names - SCORES.keys() - {f"{name}_se" for name in names})
+    groups[OTHER] = [Score(name, name, "", better="", ideal=None) for name in undeclared]
+    found = {question: [score for score in scores if score.key in names] for question, scores in groups.items()}
+    return {question: scores for question, scores in found.items() if scores}
 
 
 def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
@@ -25,14 +34,13 @@ def remarks(scores: Mapping[str, float], protocol: Mapping) -> dict[str, str]:
         protocol: as in scores.json; checks that need a missing entry (`varying_factors`, `images`, `samples`) are
             skipped.
     """
-    images, varying = protocol.get("images"), protocol.get("varying_factors")
-    samples = protocol.get("samples")
+    images, varying, samples = (protocol.get(name) for name in ("images", "varying_factors", "samples"))
     wanted = samples.get("train_points") if isinstance(samples, Mapping) else None
     found = {}
-    for name in scores.keys() & BY_NAME.keys() - OF_ANY_CODE:
+    for name in scores.keys() & SCORES.keys() - OF_ANY_CODE:
         if scores.get("fac_num_act") == 0:
             found[name] = "not meaningful: no latent is active"
-        elif isinstance(varying, int) and varying < BY_NAME[name].least_factors:
+        elif isinstance(varying, int) and varying < SCORES[name].least_factors:
             found[name] = f"not meaningful: {'only one' if varying else 'no'} factor varies"
         elif isinstance(images, int) and isinstance(wanted, int) and images < wanted:
             found[name] = f"unreliable: {images} images, but the protocol uses {wanted:,} points"
@@ -55,23 +63,6 @@ def number(value: float) -> str:
 def ideal(score: Score) -> str:
     """The ideal value as text; empty if there is none."""
     return "" if score.ideal is None else f"{score.ideal:g}"
-
-
-def grouped(names: Iterable[str]) -> dict[str, list[Score]]:
-    """Question -> scores among `names`: the paper's first, undeclared ones last, standard errors (`_se`) omitted."""
-    names = set(names)
-    known = [score for score in BY_NAME.values() if score.key in names]
-    others = sorted(n for n in names - BY_NAME.keys() if not (n.endswith("_se") and n[:-3] in names))
-    groups: dict[str, list[Score]] = {}
-    for score in sorted(known, key=lambda score: QUESTIONS.index(score.group)):
-        groups.setdefault(score.group, []).append(score)
-    return groups | (
-        {OTHER: [Score(name, name, "", OTHER, better="", ideal=None) for name in others]} if others else {}
-    )
-
-
-THE_PAPER, RERUN = SOURCES
-VARYING = {"dsprites": 5, "shapes3d": 6}  # factors with more than one value
 
 
 def published(dataset: object, model: object, varying: object = None) -> dict[str, dict[str, Published]]:

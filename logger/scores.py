@@ -72,33 +72,24 @@ def score_table(scores: dict[str, float], protocol: dict, model: str) -> str:
     remarks = score_guide.remarks(scores, protocol)
     reasons = list(dict.fromkeys(remarks[name] for name in scores if name in remarks))
     paper = score_guide.published(protocol.get("dataset"), model, protocol.get("varying_factors"))
-    shown, lines = paper.get(score_guide.THE_PAPER, {}), []
+    published, lines = paper.get(score_guide.THE_PAPER, {}), []
     for question, group in score_guide.grouped(scores).items():
         for score in group:
-            if question == score_guide.PAPER or score.key in ON_SCREEN:
-                stars = "*" * (reasons.index(remarks[score.key]) + 1) if score.key in remarks else ""
-                value = f"{_value(scores, score.key)} {stars}".strip()
-                lines.append(f"  {score.name:30} {value:26} {_best(score)}".rstrip())
-            if score.key in shown and question == score_guide.PAPER:
-                lines.append(f"      the paper: {_published(shown[score.key])}")
-    lines += [f"  {'*' * (rank + 1)} {reason}" for rank, reason in enumerate(reasons)]
+            if question != score_guide.PAPER and score.key not in ON_SCREEN:
+                continue
+            value = score_guide.number(scores[score.key])
+            if interval := score_guide.interval(scores, score.key):
+                value += " [{}, {}]".format(*map(score_guide.number, interval))
+            if score.key in remarks:
+                value += " " + "*" * (reasons.index(remarks[score.key]) + 1)
+            best = ", ".join(filter(None, (score.better, score_guide.ideal(score))))
+            lines.append(f"  {score.name:30} {value:26} {best}".rstrip())
+            if theirs := published.get(score.key):
+                lines.append(f"      the paper: {theirs.mean:.3f} ± {theirs.deviation:.3f} ({theirs.setting})")
+    lines += [f"  {'*' * rank} {reason}" for rank, reason in enumerate(reasons, 1)]
     number = sum(not name.endswith("_se") for name in scores)
     title = "scores on {dataset}: {data_source}\n  {images:,} images, {preset} protocol, seed {seed}".format(**protocol)
     if protocol.get("bootstrap"):
         title += f"\n  in brackets: 95% intervals from {protocol['bootstrap']} half-samples"
     end = f"all {number} scores: in the run's report; what they mean: docs/metrics.md"
     return "\n".join([title, *lines, end])
-
-
-def _value(scores: dict[str, float], name: str) -> str:
-    interval = score_guide.interval(scores, name)
-    value = score_guide.number(scores[name])
-    return value if interval is None else "{} [{}, {}]".format(value, *map(score_guide.number, interval))
-
-
-def _best(score: score_guide.Score) -> str:
-    return ", ".join(filter(None, (score.better, score_guide.ideal(score))))
-
-
-def _published(score: score_guide.Published) -> str:
-    return f"{score.mean:.3f} ± {score.deviation:.3f} ({score.setting})"

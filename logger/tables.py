@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas
 
-from logger.reading import Run
+from logger.reading import Run, natural
 from metrics.info import COLUMNS
 from system.roles import tells_apart
 
@@ -45,6 +44,14 @@ def table(runs: Sequence[Run], columns: Mapping[str, str] = COLUMNS) -> pandas.D
     return result.astype(dict.fromkeys(columns, float)).replace([np.inf, -np.inf], np.nan)
 
 
+def spread(values: pandas.DataFrame, groups: Sequence) -> pandas.DataFrame:
+    """Mean, standard deviation (n - 1) and number of the values that are not NaN, by the group of each row.
+
+    Returns: one row a group, with the columns (column of `values`, `mean` or `std` or `count`).
+    """
+    return values.groupby(np.asarray(groups)).agg(["mean", "std", "count"])
+
+
 def paired(first: pandas.DataFrame, second: pandas.DataFrame) -> pandas.DataFrame:
     """Differences first minus second, paired by seed. Of several runs with the same seed, `newest` is used.
 
@@ -70,9 +77,9 @@ def newest(rows: pandas.DataFrame) -> pandas.DataFrame:
     Rows of `table` without a seed are left out.
     """
     seeded = rows.dropna(subset="seed")
-    number = seeded.path.map(lambda path: re.sub(r"\d+", lambda digits: digits[0].zfill(9), path.name))
-    ordered = seeded.assign(number=number).sort_values(["started", "number"], kind="stable")
-    return ordered.drop(columns="number").drop_duplicates("seed", keep="last")
+    started = [(start, natural(path.name)) for start, path in zip(seeded.started, seeded.path, strict=True)]
+    ordered = seeded.iloc[sorted(range(len(seeded)), key=started.__getitem__)]
+    return ordered.drop_duplicates("seed", keep="last")
 
 
 def scored_on(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Tables of runs compare what is comparable: paired differences, bests, plots, notes."""
+"""Tables of runs compare what is comparable: paired differences, bests, notes."""
 
 import csv
 import json
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import collect_results
-from tests.test_collect_results import collect, write_run
+from tests.test_collect_results import collect, refused, write_run, written
 
 
 @pytest.fixture
@@ -25,9 +24,8 @@ def two_models(tmp_path) -> Path:
 
 
 def test_a_comparison_without_finished_runs_is_refused_in_one_line(tmp_path, capsys):
-    flags = [f"--in_dir={tmp_path}", f"--result_file={tmp_path / 't.csv'}", "--compare", "lie", "dip"]
-    assert collect_results.main(flags) == 2
-    assert capsys.readouterr().err == "error: --compare lie: there is no finished run with scores to compare\n"
+    error = refused(capsys, f"--in_dir={tmp_path}", f"--result_file={tmp_path / 't.csv'}", "--compare", "lie", "dip")
+    assert error == "--compare lie: there is no finished run with scores to compare"
 
 
 def test_paired_comparison_over_common_seeds(tmp_path, two_models, capsys):
@@ -55,9 +53,7 @@ def test_rows_that_share_a_config_are_compared_by_their_paths(tmp_path, capsys):
 def test_where_all_rows_are_alike_none_is_marked_and_zero_has_no_sign(tmp_path):
     for model in ("a|c", "b"):
         write_run(tmp_path / "logs" / model, 0, {"fac_eval": -0.0, "discrete_mig": -0.0001}, model=model)
-    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
-    assert collect_results.main(flags) == 0
-    text = (tmp_path / "t.md").read_text()
+    text = written(tmp_path, tmp_path / "logs", "--format=markdown")
     assert "**" not in text and "-0.000" not in text and text.count("0.000") == 4
     assert "| a\\|c-dsprites (n = 1) | " in text  # no end of a cell
 
@@ -72,26 +68,15 @@ def test_the_best_is_marked_among_the_rows_of_one_data_set(tmp_path):
             write_run(tmp_path / "logs" / f"{dataset}_c", n, {"fac_eval": 0.99}, model="c", dataset=dataset)
     for n in range(3):
         write_run(tmp_path / "logs" / "alone", n, {"fac_eval": 0.9}, dataset="cars3d")
-    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
-    assert collect_results.main(flags) == 0
-    text = (tmp_path / "t.md").read_text()
-    assert [value for value in ("0.100", "0.200", "0.700", "0.800", "0.900") if f"**{value} ± 0.000**" in text] == [
-        "0.200",
-        "0.800",
-    ]
-    assert text.count("**") == 4
-
-
-def measured(run: Path, scores: dict, **protocol) -> None:
-    (run / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
+    text = written(tmp_path, tmp_path / "logs", "--format=markdown")
+    assert text.count("**") == 4 and "**0.200 ± 0.000**" in text and "**0.800 ± 0.000**" in text
 
 
 def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told(tmp_path, capsys):
-    for n, (preset, source) in enumerate([("full", "replica"), ("fast", "replica"), ("full", "file.npz")]):
-        run = write_run(tmp_path / "logs" / "mixed", n, {}, seed=n // 2)
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset, data_source=source, images=9)
-        run = write_run(tmp_path / "logs" / "alike", n, {})
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset="full", data_source="replica", images=9)
+    usual = {"dataset": "dsprites", "preset": "full", "data_source": "replica", "images": 9}
+    for n, differing in enumerate([{}, {"preset": "fast"}, {"data_source": "file.npz"}]):
+        write_run(tmp_path / "logs" / "mixed", n, {"fac_eval": 0.5}, protocol=usual | differing, seed=n // 2)
+        write_run(tmp_path / "logs" / "alike", n, {"fac_eval": 0.5}, protocol=usual)
     collect(tmp_path, tmp_path / "logs")
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("mixed): ")[2] for line in lines] == [
@@ -103,8 +88,8 @@ def test_a_row_of_scores_measured_in_different_ways_or_of_one_seed_twice_is_told
 
 def test_a_mean_over_other_arguments_or_lengths_of_training_is_told(tmp_path, capsys):
     for n, (weight, step) in enumerate([(0, 10), (40, 100), (40, 100)]):
-        run = write_run(tmp_path / "logs" / "some", n, {}, seed=n, hy_hes=weight, device="cpu" if n else "cuda")
-        measured(run, {"fac_eval": 0.5}, step=step)
+        args = {"seed": n, "hy_hes": weight, "device": "cpu" if n else "cuda"}
+        write_run(tmp_path / "logs" / "some", n, {"fac_eval": 0.5}, protocol={"step": step}, **args)
     collect(tmp_path, tmp_path / "logs")
     assert [line.partition("some): ")[2] for line in capsys.readouterr().err.splitlines()] == [
         "scores of different step (10, 100) are averaged",
@@ -122,13 +107,11 @@ def test_means_of_fewer_runs_than_the_row_has_are_told(tmp_path, capsys):
 
 def test_a_comparison_of_scores_measured_in_different_ways_is_told(tmp_path, capsys):
     for n, preset in enumerate(("full", "fast")):
-        run = write_run(tmp_path / "logs" / str(n), 0, {}, model=preset)
-        measured(run, {"fac_eval": 0.5}, dataset="dsprites", preset=preset)
+        protocol = {"dataset": "dsprites", "preset": preset}
+        write_run(tmp_path / "logs" / str(n), 0, {"fac_eval": 0.5}, protocol=protocol, model=preset)
     collect(tmp_path, tmp_path / "logs", "--compare", "0", "1")
-    note = (
-        "note: full-dsprites and fast-dsprites were scored on dsprites, full and on dsprites, fast: these differ, too\n"
-    )
-    assert capsys.readouterr().err == note
+    told = "full-dsprites and fast-dsprites were scored on dsprites, full and on dsprites, fast: these differ, too"
+    assert capsys.readouterr().err == f"note: {told}\n"
     collect(tmp_path, tmp_path / "logs", "--compare", "0", "0")
     assert not capsys.readouterr().err
 
@@ -141,51 +124,34 @@ def test_runs_whose_latents_are_all_unused_are_told(tmp_path, capsys):
 
 
 def test_scores_of_another_preset_or_of_other_own_images_are_not_compared_for_the_best(tmp_path):
-    rows = [
-        ("full", "a.npz", 9),
-        ("full", "a.npz", 9),
-        ("fast", "a.npz", 9),
-        ("full", "b.npz", 9),
-        ("full", "a.npz", 8),
-    ]
-    for n, (preset, source, images) in enumerate(rows):
+    usual = {"dataset": "arrays", "preset": "full", "data_source": "a.npz", "images": 9}
+    for n, differing in enumerate([{}, {}, {"preset": "fast"}, {"data_source": "b.npz"}, {"images": 8}]):
         for seed in range(3):
-            run = write_run(tmp_path / "logs" / str(n), seed, {}, dataset="arrays")
-            protocol = {"dataset": "arrays", "preset": preset, "data_source": source, "images": images}
-            measured(run, {"fac_eval": 0.1 + n / 10}, **protocol)
-    flags = ["--in_dir", str(tmp_path / "logs"), "--result_file", str(tmp_path / "t.md"), "--format", "markdown"]
-    assert collect_results.main(flags) == 0
-    text = (tmp_path / "t.md").read_text()
+            scores = {"fac_eval": 0.1 + n / 10}
+            write_run(tmp_path / "logs" / str(n), seed, scores, protocol=usual | differing, dataset="arrays")
+    text = written(tmp_path, tmp_path / "logs", "--format=markdown")
     assert "**0.200 ± 0.000**" in text and text.count("**") == 2
 
 
 def test_comparing_a_row_that_is_not_there_names_those_that_are(tmp_path, two_models, capsys):
-    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.csv"), "--compare", "lie", "dip"]
-    assert collect_results.main(flags) == 2
-    assert "lie_group-dsprites" in capsys.readouterr().err
+    flags = [f"--in_dir={two_models}", f"--result_file={tmp_path / 't.csv'}", "--compare"]
+    assert "lie_group-dsprites" in refused(capsys, *flags, "lie", "dip")
     write_run(two_models / "lie2", 0, {"fac_eval": 0.5})
-    assert collect_results.main([*flags[:-2], "lie_group-dsprites", "vae"]) == 2
-    assert "--compare lie_group-dsprites names 2 rows; give the _config or path of one" in capsys.readouterr().err
+    error = refused(capsys, *flags, "lie_group-dsprites", "vae")
+    assert "--compare lie_group-dsprites names 2 rows; give the _config or path of one" in error
 
 
 def test_markdown_and_latex_mark_the_best(tmp_path, two_models):
-    for name, bold in (("markdown", "**{}**"), ("latex", "\\textbf{{{}}}")):
-        table = tmp_path / name
-        flags = ["--in_dir", str(two_models), "--result_file", str(table), "--format", name]
-        assert collect_results.main(flags) == 0
-        text = table.read_text()
-        sign = "$\\pm$" if name == "latex" else "±"
+    for name, bold, sign in (("markdown", "**{}**", "±"), ("latex", "\\textbf{{{}}}", "$\\pm$")):
+        text = written(tmp_path, two_models, f"--format={name}")
         assert bold.format(f"0.700 {sign} 0.100") in text and text.count("0.375") == 1
         assert bold.format(f"0.100 {sign} 0.000") in text  # leakage: less is better
-    assert "lie\\_group" in (tmp_path / "latex").read_text()
-    assert (tmp_path / "markdown").read_text().count("\n") == 4
+        assert text.count("\n") == 4 if name == "markdown" else "lie\\_group" in text
 
 
 def test_no_latex_row_starts_like_an_option(tmp_path, two_models):
     write_run(two_models / "list", 0, {"fac_eval": 0.5}, latents=[4, 6])
-    flags = ["--in_dir", str(two_models), "--result_file", str(tmp_path / "t.tex"), "--format", "latex"]
-    assert collect_results.main([*flags, "--group-by", "latents"]) == 0
-    rows = (tmp_path / "t.tex").read_text().splitlines()
+    rows = written(tmp_path, two_models, "--format=latex", "--group-by=latents").splitlines()
     assert any(row.startswith("{[}4,6] (n = 1) & ") for row in rows) and not any(row.startswith("[") for row in rows)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jinja2
 import numpy as np
 from PIL import Image
 
@@ -15,9 +15,12 @@ from logger import grids
 from logger.catalogue import PICTURES
 from logger.reading import Run
 
-REPLICA = (
-    "The images are a replica of the data set, rendered by this project from the same factors in the same order, "
-    "not the official file. Compare with published scores with care."
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 
@@ -28,14 +31,6 @@ class Figure(NamedTuple):
     width: int
     title: str
     caption: str = ""
-
-
-class Table(NamedTuple):
-    """A table. Cells are texts, or (text, smaller line below, whether bold). text_columns: aligned to the left."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence]
-    text_columns: int = 1
 
 
 def chart_figure(picture: np.ndarray, title: str, caption: str = "") -> Figure:
@@ -62,30 +57,8 @@ def _data_uri(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def replica_note(runs: Sequence[Run]) -> str:
-    """A warning if a run used a replica; else empty."""
+def render(template: str, runs: Sequence[Run], left_out: Sequence[str], notes: Sequence[str], **content) -> str:
+    """Render the template of this name. Runs of replicas, and what was left out, have notes above the given ones."""
     sources = [str(record.get("data_source")) for run in runs for record in (run.args, run.protocol)]
-    return REPLICA if any(source.startswith("replica") for source in sources) else ""
-
-
-def left_out_note(left_out: Sequence[str]) -> str:
-    """A note on runs that could not be read; empty if there are none."""
-    return f"{len(left_out)} left out. " + "; ".join(left_out) if left_out else ""
-
-
-def render(template: str, notes: Sequence[str], **content) -> str:
-    """Render the template of this name. Empty notes are left out."""
-    return _environment().get_template(template).render(notes=[note for note in notes if note], **content)
-
-
-@functools.cache
-def _environment():
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    replica = any(source.startswith("replica") for source in sources)
+    return TEMPLATES.get_template(template).render(replica=replica, left_out=left_out, notes=notes, **content)

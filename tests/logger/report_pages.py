@@ -16,12 +16,9 @@ VOID = {"img", "meta", "link", "br", "input"}
 
 
 def write_run(
-    path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, drawn=True, resumed=False, **args
+    path: Path, scores: dict | None = None, *, steps=range(20, 400, 20), loss=100.0, drawn=True, **args
 ) -> Path:
-    """A run directory with arguments and scores and, where `drawn`, with an event file and pictures.
-
-    resumed: the event file tells TensorBoard to discard what others have from its first step on.
-    """
+    """A run directory with arguments and scores and, where `drawn`, with curves and pictures."""
     path.mkdir(parents=True, exist_ok=True)
     defaults = {"model": "lie_group", "dataset": "dsprites", "data_source": "replica", "seed": 1, "batch_size": 64}
     (path / "args.json").write_text(json.dumps({**defaults, **args}))
@@ -29,25 +26,22 @@ def write_run(
         protocol = {"preset": "fast", "dataset": args.get("dataset", "dsprites"), "metrics": ["a"], "step": max(steps)}
         (path / "scores.json").write_text(json.dumps({"scores": scores, "protocol": protocol}))
     if drawn:
-        _write_events_and_pictures(path, steps, loss, resumed)
+        for step in steps:
+            row = {"train/loss": loss / step, "train/kl": step / 100, "train/recon": loss / step}
+            log(path, step, **{**row, "train_kl_per_latent/00": 1.0})
+        last = {"validation/loss": loss / 100, "algebra/commutator_norm": loss / 1000}
+        log(path, max(steps), **{**last, "equivariance_error/pos_x": 0.5})
+        for name, width in (("traversals", 900), ("group_elements", 300)):
+            Image.fromarray(np.full((40, width, 3), 7, np.uint8)).save(path / PICTURES[name].file)
     return path
 
 
-def _write_events_and_pictures(path: Path, steps, loss: float, resumed: bool) -> None:
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(path), purge_step=min(steps) if resumed else None) as writer:
-        for step in steps:
-            writer.add_scalar("train/loss", loss / step, step)
-            writer.add_scalar("train/kl", step / 100, step)
-            writer.add_scalar("train/recon", loss / step, step)
-            writer.add_scalar("train_by_images_seen/loss", loss / step, 64 * step)
-            writer.add_scalar("train_kl_per_latent/00", 1.0, step)
-        writer.add_scalar("validation/loss", loss / 100, max(steps))
-        writer.add_scalar("algebra/commutator_norm", loss / 1000, max(steps))
-        writer.add_scalar("equivariance_error/pos_x", 0.5, max(steps))
-    for name, width in (("traversals", 900), ("group_elements", 300)):
-        Image.fromarray(np.full((40, width, 3), 7, np.uint8)).save(path / PICTURES[name].file)
+def log(path: Path, step: int, **values: float) -> None:
+    """Add a line for each tag to the scalars.csv of a run."""
+    with open(path / "scalars.csv", "a", encoding="utf-8") as file:
+        if file.tell() == 0:
+            file.write("step,epoch,images,tag,value\n")
+        file.writelines(f"{step},,{64 * step},{tag},{value}\n" for tag, value in values.items())
 
 
 class Checker(HTMLParser):
@@ -92,8 +86,18 @@ def check_page(path: Path) -> Checker:
     return checked
 
 
-def written(paths) -> Path:
+def written(*paths: Path) -> Path:
     """The report of the paths, of which all could be read."""
     path, left_out = report.write_report(paths)
     assert left_out == []
     return path
+
+
+def text_of(*paths: Path) -> str:
+    """What the report of the paths says, with single spaces."""
+    return " ".join(" ".join(check_page(written(*paths)).text).split())
+
+
+def titles_of(*paths: Path) -> list[str]:
+    """The titles of the pictures and charts in the report of the paths."""
+    return [image["alt"].partition(".")[0] for image in check_page(written(*paths)).images]

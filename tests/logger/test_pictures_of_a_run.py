@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
 from datasets.factor_dataset import FactorDataset
 from logger import charts, grids, panels, pictures
@@ -94,11 +96,15 @@ def run(tmp_path_factory, model, dataset, drawn) -> RunDirectory:
 
 @pytest.fixture(scope="module")
 def events(run):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     accumulator = EventAccumulator(str(run.path), size_guidance={"scalars": 0, "images": 0})
     accumulator.Reload()
     return accumulator
+
+
+def test_tensorboard_reads_a_run_without_complaint(run, caplog):
+    with caplog.at_level("WARNING"):
+        EventAccumulator(str(run.path)).Reload()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_losses_come_first_in_tensorboard_then_the_papers_scores(events):
@@ -143,15 +149,9 @@ def test_group_features_are_logged_as_text(events):
     assert all(len(row.split("|")[3].split()) == (4 + 3) ** 2 for row in rows)
 
 
-def test_comparison_view_finds_arguments_and_metrics(events):
-    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-    assert b"hy_hes" in content and b"log_path" not in content
-    assert b"2 scores/FactorVAE score" in events.SummaryMetadata("_hparams_/experiment").plugin_data.content
-
-
 def test_comparison_view_opens_with_what_a_run_is_and_with_the_papers_scores(events):
-    from tensorboard.plugins.hparams import metadata
-
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    assert b"hy_hes" in content and b"log_path" not in content
     content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
     experiment = metadata.parse_experiment_plugin_data(content)
     # The view lists those that are marked as differing first.
@@ -248,14 +248,6 @@ def test_nothing_that_draws_is_imported_before_pictures_are_wanted():
     assert result.stdout.strip() == "set()"
 
 
-def test_tensorboard_reads_the_pictures_without_complaint(run, caplog):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    with caplog.at_level("WARNING"):
-        EventAccumulator(str(run.path)).Reload()
-    assert [record.getMessage() for record in caplog.records] == []
-
-
 def test_latents_stand_in_one_order_also_in_the_matrices_of_the_scores(run, model, picture_inputs):
     _, kl = panels.codes(model, picture_inputs)
     order = sorted(range(4), key=lambda j: -kl[j])
@@ -294,14 +286,20 @@ def test_numbers_of_a_heat_map_stand_as_they_are_where_they_can(value, text, tit
         assert title in axes.get_title()
 
 
-@pytest.mark.parametrize("largest", [0.004, 3e4])
-def test_colours_up_to_a_given_limit_are_those_of_the_values(largest):
-    values = np.array([[largest, 1.0]])
+@pytest.mark.parametrize(
+    ("values", "limits", "colours"),
+    [
+        ([0.004, 1.0], {"vmax": 2}, (0, 2)),  # the limit is in the units of the values
+        ([3e4, 1.0], {"vmax": 2}, (0, 2)),
+        ([0.0, 0.0], {}, (0, 1)),  # zeros are dark
+    ],
+)
+def test_colours_of_a_heat_map_reach_up_to_the_limit(values, limits, colours):
     with charts.figure(4, 3) as canvas:
         axes = canvas.subplots()
-        charts.heat_map(axes, values, ["a"], ["z0", "z1"], "t", vmin=0, vmax=2)
+        charts.heat_map(axes, np.array([values]), ["a"], ["z0", "z1"], "t", vmin=0, **limits)
         (image,) = axes.images
-        assert np.array_equal(image.get_array(), values) and image.get_clim() == (0, 2) and axes.get_title() == "t"
+        assert image.get_array().tolist() == [values] and image.get_clim() == colours and axes.get_title() == "t"
 
 
 def findings(latents, size):
@@ -316,33 +314,19 @@ def findings(latents, size):
     )
 
 
-def edge_is_clear(picture: np.ndarray) -> bool:
-    """Whether the outermost pixels are all light."""
-    return picture[:, [0, -1]].min() > 200 and picture[[0, -1]].min() > 200
-
-
 @pytest.mark.parametrize(("latents", "size"), [(1, 0.0044), (2, 0), (5, 0.0044)])
 def test_no_text_of_a_chart_is_cut_off_by_its_edge(latents, size):
     pictures = panels.diagnostic_pictures(findings(latents, size), np.arange(latents))
-    assert edge_is_clear(pictures["algebra"]) and edge_is_clear(pictures["eigenvalues"])
-
-
-def test_no_text_of_a_heat_map_is_cut_off_by_its_edge():
     values = np.full((3, 9), 0.97)
-    assert edge_is_clear(charts.heat_map_picture(values, list("abc"), ["z0"] * 9, "t", "x", "y", vmin=0, vmax=2))
+    heat_map = charts.heat_map_picture(values, list("abc"), ["z0"] * 9, "t", "x", "y", vmin=0, vmax=2)
+    for picture in (pictures["algebra"], pictures["eigenvalues"], heat_map):  # the outermost pixels are light
+        assert picture[:, [0, -1]].min() > 200 and picture[[0, -1]].min() > 200
 
 
 def test_cells_of_a_heat_map_that_say_nothing_are_grey():
     values = np.array([[0.9, np.nan], [0.1, np.nan]])
     picture = charts.heat_map_picture(values, ["a", "b"], ["z0", "z1"], "t", "x", "y", vmin=0)
     assert (picture == round(0.8 * 255)).all(axis=2).mean() > 0.2
-
-
-def test_zeros_of_a_heat_map_are_dark():
-    with charts.figure(4, 3) as canvas:
-        axes = canvas.subplots()
-        charts.heat_map(axes, np.zeros((1, 2)), ["a"], ["z0", "z1"], "t", vmin=0)
-        assert axes.images[0].get_clim() == (0, 1) and axes.get_title() == "t"
 
 
 def test_names_of_factors_may_be_long_and_hold_what_elsewhere_is_a_formula():
