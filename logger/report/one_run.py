@@ -136,13 +136,14 @@ def _loss_shares(run: Run, equation: str) -> list[list[str]]:
     """The terms of the loss: weight, last training value, their product, its share; empty if they are not known."""
     parts = equation.split(" + ") if equation else []
     if "total_correlation" not in equation:
-        parts.append("hy_tc total_correlation")  # of any model
+        parts.append("hy_tc total_correlation")  # older versions recorded the equation of the model alone
     terms = []
     for part in parts:
-        *weight, term = part.split()
-        value, factor = run.last(f"train/{term}"), run.args.get(weight[0], 1.0) if weight else 1.0
-        if value is not None and isinstance(factor, int | float) and factor:
-            terms.append((term, f"{weight[0]} = {factor:g}" if weight else "1", value, factor * value))
+        *names, term = part.split()
+        value, factors = run.last(f"train/{term}"), [run.args.get(name, 1.0) for name in names]
+        if value is not None and all(isinstance(factor, int | float) and factor for factor in factors):
+            weight = math.prod(factors)
+            terms.append((term, f"{' '.join(names)} = {weight:g}" if names else "1", value, weight * value))
     total = sum(abs(weighted) for *_, weighted in terms)
     return [
         [term, weight, number(value), number(weighted), f"{abs(weighted) / total:.0%}"]

@@ -36,12 +36,19 @@ def test_the_top_names_command_changes_length_and_machine(tmp_path):
     assert "The run is interrupted." in text
 
 
-def test_terms_of_the_loss_stand_with_their_weighted_shares(tmp_path):
-    path = write_run(tmp_path / "version_0", beta=5.0)  # train/recon ends at 0.26, train/kl at 3.8
-    session = {"started": "2026-01-31T12:00:00Z", "equation": "recon + beta kl + hy_hes hessian"}
+@pytest.mark.parametrize(
+    ("product", "weights", "said"),
+    [
+        ("beta kl", {"beta": 5.0}, "kl beta = 5 3.8000 19 99%"),
+        ("hy_dip lambda_d kl", {"hy_dip": 2.0, "lambda_d": 5.0}, "kl hy_dip lambda_d = 10 3.8000 38 99%"),
+    ],
+)
+def test_terms_of_the_loss_stand_with_their_weighted_shares(tmp_path, product, weights, said):
+    path = write_run(tmp_path / "version_0", **weights)  # train/recon ends at 0.26, train/kl at 3.8
+    session = {"started": "2026-01-31T12:00:00Z", "equation": f"recon + {product} + hy_hes hessian"}
     (path / "status.json").write_text(json.dumps({"state": "finished", "sessions": [session]}))
     text = text_of(path)
-    assert "recon 1 0.2632 0.2632 1%" in text and "kl beta = 5 3.8000 19 99%" in text and "hessian hy_hes" not in text
+    assert "recon 1 0.2632 0.2632 1%" in text and said in text and "hessian hy_hes" not in text
 
 
 @pytest.mark.parametrize(
