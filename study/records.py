@@ -73,6 +73,7 @@ def keep_weights(run: Path, study: Path) -> Path | None:
     shutil.copy(source.model_file, folder.model_file)
     for name in ("args.json", "status.json", "scores.json"):
         shutil.copy(record(study, configuration.name, args["seed"]) / name, folder.path / name)
+    (folder.path / "traversals.png").unlink(missing_ok=True)  # of another seed
     if (source.path / "traversals.png").is_file():
         shutil.copy(source.path / "traversals.png", folder.path)
     return folder.path
