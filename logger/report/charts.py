@@ -106,7 +106,8 @@ def _limit(axes, values: np.ndarray, clip: bool) -> bool:
     low, high = values.min(), np.quantile(values, 0.97)
     if not clip or len(values) <= 10 or values.max() <= 1.5 * high - 0.5 * low:
         return False
-    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or None)
+    margin = 0.05 * (high - low) or 0.1 * largest
+    axes.set_ylim(low - margin, high + margin)
     return True
 
 

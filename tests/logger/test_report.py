@@ -88,7 +88,10 @@ def test_curves_leave_out_what_is_not_finite(last, tmp_path):
     assert titles_of(tmp_path) == []  # of the training loss, one value
 
 
-@pytest.mark.parametrize(("values", "told"), [([3.0] * 40, False), ([300.0, *range(39)], True)])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("values", "told"), [([3.0] * 40, False), ([300.0, *range(39)], True), ([300.0] + [3.0] * 39, True)]
+)
 def test_a_curve_whose_first_values_are_cut_says_so_and_a_constant_one_does_not(tmp_path, values, told):
     path = write_run(tmp_path / "run", drawn=False)
     for step, value in enumerate(values):
