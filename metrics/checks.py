@@ -197,9 +197,11 @@ def for_trees(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return 1e6 * train, np.clip(1e6 * test, -limit, limit), kept
 
 
-def varying(factors: np.ndarray) -> np.ndarray:
-    """The indices of the columns of factors `[n, k]` that have more than one value."""
-    return np.flatnonzero((factors != factors[:1]).any(axis=0))
+def varying(factors: np.ndarray, left_out: Sequence[int] = ()) -> np.ndarray:
+    """The columns of factors `[n, k]` with more than one value, but for those `left_out`, unless no other varies."""
+    some = np.flatnonzero((factors != factors[:1]).any(axis=0))
+    rest = np.setdiff1d(some, left_out)
+    return rest if len(rest) else some
 
 
 def labels(factors: np.ndarray) -> np.ndarray:

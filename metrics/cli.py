@@ -117,15 +117,11 @@ def run(args: argparse.Namespace) -> tuple[dict[str, float], dict]:
     if args.points is not None:
         name = f"{preset.name}, {args.points} points"
         preset = replace(preset, name=name, train_points=args.points, test_points=args.points)
-    settings = {
-        "seed": args.seed,
-        "bootstrap": args.bootstrap,
-        "workers": args.workers,
-        "left_out": list(left_out.values()),
-    }
+    settings = {name: getattr(args, name) for name in ("seed", "bootstrap", "workers")}
+    columns = list(left_out.values())
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        scores = evaluate(runs[0], factors, args.metrics, preset=preset, progress=True, **settings)
+        scores = evaluate(runs[0], factors, args.metrics, left_out=columns, preset=preset, progress=True, **settings)
     for note in dict.fromkeys(str(note.message) for note in notes):
         print(f"note: {note}", file=sys.stderr)
     return scores, {**record, "factors": args.factors, **scores.protocol, "left_out": list(left_out)}

@@ -36,13 +36,6 @@ def entropies(columns: np.ndarray) -> np.ndarray:
     return np.array([entropy(np.bincount(column)) for column in labels(columns).T])
 
 
-def joint_counts(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Contingency table of labels `[n]` and `[n]`: int64 `[values of first, values of second]`."""
-    width = int(second.max()) + 1
-    height = int(first.max()) + 1
-    return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
-
-
 def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Plug-in mutual information of discrete columns `[n, d]` and `[n, k]` in nats: float64 `[d, k]`, at least 0.
 
@@ -54,7 +47,8 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     matrix = np.empty((first.shape[1], second.shape[1]))  # [d, k]
     for i, left in enumerate(first.T):
         for j, right in enumerate(second.T):
-            counts = joint_counts(left, right)
+            shape = int(left.max()) + 1, int(right.max()) + 1
+            counts = np.bincount(left * shape[1] + right, minlength=shape[0] * shape[1]).reshape(shape)  # joint
             matrix[i, j] = entropy(counts.sum(1)) + entropy(counts.sum(0)) - entropy(counts)
     return np.where(matrix > ROUNDING, matrix, 0.0)  # scores divide by it, however small
 

@@ -13,7 +13,7 @@ from metrics.checks import InputError, check_codes, check_tables, labels, varyin
 from metrics.info import SCORES
 from metrics.mig import information_beyond_chance
 from metrics.protocol import METRICS, Preset, Tables, find_preset, generator
-from metrics.rows import combinations, draw_steps
+from metrics.rows import combinations
 
 
 def find_metrics(names: Sequence[str] | None) -> list[str]:
@@ -29,7 +29,7 @@ def applicable(names: Sequence[str] | None, t: Tables) -> list[str]:
     lacking = {}
     if not t.factors.shape[1]:
         lacking["factors"] = "factors, and there are none"
-    if t.steps is None:
+    if not t.sizes:
         lacking["steps"] = "every combination of the factors exactly once (a data set, or its whole table)"
     if t.images is None:
         lacking["decoder"] = "a decoder and a data set: metrics.score_model(encoder, decoder, dataset)"
@@ -123,33 +123,16 @@ def evaluate(
         return score_tables(Tables(z, np.zeros((len(z), 0)), preset, int(seed), workers), metrics, bootstrap, progress)
     z, f, *rest = check_tables(codes, factors, *(test or ()))
     t = Tables(z, f, preset, int(seed), workers, test=tuple(rest) or None, left_out=tuple(left_out))  # type: ignore[arg-type]
-    draws = []
     if whole := combinations(f):
         sizes, rows = whole
-        t = replace(t, sizes=sizes, step_codes=z)
-        draws = [
-            {name: drawn if name == "label" else rows[drawn] for name, drawn in one.items()}
-            for one in draw_all_steps(sizes, preset, int(seed), bootstrap)
-        ]
-    return score_tables(t, metrics, bootstrap, progress, draws)
+        t = replace(t, sizes=sizes, step_codes=z, step_rows=rows)
+    return score_tables(t, metrics, bootstrap, progress)
 
 
-def draw_all_steps(sizes: tuple[int, ...], preset: Preset, seed: int, bootstrap: int) -> list[dict[str, np.ndarray]]:
-    """`draw_steps` of the evaluation, then of each replicate."""
-    return [draw_steps(sizes, preset.step_points, generator(seed, f"steps {i}")) for i in range(bootstrap + 1)]
-
-
-def score_tables(
-    t: Tables,
-    metrics: Sequence[str] | None,
-    bootstrap: int = 0,
-    progress: bool = False,
-    draws: Sequence[Mapping[str, np.ndarray]] = (),
-) -> Scores:
-    """The scores of checked tables; `draws`: their `steps`, and those of each replicate."""
+def score_tables(t: Tables, metrics: Sequence[str] | None, bootstrap: int = 0, progress: bool = False) -> Scores:
+    """The scores of checked tables."""
     from tqdm import tqdm
 
-    t = replace(t, steps=draws[0]) if draws else t
     names = applicable(metrics, t)
     warn_of_constant_factors(names, t.factors)
     scores: dict[str, float] = {}
@@ -163,16 +146,14 @@ def score_tables(
     if "mig" in names:
         matrices["mutual_information"] = information_beyond_chance(t.codes, labels(t.factors))
     if bootstrap:
-        scores |= standard_errors(t, names, int(bootstrap), draws, progress)
+        scores |= standard_errors(t, names, int(bootstrap), progress)
     counts = asdict(t.preset)
     counts["encoded_images"] = min(counts["encoded_images"], len(t.codes))
     record = {"metrics": names, "seed": t.seed, "preset": counts.pop("name"), "samples": counts}
     return Scores(scores, matrices, record | ({"bootstrap": int(bootstrap)} if bootstrap else {}))
 
 
-def standard_errors(
-    t: Tables, names: Sequence[str], replicates: int, draws: Sequence[Mapping[str, np.ndarray]], progress: bool
-) -> dict[str, float]:
+def standard_errors(t: Tables, names: Sequence[str], replicates: int, progress: bool) -> dict[str, float]:
     """`<key>_se`: the deviation of each score over evaluations of random halves of the rows, with draws of their own.
 
     The error of drawing the samples of the protocol from the rows, and the rows: a half without replacement varies
@@ -185,8 +166,7 @@ def standard_errors(
     found = []
     for i in tqdm(range(1, replicates + 1), desc="half-samples", disable=not progress, leave=False):
         rows = generator(t.seed, f"half {i}").permutation(len(t.codes))[: (len(t.codes) + 1) // 2]
-        half = replace(t, codes=t.codes[rows], factors=t.factors[rows], purpose=f" {i}")
-        half = replace(half, steps=draws[i]) if draws else half
+        half = replace(t, codes=t.codes[rows], factors=t.factors[rows], replicate=i)
         with warnings.catch_warnings(action="ignore"):
             found.append({key: value for name in names for key, value in METRICS[name].score(half).items()})
     common = set.intersection(*(set(scores) for scores in found))

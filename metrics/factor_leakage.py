@@ -38,9 +38,7 @@ def factor_leakage(codes, factors, *, left_out: Sequence[int] = ()) -> dict[str,
         >>> round(factor_leakage(factors, factors)["factor_leakage_mean"], 1)
         0.0
     """
-    some = varying(factors)
-    rest = np.setdiff1d(some, left_out)
-    some = rest if len(rest) else some
+    some = varying(factors, left_out)
     if not len(some):
         return dict.fromkeys(NAMES, 0.0)
     information = mutual_information_with_factors(codes, factors[:, some])  # [d, k]

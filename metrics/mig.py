@@ -48,9 +48,7 @@ def mig(codes, factors, *, left_out: Sequence[int] = ()) -> dict[str, float]:
     """
     information = mutual_information_with_factors(codes, factors)  # [d, k]
     gap = gaps(information, factors)  # [k]
-    some = varying(factors)
-    rest = np.setdiff1d(some, left_out)
-    rest = rest if len(rest) else some
+    some, rest = varying(factors), varying(factors, left_out)
     return {
         "discrete_mig": float(gap[rest].mean()) if len(rest) else 0.0,
         "discrete_mig_all_factors": float(gap[some].mean()) if len(some) else 0.0,

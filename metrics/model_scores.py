@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics.checks import deviations
-from metrics.evaluation import check_settings, draw_all_steps, find_metrics, score_tables
+from metrics.evaluation import check_settings, find_metrics, score_tables
 from metrics.factor_vae import ACTIVE_DEVIATION
-from metrics.protocol import Images, Preset, Tables, find_preset
+from metrics.protocol import Images, Preset, Tables, find_preset, steps_of
 from metrics.table import check_dataset, encode, is_grid
 
 KEPT_CODES = 10_000  # number of images whose mean codes are saved, for scores that compare runs
@@ -66,7 +66,7 @@ def score_model(
     n, grid = len(dataset), is_grid(dataset)
     kept, sample = (fixed_sample(n, count) for count in (KEPT_CODES, preset.encoded_images))
     sizes = tuple(int(size) for size in dataset.factor_sizes) if grid else ()
-    draws = draw_all_steps(sizes, preset, int(seed), int(bootstrap)) if grid else []
+    draws = [steps_of(sizes, preset, int(seed), replicate) for replicate in range(bootstrap + 1 if grid else 0)]
     stepped = [drawn.ravel() for one in draws for name, drawn in one.items() if name != "label"]
     index = np.unique(np.concatenate([kept, sample, *stepped]))  # [m]
     codes = encode(encoder, dataset, index, batch_size=batch_size, device=device, progress=progress)  # [m, d]
@@ -74,14 +74,13 @@ def score_model(
     def rows(images: np.ndarray) -> np.ndarray:
         return np.searchsorted(index, images)
 
-    draws = [{name: drawn if name == "label" else rows(drawn) for name, drawn in one.items()} for one in draws]
     factors = dataset.index_to_factors(sample)  # [sample, k]
     check_dataset(dataset)
     left_out = tuple(list(dataset.factor_names).index(name) for name in dataset.left_out)
     t = Tables(codes[rows(sample)], factors.astype(np.float64), preset, int(seed), workers, left_out=left_out)
     images = None if decoder is None else Images(decoder, dataset, index, device)
-    t = replace(t, sizes=sizes, step_codes=codes, images=images)
-    scores = score_tables(t, metrics, int(bootstrap), progress, draws)
+    t = replace(t, sizes=sizes, step_codes=codes, step_rows=rows(np.arange(n)), images=images)
+    scores = score_tables(t, metrics, int(bootstrap), progress)
     data = {
         "dataset": dataset.name,
         "data_source": dataset.source,

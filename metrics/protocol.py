@@ -22,6 +22,7 @@ from metrics.irs import irs
 from metrics.mig import mig
 from metrics.modularity import modularity
 from metrics.reconstruction import reconstruction, squared_error
+from metrics.rows import draw_steps
 from metrics.sap import sap
 from metrics.true_independence import true_independence
 from metrics.unsupervised import unsupervised
@@ -72,6 +73,11 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
+def steps_of(sizes: tuple[int, ...], preset: Preset, seed: int, replicate: int = 0) -> dict[str, np.ndarray]:
+    """`draw_steps` among the combinations of factors of these sizes, for an evaluation or a replicate (from 1)."""
+    return draw_steps(sizes, preset.step_points, generator(seed, f"steps {replicate}"))
+
+
 class Images(NamedTuple):
     """What errors in image space need: codes -> images in [0, 1], the data set, images of `step_codes`."""
 
@@ -87,11 +93,12 @@ class Tables:
 
     Attributes:
         codes, factors: `[n, d]`, `[n, k]`, checked.
-        preset, seed, workers: as for `evaluate`. purpose: makes the draws of this evaluation.
+        preset, seed, workers: as for `evaluate`. replicate: of a bootstrap, from 1, with draws of its own; else 0.
         test: codes and factors of a given test set.
         left_out: columns of the factors that `discrete_mig` and `factor_leakage_*` leave out.
         sizes: of the factors, if every combination of them exists.
-        steps: `draw_steps`, as rows of `step_codes` `[m, d]`.
+        step_codes: `[m, d]`, with the codes of all combinations that are drawn as steps.
+        step_rows: the row of `step_codes` of each combination, in row-major order.
         images: for errors in image space.
     """
 
@@ -100,17 +107,17 @@ class Tables:
     preset: Preset
     seed: int = 0
     workers: int | None = None
-    purpose: str = ""
+    replicate: int = 0
     test: tuple[np.ndarray, np.ndarray] | None = None
     left_out: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
-    steps: Mapping[str, np.ndarray] | None = None
     step_codes: np.ndarray | None = None
+    step_rows: np.ndarray | None = None
     images: Images | None = None
 
     def generator(self, purpose: str) -> np.random.Generator:
         """The random generator of a metric."""
-        return generator(self.seed, purpose + self.purpose)
+        return generator(self.seed, f"{purpose} {self.replicate}" if self.replicate else purpose)
 
     def options(self, prefix: str) -> dict[str, Any]:
         """The counts of the preset whose names start with the prefix, as arguments."""
@@ -140,9 +147,16 @@ class Tables:
         z, factors = self.some(train + test)
         return [z[:train], factors[:train], z[train:], factors[train:]]
 
+    @property
+    def steps(self) -> dict[str, np.ndarray]:
+        """The steps between combinations of the factors, see `draw_steps`."""
+        return steps_of(self.sizes, self.preset, self.seed, self.replicate)
+
     def pairs(self, *names: str) -> list[np.ndarray]:
         """The codes of `steps` by name: of the training pairs, then of the test pairs."""
-        return [self.step_codes[self.steps[name][part]] for part in range(2) for name in names]  # type: ignore[index]
+        assert self.step_codes is not None and self.step_rows is not None
+        steps = self.steps
+        return [self.step_codes[self.step_rows[steps[name][part]]] for part in range(2) for name in names]
 
 
 def _factor_vae(t: Tables) -> dict[str, float]:
@@ -162,8 +176,7 @@ def _dci(t: Tables) -> dict[str, Any]:
 
 
 def _downstream(t: Tables) -> dict[str, float]:
-    assert t.steps is not None
-    if not t.steps["start"].size:  # no factor varies: nothing to predict
+    if max(t.sizes) == 1:  # no factor varies: nothing to predict
         return {"downstream_rep": 1.0}
     before, after, before_test, after_test = t.pairs("before", "after")
     label, label_test = t.steps["label"]
@@ -172,13 +185,12 @@ def _downstream(t: Tables) -> dict[str, float]:
 
 
 def _true_independence(t: Tables) -> dict[str, float]:
-    assert t.steps is not None
     before, after, before_test, after_test = t.pairs("start", "end")
     moving = [size for size in t.sizes if size > 1]
     if t.images is None:
         return true_independence(before, after, before_test, after_test, moving)
-    decoder, dataset, index, device = t.images
-    target = index[t.steps["end"][1].reshape(-1)]  # [k n]
+    decoder, dataset, _, device = t.images
+    target = t.steps["end"][1].reshape(-1)  # [k n], of a grid: images are its combinations
 
     def image_error(codes: np.ndarray) -> float:
         rows = t.generator("images").permutation(len(target))[: t.preset.image_points]

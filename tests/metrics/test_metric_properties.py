@@ -5,20 +5,14 @@ import dataclasses
 import metric_cases as cases
 import numpy as np
 import pytest
+from table_cases import STEPS, TABLES
 
-from metrics import METRICS, PRESETS, dci, evaluate, mig, score_model, true_independence, udr
+from metrics import PRESETS, dci, evaluate, mig, score_model, true_independence, udr
 from metrics.dci import fit_trees
 
 SIZES = (4, 5, 6)
 FACTORS = np.tile(cases.all_factors(SIZES), (10, 1))  # [1200, 3]
 PRESET = dataclasses.replace(PRESETS["fast"], factor_batch=16, dci_trees=5)
-STEPS = [name for name, metric in METRICS.items() if metric.needs == "steps"]
-TABLES = [name for name, metric in METRICS.items() if metric.needs in ("", "factors")]
-UNSCALED = {
-    "gaussian_wasserstein_correlation",
-    "gaussian_wasserstein_correlation_norm",
-    "IRS",
-}  # their units are the code's
 TREES = ("dci", "downstream")  # break ties at random, so that the order of the latents shows a little
 
 IDEAL = cases.scaled(FACTORS, SIZES)
@@ -270,5 +264,3 @@ def test_more_trees_fit_the_training_points_of_noise_alone():
 def test_functions_alone_check_their_tables():
     with pytest.raises(ValueError, match="codes and factors: 1199 and 1200 rows"):
         mig(IDEAL[:-1], FACTORS)
-    with pytest.raises(ValueError, match="got a function; encode a data set"):
-        mig(lambda x: x, FACTORS)

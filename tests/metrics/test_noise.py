@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from metrics import evaluate
-from system.errors import UserError
 
 SCORES = ("val_hig_acc", "fac_eval", "discrete_mig", "modularity_score", "explicitness_score_test", "SAP_score", "IRS")
 METRICS = ["beta_vae", "factor_vae", "mig", "modularity", "explicitness", "sap", "irs", "dci"]
@@ -77,26 +76,3 @@ def test_one_varying_factor_is_told_with_the_scores_that_say_nothing():
     codes, factors = noise(300, 4)
     with pytest.warns(UserWarning, match="one factor varies: fac_eval, fac_train are 1, whatever the code"):
         evaluate(codes, factors * [1, 0, 0], ["factor_vae"])
-
-
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"seed": 3.0}, "seed is 3.0: give an integer"),
-        ({"seed": "3"}, "seed is '3': give an integer"),
-        ({"seed": True}, "seed is True"),
-        ({"preset": None}, "preset None: choose one of full, fast, or give a Preset"),
-        ({"bootstrap": 2.5}, "bootstrap is 2.5"),
-        ({"workers": "two"}, "workers is 'two'"),
-    ],
-)
-def test_settings_of_another_type_are_refused(settings, says):
-    with pytest.raises(UserError, match=re.escape(says)):
-        evaluate(*noise(100, 4), ["mig"], **settings)
-
-
-def test_integers_of_numpy_are_integers_in_the_protocol():
-    import json
-
-    scores = evaluate(*noise(100, 4), ["mig"], seed=np.int64(3), bootstrap=np.int32(2))
-    assert json.loads(json.dumps(scores.protocol))["seed"] == 3

@@ -11,7 +11,7 @@ from table_cases import CODES, FACTORS, base, score
 
 from metrics import PRESETS, evaluate
 from metrics.protocol import Tables
-from metrics.rows import Sharing, combinations, draw_steps, shared_factors, sharing_rows, step
+from metrics.rows import Sharing, draw_steps, shared_factors, sharing_rows, step
 
 SIZES = (4, 10, 10)
 ROWS = np.arange(400)[:, None].astype(float)
@@ -97,11 +97,3 @@ def test_drawn_steps_are_of_varying_factors_in_both_directions():
     expected = {0: [2, 0, 0], 1: [1, 0, 0], 2: [0, 0, 3], 3: [0, 0, 1]}
     assert (moved == np.array([expected[label] for label in drawn["label"].ravel()]).reshape(moved.shape)).all()
     assert ((factors[drawn["end"]] - factors[drawn["start"]]) % [3, 1, 4] == [[[1, 0, 0]], [[0, 0, 1]]]).all()
-
-
-def test_a_table_has_steps_if_it_holds_every_combination_once_in_any_order():
-    order = np.random.default_rng(0).permutation(400)
-    sizes, rows = combinations(cases.all_factors(SIZES)[order])
-    assert sizes == SIZES and (order[rows] == np.arange(400)).all()
-    assert combinations(cases.all_factors(SIZES)[:-1]) is None
-    assert combinations(cases.all_factors(SIZES)[[0, *range(399)]]) is None

@@ -171,6 +171,8 @@ def test_an_encoder_may_return_numpy_lists_or_half_precision(convert):
         (lambda z: (z, z), {}, "expected codes .* got a tuple"),
         (lambda z: None, {}, "expected codes .* got a NoneType"),
         (lambda z: z[:, 0], {}, "expected codes"),
+        (lambda z: z.sum(), {}, "expected codes"),
+        (lambda z: z * float("nan"), {}, "encoder's codes"),
         (lambda z: [[1, 2], [3]], {}, "expected codes .* got a list"),
         (lambda z: z[:, : 1 + len(z) % 2], {"batch_size": 11}, "gave . latents for one batch and . for another"),
     ],
